@@ -1,0 +1,217 @@
+/**
+ * What the configuration may say, and what it means when it is silent. The YAML of
+ * `config/gateway.example.yaml` explains each key to an administrator; this file is the contract.
+ * Durations are written `90s`, `5m`, `8h`, `14d` and arrive in milliseconds; sizes `45MiB` arrive in bytes.
+ */
+import { z } from 'zod';
+import { dispatchOptions } from '../evidence/entry.ts';
+
+const unitMs = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
+const unitBytes = { B: 1, KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3 } as const;
+
+/** `90s`, `5m`, `8h`, `14d` → milliseconds. */
+const duration = z
+  .string()
+  .regex(/^\d{1,6}[smhd]$/, 'a duration such as 90s, 5m, 8h or 14d')
+  .transform((text) => Number(text.slice(0, -1)) * unitMs[text.at(-1) as keyof typeof unitMs]);
+
+/** `45MiB` → bytes. */
+const size = z
+  .string()
+  .regex(/^\d{1,6}(B|KiB|MiB|GiB)$/, 'a size such as 512KiB or 45MiB')
+  .transform((text) => {
+    const unit = /[A-Za-z]+$/.exec(text)![0] as keyof typeof unitBytes;
+    return Number.parseInt(text, 10) * unitBytes[unit];
+  });
+
+const port = z.number().int().min(0).max(65_535);
+const domain = z
+  .string()
+  .max(189)
+  .regex(/^(?=.{1,189}$)[a-z0-9-]+(\.[a-z0-9-]+)+$/, 'a lower-case domain name');
+const domainPattern = z
+  .string()
+  .regex(/^(\*\.)?[a-z0-9-]+(\.[a-z0-9-]+)*$/, 'a domain name, or *.domain for all below it');
+const address = z
+  .string()
+  .max(253)
+  .regex(/^[^\s@"<>]{1,64}@[a-z0-9.-]+$/, 'an address such as poststelle@stadt.example');
+const id = z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'lower-case letters, digits and hyphens');
+const option = z.enum(dispatchOptions);
+
+/** A secret lies in a file or an environment variable, never in this file. */
+const secret = z.union([z.strictObject({ file: z.string() }), z.strictObject({ env: z.string() })]);
+
+const listener = z.strictObject({ address: z.string().default('127.0.0.1'), port });
+
+const clientIdentity = z.strictObject({ certificate: z.string(), key: z.string() });
+
+/**
+ * Where a provider listens. `tls`: TLS from the first byte; `starttls`: upgraded, never without;
+ * `none`: only for a local connector (loopback or a Unix socket) that does TLS with a key on a token.
+ */
+const endpoint = z
+  .strictObject({
+    host: z.string().optional(),
+    port: port.optional(),
+    socket: z.string().optional(),
+    security: z.enum(['tls', 'starttls', 'none']).default('tls'),
+    /** Name that the certificate must carry, where it differs from host. */
+    serverName: z.string().optional(),
+  })
+  .refine((e) => (e.socket === undefined) !== (e.host === undefined), 'either host and port, or socket')
+  .refine((e) => e.host === undefined || e.port !== undefined, 'port is missing')
+  .refine(
+    (e) =>
+      e.security !== 'none' || e.socket !== undefined || ['127.0.0.1', '::1', 'localhost'].includes(e.host!),
+    'security none is for a connector on this machine: host 127.0.0.1, ::1 or localhost, or a socket',
+  );
+
+const provider = z.strictObject({
+  /** Name of the account, unique in the file; shown in logs and entries. */
+  account: id,
+  smtp: endpoint,
+  imap: endpoint,
+  user: z.string().optional(),
+  password: secret.optional(),
+  clientIdentity: clientIdentity.optional(),
+  /** PEM files; empty means the system's roots. */
+  trustAnchors: z.array(z.string()).default([]),
+  authLevel: z.enum(['normal', 'high']).default('normal'),
+  inbox: z.string().default('INBOX'),
+  /** The provider's Sent folder, where it keeps secured copies. */
+  sentFolder: z.string().optional(),
+  /** Where fetched messages are moved to; without it they stay and are only flagged. */
+  doneFolder: z.string().optional(),
+  fetchInterval: duration.prefault('60s'),
+  connections: z.number().int().min(1).max(50).default(4),
+  /** How long temporary failures are retried. */
+  retryFor: duration.prefault('96h'),
+  /** What to do with a hand-over whose outcome nobody knows. */
+  onUncertain: z.enum(['hold', 'resend']).default('hold'),
+});
+
+const user = z.strictObject({
+  login: address,
+  name: z.string().optional(),
+  /** argon2id, made by `demail-gateway user hash`. */
+  passwordHash: z.string().startsWith('$argon2id$').optional(),
+  passwordHashFile: z.string().optional(),
+  /** Further addresses that this user may send from; the login is always one. */
+  sendAs: z.array(address).default([]),
+  role: z.enum(['staff', 'application']).default('staff'),
+  permittedOptions: z.array(option).optional(),
+});
+
+const sharedMailbox = z.strictObject({
+  name: z.string().min(1).max(60),
+  address,
+  members: z.array(address).min(1),
+});
+
+const forward = z.strictObject({
+  protocol: z.enum(['smtp', 'lmtp']).default('smtp'),
+  host: z.string().optional(),
+  port: port.optional(),
+  socket: z.string().optional(),
+  security: z.enum(['tls', 'starttls', 'none']).default('starttls'),
+  serverName: z.string().optional(),
+  trustAnchors: z.array(z.string()).default([]),
+  /** Named on purpose: private De-Mails (FU 3.3) are not forwarded without it. */
+  includePrivate: z.boolean().default(false),
+});
+
+const tenant = z.strictObject({
+  id,
+  name: z.string(),
+  language: z.enum(['de', 'en']).default('de'),
+  internalDomains: z.array(domain).min(1),
+  demailDomains: z.array(domain).min(1),
+  addressMapping: z
+    .strictObject({
+      /** same-local-part: local@internal <-> local@demail (the first domain of each list). none: aliases only. */
+      rule: z.enum(['same-local-part', 'none']).default('same-local-part'),
+      aliases: z.array(z.strictObject({ internal: address, demail: address })).default([]),
+    })
+    .prefault({}),
+  provider,
+  options: z
+    .strictObject({
+      default: z.array(option).default([]),
+      permitted: z.array(option).default([...dispatchOptions]),
+    })
+    .prefault({}),
+  users: z.array(user).default([]),
+  sharedMailboxes: z.array(sharedMailbox).default([]),
+  delivery: z.strictObject({ facade: z.boolean().default(true), forward: forward.optional() }).prefault({}),
+  /** Name of the shared mailbox, or login, that gets what fits nobody (private mail excepted). */
+  fallbackMailbox: z.string(),
+  /** Logins whose mailbox gets the notices about this tenant's account. */
+  operators: z.array(address).min(1),
+});
+
+const relay = z
+  .strictObject({
+    name: id,
+    tenants: z.array(id).min(1),
+    /** Addresses or CIDR ranges. */
+    addresses: z.array(z.string()).default([]),
+    /** Hex SHA-256 fingerprints of client certificates (DER). */
+    certificates: z.array(z.string().regex(/^[0-9a-f]{64}$/, 'a hex SHA-256 fingerprint')).default([]),
+    role: z.enum(['staff', 'application']).default('staff'),
+  })
+  .refine(
+    (r) => r.addresses.length + r.certificates.length > 0,
+    'a relay is admitted by addresses or certificates',
+  );
+
+export const configSchema = z.strictObject({
+  /** Where the store lives; --data overrides. */
+  data: z.string().default('./data'),
+  /** FQDN used in greetings and certificates. */
+  hostname: z.string().default('localhost'),
+  demailDomains: z.array(domainPattern).min(1).default(['*.de-mail.de']),
+  listeners: z
+    .strictObject({
+      submission: listener.optional(),
+      submissions: listener.optional(),
+      relay: listener.optional(),
+      imap: listener.optional(),
+      imaps: listener.optional(),
+    })
+    .prefault({}),
+  tls: z.strictObject({
+    certificate: z.string(),
+    key: z.string(),
+    clientAuthorities: z.array(z.string()).default([]),
+  }),
+  limits: z
+    .strictObject({
+      messageSize: size.prefault('45MiB'),
+      recipients: z.number().int().min(1).max(1000).default(100),
+      smtpSessions: z.number().int().min(1).default(200),
+      smtpSessionsPerAddress: z.number().int().min(1).default(100),
+      imapSessions: z.number().int().min(1).default(2000),
+      messagesPerMinutePerSender: z.number().int().min(1).default(100_000),
+      failedLoginsPerAddress: z.number().int().min(1).default(20),
+      failedLoginsPerUser: z.number().int().min(1).default(10),
+      failedLoginWindow: duration.prefault('15m'),
+      idleTimeout: duration.prefault('5m'),
+    })
+    .prefault({}),
+  keys: z.strictObject({ directory: z.string() }).optional(),
+  checkpoints: z.strictObject({ directory: z.string() }).optional(),
+  log: z.strictObject({ level: z.enum(['debug', 'info', 'warn', 'error']).default('info') }).prefault({}),
+  relays: z.array(relay).default([]),
+  tenants: z.array(tenant).min(1),
+});
+
+export type ConfigInput = z.input<typeof configSchema>;
+export type Config = z.output<typeof configSchema>;
+export type TenantConfig = Config['tenants'][number];
+export type ProviderConfig = TenantConfig['provider'];
+export type UserConfig = TenantConfig['users'][number];
+export type RelayConfig = Config['relays'][number];
+export type EndpointConfig = ProviderConfig['smtp'];
+export type ForwardConfig = NonNullable<TenantConfig['delivery']['forward']>;
+export type SecretConfig = NonNullable<ProviderConfig['password']>;

@@ -1,0 +1,326 @@
+/**
+ * The entries of a tenant's evidence log: what the log says, in a closed set of kinds. An entry is a
+ * canonical JSON object (RFC 8785); everything else the store knows about a letter is derived from its
+ * entries (facts.ts, projection.ts), so that what is shown can be recomputed from what is proven.
+ *
+ * `v` is the version of this format. Old versions stay readable for ever; a change adds a version.
+ */
+import type { Attachment } from '../mime/types.ts';
+
+export const ENTRY_VERSION = 1;
+
+/** Dispatch options of a De-Mail (TR-01201 FU 3.3). */
+export const dispatchOptions = ['dispatch', 'receipt', 'retrieval', 'authoritative', 'private'] as const;
+export type DispatchOption = (typeof dispatchOptions)[number];
+
+/** A stored object as the log names it. `object` is its keyed address within the tenant (hex). */
+export interface ObjectFact {
+  readonly object: string;
+  /** Lower-case hex SHA-256 of the plain bytes. */
+  readonly sha256: string;
+  /** Bytes. */
+  readonly size: number;
+}
+
+/** Who acted: a login, a relay host, an operator, or the gateway itself. */
+export interface Actor {
+  readonly type: 'user' | 'relay' | 'operator' | 'gateway';
+  readonly name: string;
+  /** Peer address, where there is one. */
+  readonly address?: string;
+}
+
+export interface HeaderFacts {
+  readonly messageId: string | null;
+  /** Decoded, at most 998 characters. */
+  readonly subject: string | null;
+  /** addr-spec of From, as asserted. */
+  readonly from: string | null;
+  /** The Date header as it stands. */
+  readonly date: string | null;
+}
+
+export interface EnvelopeRecipient {
+  readonly address: string;
+  /** RFC 3461 NOTIFY values, upper case. */
+  readonly notify?: readonly string[];
+  readonly orcpt?: string;
+}
+
+/** One hand-over to the provider: a Bcc recipient has one of its own. `id` counts from 0 within the letter. */
+export interface Transaction {
+  readonly id: number;
+  readonly privateId: string;
+  readonly to: readonly string[];
+  readonly cc: readonly string[];
+  readonly bcc: readonly string[];
+}
+
+/** A copy placed into a facade mailbox. */
+export interface Delivery {
+  /** Login of the owner, or name of the shared mailbox. */
+  readonly owner: string;
+  readonly mailbox: string;
+  /** Why there: an address that matched, or the fallback rule. */
+  readonly reason: string;
+}
+
+/** One documented change to the header between the bytes as submitted and as handed over. */
+export interface HeaderEdit {
+  readonly op: 'add' | 'remove' | 'replace';
+  readonly name: string;
+  readonly before?: string;
+  readonly after?: string;
+}
+
+export type RecipientResult = {
+  readonly address: string;
+  readonly result: 'accepted' | 'refused' | 'deferred';
+  /** The peer's reply, as it came, at most 1,000 characters. */
+  readonly reply: string;
+};
+
+export interface Peer {
+  readonly endpoint: string;
+  /** Hex SHA-256 of the peer's certificate (DER), where TLS was used. */
+  readonly certificate?: string;
+}
+
+export interface OpenedEntry {
+  readonly kind: 'log-opened';
+  /** Origin line of the checkpoints. */
+  readonly origin: string;
+  /** Verifier key of the log, signed-note form. */
+  readonly key: string;
+}
+
+export interface SubmissionEntry {
+  readonly kind: 'submission';
+  readonly actor: Actor;
+  readonly listener: string;
+  readonly envelope: {
+    readonly from: string;
+    readonly recipients: readonly EnvelopeRecipient[];
+    readonly ret?: string;
+    readonly envid?: string;
+  };
+  /** De-Mail address that the letter is sent from. */
+  readonly sender: string;
+  readonly header: HeaderFacts;
+  readonly message: ObjectFact;
+  readonly attachments: readonly Attachment[];
+  readonly options: readonly DispatchOption[];
+  /** What the client asked for as private-id, before the random part. */
+  readonly clientPrivateId?: string;
+  /** Headers that the client set and that were not honoured. */
+  readonly removedHeaders: readonly { readonly name: string; readonly value: string }[];
+  readonly transactions: readonly Transaction[];
+  readonly delivered: readonly Delivery[];
+}
+
+/** Intent: committed before the first byte of the hand-over leaves. */
+export interface HandoverIntentEntry {
+  readonly kind: 'handover-intent';
+  readonly letter: number;
+  readonly transaction: number;
+  readonly attempt: number;
+  readonly endpoint: string;
+  readonly recipients: readonly string[];
+  /** Bytes as handed over: `header`, then the submitted object from byte `bodyFrom`. */
+  readonly handed: {
+    readonly sha256: string;
+    readonly size: number;
+    readonly header: ObjectFact;
+    readonly bodyFrom: number;
+  };
+  readonly edits: readonly HeaderEdit[];
+}
+
+/** How one hand-over ended. `in-doubt`: it broke where nobody can know. */
+export interface HandoverOutcomeEntry {
+  readonly kind: 'handover-outcome';
+  readonly letter: number;
+  readonly transaction: number;
+  readonly attempt: number;
+  readonly result: 'done' | 'deferred' | 'in-doubt';
+  readonly recipients: readonly RecipientResult[];
+  readonly reply: string;
+  readonly peer: Peer;
+}
+
+/** A doubt settled: by the provider's word, or by an operator. */
+export interface HandoverSettledEntry {
+  readonly kind: 'handover-settled';
+  readonly letter: number;
+  readonly transaction: number;
+  readonly recipients: readonly string[];
+  readonly decision: 'handed-over' | 'resend' | 'abandoned';
+  readonly by: 'dispatch-confirmation' | 'sent-copy' | 'policy' | 'operator';
+  readonly actor: Actor;
+  readonly reason: string;
+}
+
+/** The time for retries is over for these recipients. */
+export interface ExpiredEntry {
+  readonly kind: 'expired';
+  readonly letter: number;
+  readonly transaction: number;
+  readonly recipients: readonly string[];
+  readonly lastReply: string;
+}
+
+/** A mail the gateway itself wrote: delay notice, non-delivery report, notice to operators. */
+export interface NoticeEntry {
+  readonly kind: 'notice';
+  readonly letter: number | null;
+  readonly about: 'delayed' | 'failed' | 'in-doubt' | 'settled' | 'incident' | 'relayed' | 'delivered';
+  readonly text: string;
+  readonly message: ObjectFact;
+  readonly delivered: readonly Delivery[];
+}
+
+/** Where a fetched message lay at the provider. */
+export interface FetchedFrom {
+  readonly account: string;
+  readonly folder: string;
+  readonly uidValidity: string;
+  readonly uid: number;
+}
+
+/** De-Mail metadata of a fetched message, as far as it could be read (TR-01201 IO 3.1). */
+export interface DemailFacts {
+  readonly messageType: string | null;
+  readonly messageId: string | null;
+  readonly privateId: string | null;
+  readonly sender: string | null;
+  readonly authLevel: string | null;
+  readonly originatorProvider: string | null;
+  readonly options: readonly DispatchOption[];
+  readonly chosenRecipients: readonly string[];
+  readonly envelopeTo: readonly string[];
+}
+
+export type Verdict = 'not-checked' | 'valid' | 'indeterminate' | 'invalid';
+
+interface FetchedEntry {
+  readonly source: FetchedFrom;
+  readonly message: ObjectFact;
+  readonly header: HeaderFacts;
+  readonly demail: DemailFacts;
+  readonly attachments: readonly Attachment[];
+  readonly verdict: Verdict;
+  readonly delivered: readonly Delivery[];
+}
+
+/** A De-Mail received by the tenant. */
+export interface InboundEntry extends FetchedEntry {
+  readonly kind: 'inbound';
+}
+
+export const confirmationTypes = ['dispatch', 'receipt', 'retrieval'] as const;
+export type ConfirmationType = (typeof confirmationTypes)[number];
+
+/** A confirmation; `letter` is null where it fits nothing that we know: evidence all the same. */
+export interface ConfirmationEntry extends FetchedEntry {
+  readonly kind: 'confirmation';
+  readonly confirmation: ConfirmationType;
+  readonly letter: number | null;
+  readonly transaction: number | null;
+  /** Recipients that it speaks of. */
+  readonly recipients: readonly string[];
+  /** Time that the confirmation states (RFC 3339), or null. */
+  readonly statedTime: string | null;
+  readonly matchedBy: 'private-id' | 'message-id' | null;
+}
+
+/** A provider's notification, malware message or identification. */
+export interface NotificationEntry extends FetchedEntry {
+  readonly kind: 'notification';
+  readonly notification: string;
+  readonly letter: number | null;
+  readonly transaction: number | null;
+  readonly recipients: readonly string[];
+  readonly matchedBy: 'private-id' | 'message-id' | null;
+}
+
+/** The provider's own Sent copy of a letter. */
+export interface SentCopyEntry extends FetchedEntry {
+  readonly kind: 'sent-copy';
+  readonly letter: number | null;
+  readonly transaction: number | null;
+}
+
+export interface ForwardIntentEntry {
+  readonly kind: 'forward-intent';
+  /** Index of the entry whose message is forwarded. */
+  readonly letter: number;
+  readonly attempt: number;
+  readonly endpoint: string;
+  readonly recipients: readonly string[];
+  readonly sha256: string;
+  readonly size: number;
+}
+
+export interface ForwardOutcomeEntry {
+  readonly kind: 'forward-outcome';
+  readonly letter: number;
+  readonly attempt: number;
+  readonly result: 'done' | 'deferred' | 'failed' | 'in-doubt';
+  readonly recipients: readonly RecipientResult[];
+  readonly reply: string;
+  readonly peer: Peer;
+}
+
+/** Somebody looked. */
+export interface AccessEntry {
+  readonly kind: 'access';
+  readonly actor: Actor;
+  readonly action: 'search' | 'show' | 'verify' | 'export';
+  readonly query: string;
+}
+
+/** Somebody intervened: queue release, unlock, … */
+export interface OperationEntry {
+  readonly kind: 'operation';
+  readonly actor: Actor;
+  readonly action: string;
+  readonly subject: string;
+  readonly reason: string;
+}
+
+/** Something is wrong for this tenant, or is well again. */
+export interface IncidentEntry {
+  readonly kind: 'incident';
+  readonly incident: string;
+  readonly state: 'opened' | 'closed';
+  readonly text: string;
+}
+
+export type EntryBody =
+  | OpenedEntry
+  | SubmissionEntry
+  | HandoverIntentEntry
+  | HandoverOutcomeEntry
+  | HandoverSettledEntry
+  | ExpiredEntry
+  | NoticeEntry
+  | InboundEntry
+  | ConfirmationEntry
+  | NotificationEntry
+  | SentCopyEntry
+  | ForwardIntentEntry
+  | ForwardOutcomeEntry
+  | AccessEntry
+  | OperationEntry
+  | IncidentEntry;
+
+export type EntryKind = EntryBody['kind'];
+
+export type Entry = {
+  readonly v: typeof ENTRY_VERSION;
+  readonly tenant: string;
+  /** Position in the tenant's log, from 0. */
+  readonly index: number;
+  /** RFC 3339, UTC, milliseconds. */
+  readonly time: string;
+} & EntryBody;

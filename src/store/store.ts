@@ -1,0 +1,420 @@
+/**
+ * The store: the only meeting place of the services. Small, asynchronous, in the domain's words, the
+ * same for every engine (contract.test.ts runs against each).
+ *
+ * Writes (`Transactor`) resolve after the durable commit that holds the effect *and* its evidence entry.
+ * Reads (`Reader`) never see half a commit. `Changes` tells what changed, after the commit.
+ *
+ * Every call names its tenant; nothing of one tenant is reachable under the name of another.
+ */
+import type {
+  AccessEntry,
+  ConfirmationEntry,
+  Entry,
+  EntryKind,
+  ExpiredEntry,
+  ForwardIntentEntry,
+  ForwardOutcomeEntry,
+  HandoverIntentEntry,
+  HandoverOutcomeEntry,
+  HandoverSettledEntry,
+  InboundEntry,
+  IncidentEntry,
+  NoticeEntry,
+  NotificationEntry,
+  ObjectFact,
+  OperationEntry,
+  SentCopyEntry,
+  SubmissionEntry,
+  Verdict,
+} from '../evidence/entry.ts';
+import type { Fact } from '../evidence/facts.ts';
+import type { MessageIndex } from '../mime/types.ts';
+
+export interface Store extends Transactor, Reader, AsyncDisposable {
+  readonly changes: Changes;
+}
+
+/** Bytes on their way into the store: encrypted as they come, never whole in memory beyond 128 KiB. */
+export interface ObjectWriter {
+  /** Resolves when the next chunk is welcome. */
+  write(chunk: Uint8Array): Promise<void>;
+  /** Makes the bytes durable (file and folder synced). The object exists once a command has named it. */
+  finish(): Promise<StagedObject>;
+  /** Drops what was written. Safe to call at any time, also after `finish`. */
+  abort(): Promise<void>;
+}
+
+/** A finished object that no command has named yet. Only the engine reads `storage`. */
+export interface StagedObject extends ObjectFact {
+  readonly tenant: string;
+  readonly storage: unknown;
+}
+
+/** A message as bytes: `prefix`, then the object from byte `from` on. */
+export interface ByteSource {
+  readonly prefix: Uint8Array;
+  readonly object: string;
+  readonly from: number;
+}
+
+/** A mailbox tree belongs to a user (their login) or is shared (its name). */
+export interface MailboxOwner {
+  readonly type: 'user' | 'shared';
+  readonly name: string;
+}
+
+/** A copy to place into a facade mailbox, in the same commit as the entry. */
+export interface Deposit {
+  readonly owner: MailboxOwner;
+  /** Mailbox name, decoded (`De-Mail-Bestätigungen`); made if missing. */
+  readonly mailbox: string;
+  readonly reason: string;
+  /** Header block put before the object's bytes; may be empty. */
+  readonly prefix: Uint8Array;
+  readonly flags: readonly string[];
+}
+
+/** A message object together with its structure index. */
+export interface StagedMessage {
+  readonly object: StagedObject;
+  readonly index: MessageIndex;
+}
+
+type Body<E> = Omit<E, 'kind' | 'delivered' | 'message'>;
+
+export interface Submission extends Body<SubmissionEntry> {
+  readonly message: StagedMessage;
+  readonly deposits: readonly Deposit[];
+}
+
+export interface Notice extends Body<NoticeEntry> {
+  readonly message: StagedMessage;
+  readonly deposits: readonly Deposit[];
+  /** Also send it to the tenant's own server, to these addresses. */
+  readonly forward?: readonly string[];
+}
+
+export type Fetched = (
+  | ({ readonly kind: 'inbound' } & Body<InboundEntry>)
+  | ({ readonly kind: 'confirmation' } & Body<ConfirmationEntry>)
+  | ({ readonly kind: 'notification' } & Body<NotificationEntry>)
+  | ({ readonly kind: 'sent-copy' } & Body<SentCopyEntry>)
+) & {
+  readonly staged: StagedMessage;
+  readonly deposits: readonly Deposit[];
+  /** Queue a copy for the tenant's own server: these internal addresses, this prepended block. */
+  readonly forward?: { readonly recipients: readonly string[]; readonly prefix: Uint8Array };
+};
+
+export interface HandoverIntent extends Omit<Body<HandoverIntentEntry>, 'handed'> {
+  readonly handed: {
+    readonly sha256: string;
+    readonly size: number;
+    readonly header: StagedObject;
+    readonly bodyFrom: number;
+  };
+}
+
+export interface HandoverOutcome extends Body<HandoverOutcomeEntry> {
+  /** When to try the deferred recipients again, epoch milliseconds; required for `deferred`. */
+  readonly nextAttempt?: number;
+}
+
+export interface Transactor {
+  /** Opens the tenant's log if it has none (first entry `log-opened`); idempotent. */
+  openTenant(tenant: string): Promise<void>;
+
+  stage(tenant: string): ObjectWriter;
+
+  /** Message, queue rows, own copies and entry in one commit. Returns the letter = index of its entry. */
+  acceptSubmission(tenant: string, submission: Submission): Promise<{ letter: number }>;
+
+  recordHandoverIntent(tenant: string, intent: HandoverIntent): Promise<void>;
+  /** Recipients that were accepted or refused leave the queue; `in-doubt` holds the transaction. */
+  recordHandoverOutcome(tenant: string, outcome: HandoverOutcome): Promise<void>;
+  settleHandover(tenant: string, settled: Body<HandoverSettledEntry>): Promise<void>;
+  expireRecipients(tenant: string, expired: Body<ExpiredEntry>): Promise<void>;
+  /** Asks for the next attempt now (operator), without an entry of its own. */
+  rescheduleTransaction(
+    tenant: string,
+    letter: number,
+    transaction: number,
+    nextAttempt: number,
+  ): Promise<void>;
+
+  /** A mail the gateway wrote. `once` names it: a second notice of that name for the letter is dropped (null). */
+  deliverNotice(tenant: string, notice: Notice, once?: string): Promise<{ index: number } | null>;
+
+  /**
+   * A message fetched from the provider. Null when it was recorded before, under this UID or (after a change
+   * of UIDVALIDITY, a lost answer, a second folder) as the same bytes of the same account.
+   */
+  recordFetched(tenant: string, fetched: Fetched): Promise<{ index: number } | null>;
+
+  recordForwardIntent(tenant: string, intent: Body<ForwardIntentEntry>): Promise<void>;
+  recordForwardOutcome(
+    tenant: string,
+    outcome: Body<ForwardOutcomeEntry> & { readonly nextAttempt?: number },
+  ): Promise<void>;
+
+  recordAccess(tenant: string, access: Body<AccessEntry>): Promise<void>;
+  recordOperation(tenant: string, operation: Body<OperationEntry>): Promise<void>;
+  /** False where the incident already had that state: an incident is told once. */
+  recordIncident(tenant: string, incident: Body<IncidentEntry>): Promise<boolean>;
+
+  // Mailboxes: habits, no evidence.
+  ensureMailboxes(tenant: string, owner: MailboxOwner, names: readonly MailboxDefinition[]): Promise<void>;
+  createMailbox(tenant: string, owner: MailboxOwner, name: string): Promise<MailboxInfo>;
+  /** Children move along. Renaming INBOX moves its messages into the new mailbox (RFC 3501 6.3.5). */
+  renameMailbox(tenant: string, owner: MailboxOwner, from: string, to: string): Promise<void>;
+  deleteMailbox(tenant: string, owner: MailboxOwner, name: string): Promise<void>;
+  subscribeMailbox(
+    tenant: string,
+    user: string,
+    owner: MailboxOwner,
+    name: string,
+    subscribed: boolean,
+  ): Promise<void>;
+  /** Own message of a client. */
+  appendMessage(
+    tenant: string,
+    mailbox: number,
+    append: AppendMessage,
+  ): Promise<{ uid: number; modseq: number }>;
+  copyMessages(tenant: string, from: number, uids: readonly number[], to: number): Promise<CopyResult>;
+  /** Copy and expunge in one commit (RFC 6851). */
+  moveMessages(tenant: string, from: number, uids: readonly number[], to: number): Promise<CopyResult>;
+  changeFlags(
+    tenant: string,
+    mailbox: number,
+    uids: readonly number[],
+    change: FlagChange,
+  ): Promise<FlagResult>;
+  /** Expunges messages that carry \Deleted; `uids` limits it (UID EXPUNGE). Returns the UIDs expunged. */
+  expunge(
+    tenant: string,
+    mailbox: number,
+    uids: readonly number[] | null,
+  ): Promise<{ uids: number[]; modseq: number }>;
+}
+
+export interface AppendMessage {
+  readonly message: StagedMessage;
+  readonly flags: readonly string[];
+  /** Epoch milliseconds. */
+  readonly internalDate: number;
+}
+
+export interface FlagChange {
+  readonly op: 'add' | 'remove' | 'replace';
+  readonly flags: readonly string[];
+  /** CONDSTORE: messages changed after this modseq are left alone and reported. */
+  readonly unchangedSince?: number;
+  /** Per-user \Seen in shared mailboxes: the login whose \Seen is meant. */
+  readonly user?: string;
+}
+
+export interface FlagResult {
+  readonly changed: readonly MessageRow[];
+  readonly refused: readonly number[];
+}
+
+export interface CopyResult {
+  readonly uidValidity: number;
+  /** Source UID and new UID, ascending. */
+  readonly pairs: readonly (readonly [number, number])[];
+}
+
+export interface MailboxDefinition {
+  readonly name: string;
+  /** RFC 6154 attribute such as `\\Sent`, or null. */
+  readonly specialUse: string | null;
+}
+
+export interface MailboxInfo {
+  readonly id: number;
+  readonly owner: MailboxOwner;
+  readonly name: string;
+  readonly specialUse: string | null;
+  readonly uidValidity: number;
+  readonly uidNext: number;
+  readonly highestModseq: number;
+  readonly messages: number;
+  readonly unseen: number;
+  /** Sum of message sizes, bytes. */
+  readonly bytes: number;
+}
+
+export interface MessageRow {
+  readonly uid: number;
+  readonly modseq: number;
+  /** System flags and keywords. */
+  readonly flags: readonly string[];
+  /** Bytes, prefix included. */
+  readonly size: number;
+  /** Epoch milliseconds. */
+  readonly internalDate: number;
+}
+
+/** A message's bytes and its structure. The index speaks of the object; the facade shifts by the prefix. */
+export interface MessageContent {
+  readonly uid: number;
+  readonly source: ByteSource;
+  readonly index: MessageIndex;
+}
+
+/** An open transaction of the outbox. */
+export interface OutboxItem {
+  readonly tenant: string;
+  readonly letter: number;
+  readonly transaction: number;
+  readonly privateId: string;
+  /** Recipients still to be handed over. */
+  readonly recipients: readonly string[];
+  readonly state: 'queued' | 'attempting' | 'in-doubt';
+  readonly attempts: number;
+  /** Epoch milliseconds. */
+  readonly acceptedAt: number;
+  readonly nextAttempt: number;
+  readonly lastReply: string | null;
+}
+
+export interface ForwardItem {
+  readonly tenant: string;
+  /** Index of the entry that it forwards. */
+  readonly letter: number;
+  readonly recipients: readonly string[];
+  readonly source: ByteSource;
+  readonly size: number;
+  readonly state: 'queued' | 'attempting';
+  readonly attempts: number;
+  readonly acceptedAt: number;
+  readonly nextAttempt: number;
+  readonly lastReply: string | null;
+}
+
+/** A letter as searches list it. */
+export interface LetterSummary {
+  readonly tenant: string;
+  readonly index: number;
+  /** RFC 3339. */
+  readonly time: string;
+  readonly kind: EntryKind;
+  readonly messageId: string | null;
+  readonly privateIds: readonly string[];
+  readonly sender: string | null;
+  readonly subject: string | null;
+  readonly recipients: readonly { readonly address: string; readonly facts: readonly Fact[] }[];
+  readonly verdict: Verdict | null;
+}
+
+export interface SearchQuery {
+  readonly tenant?: string;
+  /** Address of sender or recipient, whole or part. */
+  readonly address?: string;
+  readonly messageId?: string;
+  readonly privateId?: string;
+  readonly subject?: string;
+  readonly kind?: EntryKind;
+  /** RFC 3339 bounds on the entry's time, inclusive. */
+  readonly since?: string;
+  readonly until?: string;
+  /** Hex SHA-256 of a file: a whole message or an attachment. */
+  readonly sha256?: string;
+  readonly fact?: string;
+  readonly limit?: number;
+}
+
+export interface OpenObject {
+  readonly size: number;
+  readonly sha256: string;
+  /** Bytes [from, to), decrypted and authenticated chunk by chunk. Throws `CorruptObject` naming the place. */
+  read(from?: number, to?: number): AsyncIterable<Buffer>;
+}
+
+export interface LogHead {
+  readonly size: number;
+  readonly root: Buffer;
+  /** The signed checkpoint, C2SP text. */
+  readonly checkpoint: string;
+}
+
+export interface Reader {
+  tenants(): Promise<string[]>;
+  head(tenant: string): Promise<LogHead>;
+
+  entry(tenant: string, index: number): Promise<Entry | null>;
+  /** Entries of one letter, in order: its own and every later one that names it. */
+  timeline(tenant: string, letter: number): Promise<Entry[]>;
+  search(query: SearchQuery): Promise<LetterSummary[]>;
+  /** Letters under this Message-ID, private-id or `tenant/index`. */
+  resolve(name: string, tenant?: string): Promise<{ tenant: string; letter: number }[]>;
+  facts(tenant: string, letter: number): Promise<Fact[]>;
+
+  object(tenant: string, object: string): Promise<OpenObject | null>;
+
+  /** Transactions that may be tried at `now` (epoch ms), oldest first; not those in doubt. */
+  dueTransactions(tenant: string, now: number, limit: number): Promise<OutboxItem[]>;
+  /** Epoch ms of the next attempt that is not yet due, or null. */
+  nextTransactionAt(tenant: string, now: number): Promise<number | null>;
+  /** Every open transaction: queued, attempting, in doubt. */
+  openTransactions(tenant: string): Promise<OutboxItem[]>;
+  transaction(tenant: string, letter: number, transaction: number): Promise<OutboxItem | null>;
+  submissionOf(tenant: string, letter: number): Promise<(Entry & SubmissionEntry) | null>;
+
+  dueForwards(tenant: string, now: number, limit: number): Promise<ForwardItem[]>;
+  nextForwardAt(tenant: string, now: number): Promise<number | null>;
+  openForwards(tenant: string): Promise<ForwardItem[]>;
+
+  /** UIDs recorded under this folder and UIDVALIDITY. */
+  fetchedUids(tenant: string, account: string, folder: string, uidValidity: string): Promise<Set<number>>;
+  /** The transaction with this private-id. */
+  byPrivateId(tenant: string, privateId: string): Promise<{ letter: number; transaction: number } | null>;
+  /** Transactions that a confirmation with this provider message id was matched to. */
+  byProviderMessageId(
+    tenant: string,
+    messageId: string,
+  ): Promise<{ letter: number; transaction: number } | null>;
+  /** Open incidents. */
+  incidents(tenant: string): Promise<{ incident: string; since: string; text: string }[]>;
+
+  mailboxes(tenant: string, owner: MailboxOwner): Promise<MailboxInfo[]>;
+  mailbox(tenant: string, owner: MailboxOwner, name: string): Promise<MailboxInfo | null>;
+  mailboxById(tenant: string, mailbox: number): Promise<MailboxInfo | null>;
+  subscriptions(tenant: string, user: string): Promise<{ owner: MailboxOwner; name: string }[]>;
+  /** All messages, ascending by UID. `user`: whose \Seen counts in a shared mailbox. */
+  messages(tenant: string, mailbox: number, user?: string): Promise<MessageRow[]>;
+  /** Messages with a modseq above `since`, and the UIDs expunged since then. */
+  changesSince(
+    tenant: string,
+    mailbox: number,
+    since: number,
+    user?: string,
+  ): Promise<{ changed: MessageRow[]; expunged: number[]; highestModseq: number; uidNext: number }>;
+  contents(tenant: string, mailbox: number, uids: readonly number[]): Promise<MessageContent[]>;
+  /** Messages of the mailbox under this Message-ID (as in ENVELOPE), to recognise a client's own copy. */
+  byMessageId(tenant: string, mailbox: number, messageId: string): Promise<number[]>;
+  /** Bytes [from, to) of a composed message. */
+  readSource(tenant: string, source: ByteSource, from?: number, to?: number): AsyncIterable<Buffer>;
+}
+
+export type Change =
+  | { readonly topic: 'outbox'; readonly tenant: string }
+  | { readonly topic: 'forward'; readonly tenant: string }
+  | { readonly topic: 'mailbox'; readonly tenant: string; readonly mailbox: number }
+  | { readonly topic: 'mailboxes'; readonly tenant: string; readonly owner: MailboxOwner }
+  | { readonly topic: 'evidence'; readonly tenant: string; readonly index: number };
+
+export interface Changes {
+  /** Calls `listener` after each commit that changed something; dispose to stop. */
+  subscribe(listener: (change: Change) => void): Disposable;
+}
+
+/** A stored object, entry or row does not say what was written. Names the place. */
+export class CorruptObject extends Error {
+  constructor(place: string, cause?: unknown) {
+    super(`corrupt: ${place}`, { cause });
+    this.name = 'CorruptObject';
+  }
+}
