@@ -1,0 +1,53 @@
+/** The command line: one file per command, each adding itself to the program. */
+import { createRequire } from 'node:module';
+import { Command, CommanderError } from 'commander';
+import { Unavailable } from '../unavailable.ts';
+import type { Context } from './context.ts';
+import { CommandError, type ExitCode, exit } from './exit.ts';
+import * as stop from './stop.ts';
+
+const registrations: readonly ((program: Command, context: Context) => void)[] = [stop.register];
+
+/** Runs one command line. Never throws; the result is the exit code. */
+export async function runCommandLine(args: readonly string[]): Promise<ExitCode> {
+  const ended: { code: ExitCode } = { code: exit.good };
+  const context: Context = {
+    env: process.env,
+    cwd: process.cwd(),
+    print: (line) => process.stdout.write(`${line}\n`),
+    printJson: (value) => process.stdout.write(`${JSON.stringify(value)}\n`),
+    warn: (line) => process.stderr.write(`${line}\n`),
+    action:
+      (work) =>
+      async (...values) => {
+        ended.code = await work(...values);
+      },
+  };
+  const program = buildProgram(context);
+  try {
+    await program.parseAsync(args, { from: 'user' });
+    return ended.code;
+  } catch (error) {
+    // commander has printed its own text: help and version end well, everything else is usage.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? exit.good : exit.usage;
+    context.warn(`demail-gateway: ${(error as Error).message}`);
+    return exitCodeOf(error);
+  }
+}
+
+function buildProgram(context: Context): Command {
+  const { version } = createRequire(import.meta.url)('../../package.json') as { version: string };
+  const program = new Command('demail-gateway')
+    .description('Central De-Mail gateway: SMTP and IMAP for the mail clients staff already use')
+    .version(version)
+    .showHelpAfterError('(see --help)')
+    .exitOverride();
+  for (const register of registrations) register(program, context);
+  return program;
+}
+
+function exitCodeOf(error: unknown): ExitCode {
+  if (error instanceof CommandError) return error.exitCode;
+  if (error instanceof Unavailable) return exit.unavailable;
+  return exit.finding;
+}

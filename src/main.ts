@@ -1,0 +1,15 @@
+#!/usr/bin/env node
+/** Entry of the command line. Loads nothing before it knows that this Node can run the rest. */
+const needed = 24;
+const major = Number(process.versions.node.split('.')[0]);
+
+if (major < needed) {
+  process.stderr.write(
+    `demail-gateway: needs Node ${needed} or later, this is ${process.version}. ` +
+      'In a clone, `npm start` and `npx demail-gateway` use the Node that `npm ci` installed.\n',
+  );
+  process.exit(78);
+}
+
+const { runCommandLine } = await import('./cli/program.ts');
+process.exit(await runCommandLine(process.argv.slice(2)));
