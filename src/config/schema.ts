@@ -40,7 +40,10 @@ const id = z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'lower-case letters, di
 const option = z.enum(dispatchOptions);
 
 /** A secret lies in a file or an environment variable, never in this file. */
-const secret = z.union([z.strictObject({ file: z.string() }), z.strictObject({ env: z.string() })]);
+const secret = z.union(
+  [z.strictObject({ file: z.string().min(1) }), z.strictObject({ env: z.string().min(1) })],
+  'either file: PATH or env: NAME; a secret never stands in this file',
+);
 
 const listener = z.strictObject({ address: z.string().default('127.0.0.1'), port });
 
@@ -62,8 +65,7 @@ const endpoint = z
   .refine((e) => (e.socket === undefined) !== (e.host === undefined), 'either host and port, or socket')
   .refine((e) => e.host === undefined || e.port !== undefined, 'port is missing')
   .refine(
-    (e) =>
-      e.security !== 'none' || e.socket !== undefined || ['127.0.0.1', '::1', 'localhost'].includes(e.host!),
+    (e) => e.security !== 'none' || e.socket !== undefined || (e.host !== undefined && isLoopback(e.host)),
     'security none is for a connector on this machine: host 127.0.0.1, ::1 or localhost, or a socket',
   );
 
@@ -109,17 +111,28 @@ const sharedMailbox = z.strictObject({
   members: z.array(address).min(1),
 });
 
-const forward = z.strictObject({
-  protocol: z.enum(['smtp', 'lmtp']).default('smtp'),
-  host: z.string().optional(),
-  port: port.optional(),
-  socket: z.string().optional(),
-  security: z.enum(['tls', 'starttls', 'none']).default('starttls'),
-  serverName: z.string().optional(),
-  trustAnchors: z.array(z.string()).default([]),
-  /** Named on purpose: private De-Mails (FU 3.3) are not forwarded without it. */
-  includePrivate: z.boolean().default(false),
-});
+const forward = z
+  .strictObject({
+    protocol: z.enum(['smtp', 'lmtp']).default('smtp'),
+    host: z.string().optional(),
+    port: port.optional(),
+    socket: z.string().optional(),
+    security: z.enum(['tls', 'starttls', 'none']).default('starttls'),
+    serverName: z.string().optional(),
+    trustAnchors: z.array(z.string()).default([]),
+    /** Named on purpose: private De-Mails (FU 3.3) are not forwarded without it. */
+    includePrivate: z.boolean().default(false),
+  })
+  .refine((f) => (f.socket === undefined) !== (f.host === undefined), 'either host and port, or socket')
+  .refine((f) => f.host === undefined || f.port !== undefined, 'port is missing')
+  .refine(
+    (f) =>
+      f.security !== 'none' ||
+      f.protocol === 'lmtp' ||
+      f.socket !== undefined ||
+      (f.host !== undefined && isLoopback(f.host)),
+    'smtp with security none is for a server on this machine; use starttls or tls',
+  );
 
 const tenant = z.strictObject({
   id,
@@ -205,6 +218,10 @@ export const configSchema = z.strictObject({
   relays: z.array(relay).default([]),
   tenants: z.array(tenant).min(1),
 });
+
+function isLoopback(host: string): boolean {
+  return ['127.0.0.1', '::1', 'localhost'].includes(host);
+}
 
 export type ConfigInput = z.input<typeof configSchema>;
 export type Config = z.output<typeof configSchema>;

@@ -1,0 +1,118 @@
+/** The files that a configuration names: where they lie, whether they can be used, what secrets they hold. */
+import { createPrivateKey, X509Certificate } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import type { Config, SecretConfig } from './schema.ts';
+import type { Finding, Path } from './yaml.ts';
+
+/**
+ * The secret itself, without the line end that editors add. Never log it.
+ * @throws Error that names the file or variable where there is none
+ */
+export function readSecret(secret: SecretConfig): string {
+  if ('env' in secret) {
+    const value = process.env[secret.env];
+    if (value === undefined || value === '') throw new Error(`environment variable ${secret.env} is not set`);
+    return value;
+  }
+  const text = readFileSync(secret.file, 'utf8').replace(/\r?\n$/, '');
+  if (text === '') throw new Error(`${secret.file} is empty`);
+  return text;
+}
+
+/** Makes every path absolute, as meant from `folder`. Changes `config`. */
+export function resolvePaths(config: Config, folder: string): void {
+  const from = (path: string): string => resolve(folder, path);
+  config.data = from(config.data);
+  config.tls.certificate = from(config.tls.certificate);
+  config.tls.key = from(config.tls.key);
+  config.tls.clientAuthorities = config.tls.clientAuthorities.map(from);
+  if (config.keys) config.keys.directory = from(config.keys.directory);
+  if (config.checkpoints) config.checkpoints.directory = from(config.checkpoints.directory);
+  for (const { provider, users, delivery } of config.tenants) {
+    provider.trustAnchors = provider.trustAnchors.map(from);
+    if (provider.password && 'file' in provider.password)
+      provider.password.file = from(provider.password.file);
+    if (provider.clientIdentity) {
+      provider.clientIdentity.certificate = from(provider.clientIdentity.certificate);
+      provider.clientIdentity.key = from(provider.clientIdentity.key);
+    }
+    for (const endpoint of [provider.smtp, provider.imap]) {
+      if (endpoint.socket !== undefined) endpoint.socket = from(endpoint.socket);
+    }
+    for (const user of users) {
+      if (user.passwordHashFile !== undefined) user.passwordHashFile = from(user.passwordHashFile);
+    }
+    if (delivery.forward) {
+      delivery.forward.trustAnchors = delivery.forward.trustAnchors.map(from);
+      if (delivery.forward.socket !== undefined) delivery.forward.socket = from(delivery.forward.socket);
+    }
+  }
+}
+
+/** Certificates, keys and secrets: readable, of the right kind, and each key belonging to its certificate. */
+export function checkFiles(config: Config): Finding[] {
+  const findings: Finding[] = [];
+  checkIdentity(['tls'], config.tls.certificate, config.tls.key);
+  config.tls.clientAuthorities.forEach((path, i) => {
+    checkCertificate(['tls', 'clientAuthorities', i], path);
+  });
+  config.tenants.forEach((tenant, t) => {
+    const at: Path = ['tenants', t, 'provider'];
+    const { clientIdentity, password, trustAnchors } = tenant.provider;
+    if (clientIdentity)
+      checkIdentity([...at, 'clientIdentity'], clientIdentity.certificate, clientIdentity.key);
+    if (password) attempt([...at, 'password'], () => readSecret(password));
+    trustAnchors.forEach((path, i) => {
+      checkCertificate([...at, 'trustAnchors', i], path);
+    });
+    tenant.delivery.forward?.trustAnchors.forEach((path, i) => {
+      checkCertificate(['tenants', t, 'delivery', 'forward', 'trustAnchors', i], path);
+    });
+  });
+  return findings;
+
+  function checkIdentity(at: Path, certificatePath: string, keyPath: string): void {
+    const certificate = checkCertificate([...at, 'certificate'], certificatePath);
+    const key = attempt([...at, 'key'], () => createPrivateKey(readFileSync(keyPath)));
+    if (certificate && key && !certificate.checkPrivateKey(key)) {
+      findings.push({ path: [...at, 'key'], message: `${keyPath} is not the key of ${certificatePath}` });
+    }
+  }
+
+  function checkCertificate(at: Path, path: string): X509Certificate | undefined {
+    return attempt(at, () => new X509Certificate(readFileSync(path)));
+  }
+
+  function attempt<T>(at: Path, read: () => T): T | undefined {
+    try {
+      return read();
+    } catch (error) {
+      findings.push({ path: at, message: `cannot be used: ${(error as Error).message}` });
+      return undefined;
+    }
+  }
+}
+
+/** Fills `passwordHash` from `passwordHashFile`, so that nobody after this reads a file. Changes `config`. */
+export function readPasswordHashes(config: Config): Finding[] {
+  const findings: Finding[] = [];
+  config.tenants.forEach((tenant, t) => {
+    tenant.users.forEach((user, u) => {
+      if (user.passwordHashFile === undefined) return;
+      const path: Path = ['tenants', t, 'users', u, 'passwordHashFile'];
+      try {
+        const hash = readFileSync(user.passwordHashFile, 'utf8').trim();
+        if (hash.startsWith('$argon2id$')) user.passwordHash = hash;
+        else
+          findings.push({
+            path,
+            message: `${user.passwordHashFile} holds no argon2id hash; make one with "user hash"`,
+          });
+      } catch (error) {
+        findings.push({ path, message: `cannot be read: ${(error as Error).message}` });
+      }
+    });
+  });
+  return findings;
+}
