@@ -1,0 +1,275 @@
+/**
+ * Address lists (RFC 5322 3.4 and its obsolete forms 4.4), read by one linear scan: no expression that
+ * could be made to backtrack.
+ */
+import { decodeWords, encodePhrase } from './words.ts';
+
+export interface Mailbox {
+  readonly type: 'mailbox';
+  /** Display name, or the comment of the form `a@x (Name)`; null where there is none. */
+  readonly name: string | null;
+  /** Local part without its quotes. */
+  readonly local: string;
+  /** As written; empty where the address has none. */
+  readonly domain: string;
+  /** addr-spec, the local part quoted where it must be. */
+  readonly address: string;
+  /** Name of the group that holds it, or null. */
+  readonly group: string | null;
+}
+
+export type AddressItem =
+  | Mailbox
+  | { readonly type: 'group-start'; readonly name: string }
+  | { readonly type: 'group-end' };
+
+export interface AddressOptions {
+  /** Decode encoded words in display names (RFC 2047). Off: names come as they stand. */
+  readonly decode?: boolean;
+}
+
+/** All mailboxes of a list, groups flattened. Total: what has no `@` comes with an empty domain. */
+export function parseAddressList(value: string, options: AddressOptions = {}): Mailbox[] {
+  return parseAddresses(value, options).filter((item) => item.type === 'mailbox');
+}
+
+/** As `parseAddressList`, with the starts and ends of groups among the mailboxes (for ENVELOPE). */
+export function parseAddresses(value: string, options: AddressOptions = {}): AddressItem[] {
+  const items: AddressItem[] = [];
+  const named = (text: string | null) => (text !== null && options.decode ? decodeWords(text) : text);
+  let group: string | null = null;
+  let tokens: Token[] = [];
+  let hasAt = false;
+  let angle: string | null = null;
+  let comment: string | null = null;
+
+  function flush() {
+    const found = angle === null ? bareAddress(tokens) : angleAddress(angle, tokens);
+    if (found !== null) {
+      const name = named(found.phrase || comment);
+      items.push(mailbox(name, found.local, found.domain, group));
+    }
+    tokens = [];
+    hasAt = false;
+    angle = null;
+    comment = null;
+  }
+
+  function endGroup() {
+    if (group !== null) items.push({ type: 'group-end' });
+    group = null;
+  }
+
+  let at = 0;
+  while (at < value.length) {
+    const char = value[at]!;
+    if (char === ',' || char === ';') {
+      flush();
+      if (char === ';') endGroup();
+      at += 1;
+    } else if (char === ':' && angle === null && !hasAt) {
+      endGroup();
+      group = named(phraseOf(tokens)) ?? '';
+      items.push({ type: 'group-start', name: group });
+      tokens = [];
+      at += 1;
+    } else if (char === '<') {
+      const end = angleEnd(value, at + 1);
+      // A second <…> before the comma is junk; the first counts.
+      angle ??= value.slice(at + 1, end);
+      at = end + 1;
+    } else if (char === '(') {
+      const [text, end] = readComment(value, at);
+      comment = text;
+      at = end;
+    } else {
+      hasAt ||= char === '@';
+      at = readToken(value, at, tokens);
+    }
+  }
+  flush();
+  endGroup();
+  return items;
+}
+
+/** `Name <local@domain>`, the name quoted or encoded where needed; the bare address without a name. */
+export function formatMailbox(mailbox: { readonly name?: string | null; readonly address: string }): string {
+  return mailbox.name ? `${encodePhrase(mailbox.name)} <${mailbox.address}>` : mailbox.address;
+}
+
+/**
+ * An addr-spec in the form in which De-Mail addresses compare: trimmed, lower case throughout
+ * (TR-01201 ACM: addresses are lower case). Null where it is no single `local@domain`.
+ */
+export function normaliseAddress(address: string): string | null {
+  if (address.length > 1000) return null;
+  const list = parseAddressList(address);
+  const only = list[0];
+  if (list.length !== 1 || only === undefined || only.local === '' || only.domain === '') return null;
+  return only.address.toLowerCase();
+}
+
+/** Quotes a local part where RFC 5322 3.4.1 demands it. */
+export function quoteLocal(local: string): string {
+  return /^[^\s"(),:;<>@[\\\].]+(?:\.[^\s"(),:;<>@[\\\].]+)*$/.test(local)
+    ? local
+    : `"${local.replace(/["\\]/g, '\\$&')}"`;
+}
+
+interface Token {
+  readonly kind: 'atom' | 'quoted' | 'literal' | 'at';
+  readonly text: string;
+}
+
+interface Found {
+  readonly phrase: string;
+  readonly local: string;
+  readonly domain: string;
+}
+
+function mailbox(name: string | null, local: string, domain: string, group: string | null): Mailbox {
+  const spec = quoteLocal(local);
+  return {
+    type: 'mailbox',
+    name,
+    local,
+    domain,
+    address: domain === '' ? spec : `${spec}@${domain}`,
+    group,
+  };
+}
+
+function angleAddress(angle: string, before: readonly Token[]): Found {
+  const tokens: Token[] = [];
+  let at = 0;
+  while (at < angle.length) {
+    if (angle[at] === '(') at = readComment(angle, at)[1];
+    else if (',;<:'.includes(angle[at]!)) {
+      // Source route `@a,@b:local@c` (RFC 5322 4.4): only what follows the colon is the address.
+      if (angle[at] === ':') tokens.length = 0;
+      at += 1;
+    } else at = readToken(angle, at, tokens);
+  }
+  const last = tokens.findLastIndex((token) => token.kind === 'at');
+  const local = last === -1 ? tokens : tokens.slice(0, last);
+  return {
+    phrase: phraseOf(before) ?? '',
+    local: local.map((token) => token.text).join(''),
+    domain:
+      last === -1
+        ? ''
+        : tokens
+            .slice(last + 1)
+            .map((token) => token.text)
+            .join(''),
+  };
+}
+
+/** `local@domain` outside angle brackets; words before it that no dot joins are its name. */
+function bareAddress(tokens: readonly Token[]): Found | null {
+  if (tokens.length === 0) return null;
+  const last = tokens.findLastIndex((token) => token.kind === 'at');
+  if (last === -1) return { phrase: '', local: phraseOf(tokens) ?? '', domain: '' };
+  let start = Math.max(0, last - 1);
+  while (start > 0 && joins(tokens[start - 1]!, tokens[start]!)) start -= 1;
+  let end = last + 1;
+  while (end + 1 < tokens.length && joins(tokens[end]!, tokens[end + 1]!)) end += 1;
+  const text = (from: number, to: number) =>
+    tokens
+      .slice(from, to)
+      .map((token) => token.text)
+      .join('');
+  return {
+    phrase: phraseOf(tokens.slice(0, start)) ?? '',
+    local: text(start, last),
+    domain: text(last + 1, end + 1),
+  };
+}
+
+/** Two words that a dot or an `@` holds together (obs-local-part, obs-domain: white space may stand between). */
+function joins(left: Token, right: Token): boolean {
+  if (left.kind === 'at' || right.kind === 'at') return true;
+  return (
+    (left.kind === 'atom' && left.text.endsWith('.')) || (right.kind === 'atom' && right.text.startsWith('.'))
+  );
+}
+
+function phraseOf(tokens: readonly Token[]): string | null {
+  return tokens.length === 0 ? null : tokens.map((token) => token.text).join(' ');
+}
+
+/** Reads one word or white space at `at`; returns the position behind it. */
+function readToken(value: string, at: number, tokens: Token[]): number {
+  const char = value[at]!;
+  if (char === '"') {
+    const [text, end] = readQuoted(value, at);
+    tokens.push({ kind: 'quoted', text });
+    return end;
+  }
+  if (char === '[') {
+    const close = value.indexOf(']', at);
+    const end = close === -1 ? value.length : close + 1;
+    tokens.push({ kind: 'literal', text: value.slice(at, end) });
+    return end;
+  }
+  if (char === '@') {
+    tokens.push({ kind: 'at', text: '@' });
+    return at + 1;
+  }
+  let end = at;
+  while (end < value.length && !isSpecial(value.charCodeAt(end))) end += 1;
+  if (end === at) return at + 1;
+  tokens.push({ kind: 'atom', text: value.slice(at, end) });
+  return end;
+}
+
+/** White space, control characters and the specials of RFC 5322 3.2.3 but the dot. */
+function isSpecial(code: number): boolean {
+  return code <= 32 || code === 127 || specials.has(code);
+}
+
+const specials = new Set([...'()<>[]:;@\\,"'].map((char) => char.charCodeAt(0)));
+
+function readQuoted(value: string, at: number): [string, number] {
+  let text = '';
+  let from = at + 1;
+  for (let i = from; i < value.length; i += 1) {
+    if (value[i] === '\\') {
+      text += value.slice(from, i);
+      from = i + 1;
+      i += 1;
+    } else if (value[i] === '"') {
+      return [text + value.slice(from, i), i + 1];
+    }
+  }
+  return [text + value.slice(from), value.length];
+}
+
+function readComment(value: string, at: number): [string, number] {
+  let depth = 0;
+  let text = '';
+  for (let i = at; i < value.length; i += 1) {
+    const char = value[i]!;
+    if (char === '\\') {
+      i += 1;
+      text += value[i] ?? '';
+      continue;
+    }
+    if (char === ')') {
+      depth -= 1;
+      if (depth === 0) return [text.trim(), i + 1];
+    }
+    if (depth > 0) text += char;
+    if (char === '(') depth += 1;
+  }
+  return [text.trim(), value.length];
+}
+
+/** Position of the `>` that ends an angle address, quoted strings passed over. */
+function angleEnd(value: string, at: number): number {
+  let i = at;
+  while (i < value.length && value[i] !== '>') {
+    i = value[i] === '"' ? readQuoted(value, i)[1] : i + 1;
+  }
+  return i;
+}
