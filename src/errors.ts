@@ -90,6 +90,12 @@ export const catalogue = {
   ),
   'store-full': temporary(452, '4.3.1', 'The store of the gateway is full; try again later', 'OVERQUOTA'),
   'shutting-down': temporary(421, '4.3.2', 'The gateway is shutting down; try again later', 'UNAVAILABLE'),
+  'too-many-connections': temporary(
+    421,
+    '4.7.0',
+    'Too many connections; close some and try again',
+    'UNAVAILABLE',
+  ),
   'mailbox-unknown': spec(550, '5.1.1', 'No such mailbox', 'NONEXISTENT'),
   'mailbox-exists': spec(550, '5.3.0', 'Mailbox already exists', 'ALREADYEXISTS'),
   'mailbox-name-invalid': spec(550, '5.3.0', 'Mailbox name cannot be used', 'CANNOT'),

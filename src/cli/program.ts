@@ -5,8 +5,12 @@ import { Unavailable } from '../unavailable.ts';
 import type { Context } from './context.ts';
 import { CommandError, type ExitCode, exit } from './exit.ts';
 import * as stop from './stop.ts';
+import * as user from './user.ts';
 
-const registrations: readonly ((program: Command, context: Context) => void)[] = [stop.register];
+const registrations: readonly ((program: Command, context: Context) => void)[] = [
+  stop.register,
+  user.register,
+];
 
 /** Runs one command line. Never throws; the result is the exit code. */
 export async function runCommandLine(args: readonly string[]): Promise<ExitCode> {

@@ -1,0 +1,93 @@
+/** What a message may be: written by somebody, to be read; with one unambiguous header. */
+
+import type { ErrorCode } from '../errors.ts';
+import { parseAddressList } from '../mime/address.ts';
+import type { HeaderField } from '../mime/header.ts';
+import type { MessageIndex, PartIndex } from '../mime/types.ts';
+import { decodeWords } from '../mime/words.ts';
+
+/** An error, with what it was about where that helps the sender. */
+export interface ContentError {
+  readonly code: ErrorCode;
+  readonly detail?: string;
+}
+
+/** RFC 5322 3.6: at most once. Twice, two readers could see two different letters. */
+const once = new Set([
+  'date',
+  'sender',
+  'reply-to',
+  'to',
+  'cc',
+  'bcc',
+  'message-id',
+  'in-reply-to',
+  'references',
+  'subject',
+  'mime-version',
+  'content-type',
+  'content-transfer-encoding',
+]);
+/** More fields than this no program writes; each is looked at again at hand-over. */
+const MAX_FIELDS = 1000;
+
+/** The one From address, or why not. `''` domain or several are errors. Pure. */
+export function fromAddress(fields: readonly HeaderField[]): { address: string } | ContentError {
+  const all = fields.filter((field) => field.lower === 'from');
+  if (all.length > 1) return { code: 'from-multiple' };
+  const [only, ...more] = all.length === 0 ? [] : parseAddressList(all[0]!.value);
+  if (only === undefined || only.local === '' || only.domain === '') return { code: 'from-missing' };
+  if (more.length > 0) return { code: 'from-multiple' };
+  return { address: only.address };
+}
+
+/** The header as a whole. Pure. */
+export function checkHeader(fields: readonly HeaderField[]): ContentError | undefined {
+  if (fields.length > MAX_FIELDS) return { code: 'header-malformed', detail: 'too many fields' };
+  const seen = new Set<string>();
+  for (const field of fields) {
+    if (field.name === '') return { code: 'header-malformed', detail: 'a line that is no header field' };
+    if (once.has(field.lower) && seen.has(field.lower)) {
+      return { code: 'header-malformed', detail: `${field.name} occurs twice` };
+    }
+    seen.add(field.lower);
+  }
+  return isAutomatic(fields) ? { code: 'automatic-reply' } : undefined;
+}
+
+/** Subjects that Exchange and Outlook give to out-of-office notices. */
+const noticeSubject = /^(automatische antwort|automatic reply|abwesend|abwesenheit|out of office)\b/i;
+
+/**
+ * A notice that a program wrote by itself: RFC 3834 `Auto-Submitted`, the older marks, reports, and
+ * Outlook's out-of-office notice, which carries a suppression header and a set subject. The suppression
+ * header alone marks nothing: specialist applications set it on what they send. Pure.
+ */
+export function isAutomatic(fields: readonly HeaderField[]): boolean {
+  const value = (lower: string): string | undefined =>
+    fields.find((field) => field.lower === lower)?.value.toLowerCase();
+  const keyword = (text: string | undefined): string => text?.split(/[;\s(]/, 1)[0] ?? '';
+
+  const submitted = value('auto-submitted');
+  if (submitted !== undefined && keyword(submitted) !== 'no') return true;
+  if (['bulk', 'junk', 'auto_reply'].includes(keyword(value('precedence')))) return true;
+  if (['x-autoreply', 'x-autorespond', 'x-autoresponder'].some((lower) => value(lower) !== undefined))
+    return true;
+  if (keyword(value('content-type')) === 'multipart/report') return true;
+  const suppressed = /\b(all|oof|autoreply)\b/.test(value('x-auto-response-suppress') ?? '');
+  return suppressed && noticeSubject.test(decodeWords(value('subject') ?? ''));
+}
+
+/** The body, by its structure. Pure. */
+export function checkBody(index: MessageIndex): ContentError | undefined {
+  return hasTnef(index.root) || index.attachments.some((a) => a.name?.toLowerCase() === 'winmail.dat')
+    ? { code: 'winmail-dat' }
+    : undefined;
+}
+
+/** Outlook's rich text in its wrapping: the recipient's provider and client could not open it. */
+function hasTnef(part: PartIndex): boolean {
+  const type = `${part.type}/${part.subtype}`.toLowerCase();
+  if (type === 'application/ms-tnef' || type === 'application/vnd.ms-tnef') return true;
+  return part.parts.some(hasTnef);
+}
