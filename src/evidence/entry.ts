@@ -231,6 +231,8 @@ export interface ConfirmationEntry extends FetchedEntry {
   /** Time that the confirmation states (RFC 3339), or null. */
   readonly statedTime: string | null;
   readonly matchedBy: 'private-id' | 'message-id' | null;
+  /** X-de-mail-message-id that the provider gave the letter, as the confirmation states it. */
+  readonly originalMessageId?: string;
 }
 
 /** A provider's notification, malware message or identification. */

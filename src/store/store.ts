@@ -37,7 +37,7 @@ export interface Store extends Transactor, Reader, AsyncDisposable {
 
 /** Bytes on their way into the store: encrypted as they come, never whole in memory beyond 128 KiB. */
 export interface ObjectWriter {
-  /** Resolves when the next chunk is welcome. */
+  /** Takes over the chunk (the caller must not change it); resolves when the next one is welcome. */
   write(chunk: Uint8Array): Promise<void>;
   /** Makes the bytes durable (file and folder synced). The object exists once a command has named it. */
   finish(): Promise<StagedObject>;
@@ -294,18 +294,24 @@ export interface ForwardItem {
   readonly lastReply: string | null;
 }
 
-/** A letter as searches list it. */
+/** A message of the evidence as searches list it: a submission, something fetched, a notice. */
 export interface LetterSummary {
   readonly tenant: string;
   readonly index: number;
   /** RFC 3339. */
   readonly time: string;
   readonly kind: EntryKind;
+  /** The letter it belongs to: itself, or the one it confirms; null where it fits none. */
+  readonly letter: number | null;
   readonly messageId: string | null;
-  readonly privateIds: readonly string[];
   readonly sender: string | null;
   readonly subject: string | null;
-  readonly recipients: readonly { readonly address: string; readonly facts: readonly Fact[] }[];
+  readonly recipients: readonly {
+    readonly address: string;
+    readonly privateId: string | null;
+    /** A submission: all that is known by now. Others: what this entry states. */
+    readonly facts: readonly Fact[];
+  }[];
   readonly verdict: Verdict | null;
 }
 
@@ -328,7 +334,6 @@ export interface SearchQuery {
 
 export interface OpenObject {
   readonly size: number;
-  readonly sha256: string;
   /** Bytes [from, to), decrypted and authenticated chunk by chunk. Throws `CorruptObject` naming the place. */
   read(from?: number, to?: number): AsyncIterable<Buffer>;
 }

@@ -1,0 +1,137 @@
+/**
+ * What the store's evidence tables hold, as a pure function of one entry. The writer inserts these rows in
+ * the commit of the entry; verification computes them again from the proven entry and compares. So no
+ * column that a search or a timeline shows can say anything that the log does not.
+ *
+ * Every row carries `idx`, the entry that it comes from.
+ */
+import type { Entry, ObjectFact } from './entry.ts';
+import { factsOf } from './facts.ts';
+
+export type Cell = string | number | null;
+
+/** Table name → columns, `idx` first. The tenant's column comes before all of them. */
+export const evidenceTables = {
+  /** One row per entry that brought a message. */
+  message: ['idx', 'kind', 'time', 'letter', 'message_id', 'sender', 'subject', 'verdict'],
+  /** Recipients that an entry speaks of; transaction is null where it has none. */
+  message_recipient: ['idx', 'address', 'private_id'],
+  private_id: ['idx', 'private_id', 'letter', 'tx'],
+  /** Message ids that the provider gave to our letters. */
+  provider_id: ['idx', 'message_id', 'letter', 'tx'],
+  fact: ['idx', 'letter', 'recipient', 'fact', 'time', 'detail'],
+  /** Entry → letter that it belongs to. */
+  letter_entry: ['idx', 'letter'],
+  /** Keyed digests of every file seen: messages and attachments. */
+  digest: ['idx', 'digest', 'name'],
+  /** Objects that an entry names: they stay as long as the entry. */
+  object_ref: ['idx', 'object'],
+} as const satisfies Record<string, readonly string[]>;
+
+export type EvidenceTable = keyof typeof evidenceTables;
+
+export interface EvidenceRow {
+  readonly table: EvidenceTable;
+  readonly cells: readonly Cell[];
+}
+
+/** Keyed digest of a hex SHA-256: a bare one would let a reader of the index guess content. */
+export type KeyedDigest = (sha256: string) => string;
+
+export function projectionOf(entry: Entry, keyed: KeyedDigest): EvidenceRow[] {
+  const rows: EvidenceRow[] = [];
+  const add = (table: EvidenceTable, ...cells: Cell[]) => {
+    rows.push({ table, cells: [entry.index, ...cells] });
+  };
+  const object = (fact: ObjectFact, name: string | null) => {
+    add('object_ref', fact.object);
+    add('digest', keyed(fact.sha256), name);
+  };
+
+  const letter = letterOf(entry);
+  if (letter !== null) add('letter_entry', letter);
+  for (const fact of factsOf(entry))
+    add('fact', fact.letter, fact.recipient, fact.fact, fact.time, fact.detail);
+
+  switch (entry.kind) {
+    case 'submission':
+      add(
+        'message',
+        entry.kind,
+        entry.time,
+        entry.index,
+        entry.header.messageId,
+        entry.sender,
+        entry.header.subject,
+        null,
+      );
+      object(entry.message, null);
+      for (const t of entry.transactions) {
+        add('private_id', t.privateId, entry.index, t.id);
+        for (const address of [...t.to, ...t.cc, ...t.bcc]) add('message_recipient', address, t.privateId);
+      }
+      for (const a of entry.attachments) add('digest', keyed(a.sha256), a.name ?? '');
+      break;
+    case 'handover-intent':
+      add('object_ref', entry.handed.header.object);
+      add('digest', keyed(entry.handed.sha256), null);
+      break;
+    case 'notice':
+      add('message', entry.kind, entry.time, entry.letter, null, null, entry.about, null);
+      object(entry.message, null);
+      break;
+    case 'inbound':
+    case 'confirmation':
+    case 'notification':
+    case 'sent-copy':
+      add(
+        'message',
+        entry.kind,
+        entry.time,
+        letter,
+        entry.header.messageId,
+        entry.demail.sender ?? entry.header.from,
+        entry.header.subject,
+        entry.verdict,
+      );
+      object(entry.message, null);
+      for (const address of recipientsOf(entry)) add('message_recipient', address, entry.demail.privateId);
+      for (const a of entry.attachments) add('digest', keyed(a.sha256), a.name ?? '');
+      if (entry.kind === 'confirmation' && entry.letter !== null && entry.originalMessageId !== undefined) {
+        add('provider_id', entry.originalMessageId, entry.letter, entry.transaction);
+      }
+      break;
+    default:
+      break;
+  }
+  return rows;
+}
+
+/** The letter that an entry belongs to: itself for one that begins a letter, null for none. */
+export function letterOf(entry: Entry): number | null {
+  switch (entry.kind) {
+    case 'submission':
+    case 'inbound':
+      return entry.index;
+    case 'log-opened':
+    case 'access':
+    case 'operation':
+    case 'incident':
+      return null;
+    default:
+      return entry.letter;
+  }
+}
+
+function recipientsOf(entry: Entry): readonly string[] {
+  switch (entry.kind) {
+    case 'confirmation':
+    case 'notification':
+      return [...new Set(entry.recipients)];
+    case 'inbound':
+    case 'sent-copy':
+      return [...new Set([...entry.demail.envelopeTo, ...entry.demail.chosenRecipients])];
+    default:
+      return [];
+  }
+}

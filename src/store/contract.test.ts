@@ -1,0 +1,453 @@
+/** The contract that every engine of the store keeps. */
+import { createHash } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { InboundEntry } from '../evidence/entry.ts';
+import { createIndexer } from '../mime/structure.ts';
+import { openSqliteStore, type StoreOptions } from './sqlite/open.ts';
+import type { Change, Fetched, StagedMessage, Store, Submission } from './store.ts';
+
+const engines: [string, (options: StoreOptions) => Promise<Store>][] = [['sqlite', openSqliteStore]];
+const tenant = 'stadt-waren';
+const other = 'ego-mv';
+const erika = { type: 'user', name: 'erika@stadt-waren.example' } as const;
+const letterText =
+  'From: erika@stadt-waren.example\r\nMessage-ID: <1@stadt-waren.example>\r\nSubject: Bescheid\r\n\r\nSehr geehrte\r\n';
+
+async function stageText(store: Store, of: string, text: string | Buffer): Promise<StagedMessage> {
+  const writer = store.stage(of);
+  const indexer = createIndexer();
+  const bytes = Buffer.from(text);
+  for (let at = 0; at < bytes.length; at += 50_000) {
+    indexer.push(bytes.subarray(at, at + 50_000));
+    await writer.write(bytes.subarray(at, at + 50_000));
+  }
+  return { object: await writer.finish(), index: indexer.finish() };
+}
+
+function submission(message: StagedMessage, n = 1): Submission {
+  return {
+    actor: { type: 'user', name: erika.name },
+    listener: 'submission',
+    envelope: {
+      from: erika.name,
+      recipients: [{ address: 'max@buerger.de-mail.example' }, { address: 'eva@buerger.de-mail.example' }],
+    },
+    sender: 'erika@stadt-waren.de-mail.example',
+    header: { messageId: `<${n}@stadt-waren.example>`, subject: 'Bescheid', from: erika.name, date: null },
+    attachments: [
+      {
+        name: 'bescheid.pdf',
+        type: 'application/pdf',
+        size: 3,
+        sha256: createHash('sha256').update('pdf').digest('hex'),
+      },
+    ],
+    options: ['dispatch', 'receipt'],
+    removedHeaders: [],
+    transactions: [
+      { id: 0, privateId: `p-${n}-0`, to: ['max@buerger.de-mail.example'], cc: [], bcc: [] },
+      { id: 1, privateId: `p-${n}-1`, to: [], cc: [], bcc: ['eva@buerger.de-mail.example'] },
+    ],
+    message,
+    deposits: [
+      { owner: erika, mailbox: 'Gesendet', reason: 'sender', prefix: Buffer.alloc(0), flags: ['\\Seen'] },
+    ],
+  };
+}
+
+function inbound(staged: StagedMessage, uid: number, uidValidity = '7'): Fetched {
+  const body: Omit<InboundEntry, 'delivered' | 'message'> = {
+    kind: 'inbound',
+    source: { account: 'waren', folder: 'INBOX', uidValidity, uid },
+    header: {
+      messageId: '<in@provider>',
+      subject: 'Antrag',
+      from: 'max@buerger.de-mail.example',
+      date: null,
+    },
+    demail: {
+      messageType: 'normal',
+      messageId: '<in@provider>',
+      privateId: null,
+      sender: 'max@buerger.de-mail.example',
+      authLevel: 'high',
+      originatorProvider: null,
+      options: [],
+      chosenRecipients: [],
+      envelopeTo: ['erika@stadt-waren.de-mail.example'],
+    },
+    attachments: [],
+    verdict: 'not-checked',
+  };
+  return {
+    ...body,
+    staged,
+    deposits: [
+      {
+        owner: erika,
+        mailbox: 'INBOX',
+        reason: 'envelope-to',
+        prefix: Buffer.from('X-Block: 1\r\n'),
+        flags: [],
+      },
+    ],
+  };
+}
+
+async function collect(bytes: AsyncIterable<Buffer>): Promise<Buffer> {
+  const parts: Buffer[] = [];
+  for await (const part of bytes) parts.push(part);
+  return Buffer.concat(parts);
+}
+
+describe.each(engines)('the store on %s', (_, openStore) => {
+  let directory: string;
+  let store: Store;
+  let now = Date.parse('2026-03-01T08:00:00Z');
+  const changes: Change[] = [];
+  const open = () => openStore({ directory, originPrefix: 'test.example', clock: () => now });
+
+  beforeEach(async () => {
+    now = Date.parse('2026-03-01T08:00:00Z');
+    directory = await mkdtemp(join(tmpdir(), 'store-'));
+    store = await open();
+    await store.openTenant(tenant);
+    await store.openTenant(other);
+    changes.length = 0;
+    store.changes.subscribe((change) => changes.push(change));
+  });
+  afterEach(async () => {
+    await store[Symbol.asyncDispose]();
+    await rm(directory, { recursive: true });
+  });
+
+  const accept = async (n = 1) =>
+    (await store.acceptSubmission(tenant, submission(await stageText(store, tenant, letterText), n))).letter;
+
+  it('accepts a submission with entry, outbox, own copy and facts in one commit', async () => {
+    const letter = await accept();
+    expect(letter).toBe(1);
+    expect(await store.entry(tenant, letter)).toMatchObject({
+      v: 1,
+      tenant,
+      index: 1,
+      kind: 'submission',
+      time: '2026-03-01T08:00:00.000Z',
+      delivered: [{ owner: erika.name, mailbox: 'Gesendet' }],
+    });
+    expect(
+      (await store.dueTransactions(tenant, now, 10)).map((t) => [t.transaction, t.recipients, t.privateId]),
+    ).toEqual([
+      [0, ['max@buerger.de-mail.example'], 'p-1-0'],
+      [1, ['eva@buerger.de-mail.example'], 'p-1-1'],
+    ]);
+    expect((await store.facts(tenant, letter)).map((f) => [f.recipient, f.fact])).toEqual([
+      ['max@buerger.de-mail.example', 'queued'],
+      ['eva@buerger.de-mail.example', 'queued'],
+    ]);
+    const sent = await store.mailbox(tenant, erika, 'Gesendet');
+    expect(sent).toMatchObject({ messages: 1, unseen: 0, specialUse: '\\Sent', uidNext: 2 });
+    const [content] = await store.contents(tenant, sent!.id, [1]);
+    expect((await collect(store.readSource(tenant, content!.source))).toString()).toBe(letterText);
+    expect((await store.head(tenant)).size).toBe(2);
+    expect(changes.map((c) => c.topic)).toEqual(expect.arrayContaining(['outbox', 'mailbox', 'evidence']));
+  });
+
+  it('shows one tenant nothing of another', async () => {
+    const letter = await accept();
+    const sent = await store.mailbox(tenant, erika, 'Gesendet');
+    expect(await store.entry(other, letter)).toBeNull();
+    expect(await store.messages(other, sent!.id)).toEqual([]);
+    expect(await store.contents(other, sent!.id, [1])).toEqual([]);
+    expect(await store.mailbox(other, erika, 'Gesendet')).toBeNull();
+    await expect(
+      store.changeFlags(other, sent!.id, [1], { op: 'add', flags: ['\\Deleted'] }),
+    ).rejects.toMatchObject({ code: 'mailbox-unknown' });
+    const entry = await store.entry(tenant, letter);
+    expect(entry?.kind === 'submission' && (await store.object(other, entry.message.object))).toBeNull();
+    expect(await store.search({ tenant: other })).toEqual([]);
+    // The same bytes have another address under another tenant's key.
+    const staged = await stageText(store, other, letterText);
+    expect(entry?.kind === 'submission' && entry.message.object).not.toBe(staged.object.object);
+  });
+
+  it('leads a hand-over from intent to outcome, and refuses the order to be skipped', async () => {
+    const letter = await accept();
+    const header = (await stageText(store, tenant, 'X-de-mail-sender: a\r\n\r\n')).object;
+    const intent = {
+      letter,
+      transaction: 0,
+      attempt: 1,
+      endpoint: 'smtp.provider:465',
+      recipients: ['max@buerger.de-mail.example'],
+      handed: { sha256: 'ab', size: 9, header, bodyFrom: 3 },
+      edits: [],
+    };
+    const outcome = {
+      letter,
+      transaction: 0,
+      attempt: 1,
+      result: 'deferred',
+      recipients: [{ address: 'max@buerger.de-mail.example', result: 'deferred', reply: '451 later' }],
+      reply: '451 later',
+      peer: { endpoint: 'smtp.provider:465' },
+    } as const;
+    await expect(store.recordHandoverOutcome(tenant, outcome)).rejects.toThrow(
+      /is queued, it has no outcome/,
+    );
+    await store.recordHandoverIntent(tenant, intent);
+    await expect(store.recordHandoverIntent(tenant, intent)).rejects.toThrow(/is attempting/);
+    await store.recordHandoverOutcome(tenant, { ...outcome, nextAttempt: now + 60_000 });
+    expect((await store.dueTransactions(tenant, now, 10)).map((t) => t.transaction)).toEqual([1]);
+    expect(await store.nextTransactionAt(tenant, now)).toBe(now + 60_000);
+    await store.recordHandoverIntent(tenant, { ...intent, attempt: 2 });
+    await store.recordHandoverOutcome(tenant, {
+      ...outcome,
+      attempt: 2,
+      result: 'done',
+      recipients: [{ address: 'max@buerger.de-mail.example', result: 'accepted', reply: '250 ok' }],
+    });
+    expect((await store.openTransactions(tenant)).map((t) => t.transaction)).toEqual([1]);
+    expect(
+      (await store.facts(tenant, letter)).filter((f) => f.recipient.startsWith('max')).map((f) => f.fact),
+    ).toEqual(['queued', 'attempting', 'deferred', 'attempting', 'handed-over']);
+    expect((await store.timeline(tenant, letter)).map((e) => e.kind)).toEqual([
+      'submission',
+      'handover-intent',
+      'handover-outcome',
+      'handover-intent',
+      'handover-outcome',
+    ]);
+    await expect(
+      store.recordHandoverIntent(tenant, { ...intent, transaction: 1, recipients: ['mallory@example.org'] }),
+    ).rejects.toThrow(/no open recipient mallory/);
+  });
+
+  it('holds a doubt until it is settled', async () => {
+    const letter = await accept();
+    const header = (await stageText(store, tenant, 'x\r\n\r\n')).object;
+    const base = { letter, transaction: 0, attempt: 1 };
+    await store.recordHandoverIntent(tenant, {
+      ...base,
+      endpoint: 'e',
+      recipients: ['max@buerger.de-mail.example'],
+      handed: { sha256: 'ab', size: 9, header, bodyFrom: 0 },
+      edits: [],
+    });
+    await store.recordHandoverOutcome(tenant, {
+      ...base,
+      result: 'in-doubt',
+      recipients: [{ address: 'max@buerger.de-mail.example', result: 'deferred', reply: '' }],
+      reply: 'connection lost',
+      peer: { endpoint: 'e' },
+    });
+    expect((await store.transaction(tenant, letter, 0))?.state).toBe('in-doubt');
+    expect((await store.dueTransactions(tenant, now + 1e9, 10)).map((t) => t.transaction)).toEqual([1]);
+    await store.settleHandover(tenant, {
+      letter,
+      transaction: 0,
+      recipients: ['max@buerger.de-mail.example'],
+      decision: 'handed-over',
+      by: 'dispatch-confirmation',
+      actor: { type: 'gateway', name: 'link' },
+      reason: 'confirmed',
+    });
+    expect(await store.transaction(tenant, letter, 0)).toBeNull();
+    expect((await store.facts(tenant, letter)).map((f) => f.fact)).toContain('handed-over');
+  });
+
+  it('records a fetched message once, whatever UID it comes under', async () => {
+    const text = 'Message-ID: <in@provider>\r\n\r\nHallo\r\n';
+    const first = await store.recordFetched(tenant, inbound(await stageText(store, tenant, text), 1));
+    expect(first).toEqual({ index: 1 });
+    expect(await store.recordFetched(tenant, inbound(await stageText(store, tenant, text), 1))).toBeNull();
+    expect(
+      await store.recordFetched(tenant, inbound(await stageText(store, tenant, text), 1, '8')),
+    ).toBeNull();
+    expect([...(await store.fetchedUids(tenant, 'waren', 'INBOX', '8'))]).toEqual([1]);
+    const inbox = await store.mailbox(tenant, erika, 'INBOX');
+    expect(inbox).toMatchObject({ messages: 1, unseen: 1, bytes: 12 + text.length });
+    const [content] = await store.contents(tenant, inbox!.id, [1]);
+    expect((await collect(store.readSource(tenant, content!.source))).toString()).toBe(
+      `X-Block: 1\r\n${text}`,
+    );
+    expect((await collect(store.readSource(tenant, content!.source, 5, 20))).toString()).toBe(
+      `X-Block: 1\r\n${text}`.slice(5, 20),
+    );
+  });
+
+  it.each([0, 1, 65_536, 131_072, 131_073, 131_072 + 65_536, 700_001])(
+    'keeps an object of %i bytes exactly, and reads any range of it',
+    async (size) => {
+      const bytes = Buffer.alloc(size, 'abcdefghij\r\n');
+      const staged = await stageText(store, tenant, bytes);
+      await store.acceptSubmission(tenant, submission(staged));
+      const object = (await store.object(tenant, staged.object.object))!;
+      expect(object.size).toBe(size);
+      expect((await collect(object.read())).equals(bytes)).toBe(true);
+      for (const [from, to] of [
+        [0, 1],
+        [65_530, 65_540],
+        [131_000, 140_000],
+        [size - 3, size + 9],
+      ] as const) {
+        expect(
+          (await collect(object.read(from, to))).equals(bytes.subarray(Math.max(0, from), Math.max(0, to))),
+        ).toBe(true);
+      }
+    },
+  );
+
+  it('survives closing and opening: heads, queues, UIDs go on', async () => {
+    await accept(1);
+    const head = await store.head(tenant);
+    await store[Symbol.asyncDispose]();
+    store = await open();
+    expect(await store.head(tenant)).toEqual(head);
+    expect((await store.openTransactions(tenant)).length).toBe(2);
+    expect(await accept(2)).toBe(2);
+    expect((await store.mailbox(tenant, erika, 'Gesendet'))?.uidNext).toBe(3);
+  });
+
+  it('finds letters by address, id, subject, time, fact and file', async () => {
+    const letter = await accept();
+    const found = async (query: Parameters<Store['search']>[0]) =>
+      (await store.search(query)).map((l) => l.index);
+    const pdf = createHash('sha256').update('pdf').digest('hex');
+    for (const query of [
+      { address: 'MAX@buerger' },
+      { messageId: '1@stadt-waren.example' },
+      { privateId: 'p-1-1' },
+      { subject: 'besch' },
+      { since: '2026-03-01T00:00:00Z' },
+      { fact: 'queued' },
+      { sha256: pdf },
+      { sha256: createHash('sha256').update(letterText).digest('hex') },
+      { kind: 'submission' as const },
+    ]) {
+      expect(await found(query)).toEqual([letter]);
+    }
+    for (const query of [
+      { address: 'nobody' },
+      { subject: '%' },
+      { until: '2026-02-01T00:00:00Z' },
+      { fact: 'received' },
+      { sha256: '00' },
+    ])
+      expect(await found(query)).toEqual([]);
+    for (const name of ['<1@stadt-waren.example>', 'p-1-0', `${tenant}/${letter}`])
+      expect(await store.resolve(name)).toEqual([{ tenant, letter }]);
+  });
+
+  it('commits what waits together, and one refusal harms no other', async () => {
+    const staged = await Promise.all(
+      Array.from({ length: 20 }, (_, i) => stageText(store, tenant, `${letterText}${i}`)),
+    );
+    const results = await Promise.allSettled([
+      ...staged.map((message, i) => store.acceptSubmission(tenant, submission(message, i))),
+      store.deleteMailbox(tenant, erika, 'Nirgends'),
+      store.openTenant(tenant),
+    ]);
+    expect(results.filter((r) => r.status === 'rejected').length).toBe(1);
+    expect((await store.head(tenant)).size).toBe(21);
+  });
+
+  it('tells an incident once', async () => {
+    const opened = { incident: 'account', state: 'opened', text: 'login refused' } as const;
+    expect(await store.recordIncident(tenant, opened)).toBe(true);
+    expect(await store.recordIncident(tenant, opened)).toBe(false);
+    expect((await store.incidents(tenant)).map((i) => i.incident)).toEqual(['account']);
+    expect(await store.recordIncident(tenant, { ...opened, state: 'closed' })).toBe(true);
+    expect(await store.recordIncident(tenant, { ...opened, state: 'closed' })).toBe(false);
+  });
+
+  describe('mailboxes', () => {
+    const append = async (mailbox: number, text: string, flags: string[] = []) =>
+      store.appendMessage(tenant, mailbox, {
+        message: await stageText(store, tenant, text),
+        flags,
+        internalDate: 0,
+      });
+
+    it('flag, move, copy and expunge with rising modseq; UIDs are never used twice', async () => {
+      const from = await store.createMailbox(tenant, erika, 'Akten/2026');
+      const to = await store.createMailbox(tenant, erika, 'Ziel');
+      expect((await store.mailboxes(tenant, erika)).map((m) => m.name)).toEqual([
+        'Akten',
+        'Akten/2026',
+        'Ziel',
+      ]);
+      for (const text of ['a', 'b', 'c']) await append(from.id, text);
+      const before = (await store.mailboxById(tenant, from.id))!.highestModseq;
+      const { changed } = await store.changeFlags(tenant, from.id, [1, 3], {
+        op: 'add',
+        flags: ['\\Deleted', 'Wichtig'],
+      });
+      expect(changed.map((m) => [m.uid, m.flags])).toEqual([
+        [1, ['\\Deleted', 'Wichtig']],
+        [3, ['\\Deleted', 'Wichtig']],
+      ]);
+      expect(
+        await store.changeFlags(tenant, from.id, [1], { op: 'add', flags: ['x'], unchangedSince: before }),
+      ).toMatchObject({ changed: [], refused: [1] });
+      expect((await store.expunge(tenant, from.id, [1, 2])).uids).toEqual([1]);
+      expect((await store.moveMessages(tenant, from.id, [2, 3], to.id)).pairs).toEqual([
+        [2, 1],
+        [3, 2],
+      ]);
+      expect((await store.changesSince(tenant, from.id, before)).expunged).toEqual([1, 2, 3]);
+      expect((await append(from.id, 'd')).uid).toBe(4);
+      expect((await store.messages(tenant, to.id)).map((m) => m.flags)).toEqual([
+        [],
+        ['\\Deleted', 'Wichtig'],
+      ]);
+    });
+
+    it('drop an object with its last copy, but never one that is evidence', async () => {
+      const box = await store.createMailbox(tenant, erika, 'Entwurf');
+      const draft = await stageText(store, tenant, 'draft');
+      await store.appendMessage(tenant, box.id, { message: draft, flags: ['\\Deleted'], internalDate: 0 });
+      const letter = await accept();
+      const sent = (await store.mailbox(tenant, erika, 'Gesendet'))!;
+      await store.changeFlags(tenant, sent.id, [1], { op: 'add', flags: ['\\Deleted'] });
+      await store.expunge(tenant, box.id, null);
+      await store.expunge(tenant, sent.id, null);
+      expect(await store.object(tenant, draft.object.object)).toBeNull();
+      const entry = await store.entry(tenant, letter);
+      expect(
+        entry?.kind === 'submission' && (await store.object(tenant, entry.message.object)),
+      ).not.toBeNull();
+    });
+
+    it('rename with their children, and INBOX by moving its messages', async () => {
+      await store.ensureMailboxes(tenant, erika, [{ name: 'INBOX', specialUse: null }]);
+      await store.createMailbox(tenant, erika, 'A/B');
+      await store.renameMailbox(tenant, erika, 'A', 'X/Y');
+      expect((await store.mailboxes(tenant, erika)).map((m) => m.name).sort()).toEqual([
+        'INBOX',
+        'X',
+        'X/Y',
+        'X/Y/B',
+      ]);
+      await append((await store.mailbox(tenant, erika, 'INBOX'))!.id, 'm');
+      await store.renameMailbox(tenant, erika, 'INBOX', 'Alt');
+      expect((await store.mailbox(tenant, erika, 'INBOX'))?.messages).toBe(0);
+      expect((await store.mailbox(tenant, erika, 'Alt'))?.messages).toBe(1);
+      await expect(store.createMailbox(tenant, erika, 'Alt')).rejects.toMatchObject({
+        code: 'mailbox-exists',
+      });
+    });
+
+    it('keep \\Seen per user in a shared mailbox', async () => {
+      const shared = { type: 'shared', name: 'Poststelle' } as const;
+      const box = await store.createMailbox(tenant, shared, 'INBOX');
+      await append(box.id, 'm');
+      await store.changeFlags(tenant, box.id, [1], { op: 'add', flags: ['\\Seen'], user: 'erika' });
+      expect((await store.messages(tenant, box.id, 'erika'))[0]?.flags).toEqual(['\\Seen']);
+      expect((await store.messages(tenant, box.id, 'jan'))[0]?.flags).toEqual([]);
+    });
+  });
+});

@@ -1,0 +1,215 @@
+/** Commands on the way in: fetched messages, notices, forwarding, and records of what people did. */
+import type {
+  AccessEntry,
+  ConfirmationEntry,
+  ForwardIntentEntry,
+  ForwardOutcomeEntry,
+  InboundEntry,
+  IncidentEntry,
+  NoticeEntry,
+  NotificationEntry,
+  OperationEntry,
+  SentCopyEntry,
+} from '../../../evidence/entry.ts';
+import type { WriteContext } from '../write-context.ts';
+import { openedBody } from '../write-context.ts';
+import { deliveriesOf, deposit } from './deposit.ts';
+import { insertMessage, releaseObject } from './object.ts';
+import { factOf, type WireDeposit, type WireMessage } from './wire.ts';
+
+type Body<E> = Omit<E, 'kind' | 'delivered' | 'message'>;
+
+export function openTenant(context: WriteContext, tenant: string): void {
+  const log = context.log(tenant);
+  if (log.edge.size + log.pending.length === 0) context.append(tenant, openedBody(log));
+}
+
+export type WireFetchedBody =
+  | ({ readonly kind: 'inbound' } & Body<InboundEntry>)
+  | ({ readonly kind: 'confirmation' } & Body<ConfirmationEntry>)
+  | ({ readonly kind: 'notification' } & Body<NotificationEntry>)
+  | ({ readonly kind: 'sent-copy' } & Body<SentCopyEntry>);
+
+export interface WireFetched {
+  readonly body: WireFetchedBody;
+  readonly message: WireMessage;
+  readonly deposits: readonly WireDeposit[];
+  readonly forward: { readonly recipients: readonly string[]; readonly prefix: Uint8Array } | null;
+}
+
+export function recordFetched(
+  context: WriteContext,
+  tenant: string,
+  { body, message, deposits, forward }: WireFetched,
+): { index: number } | null {
+  const { sql } = context;
+  const { account, folder, uidValidity, uid } = body.source;
+  const object = message.object.object;
+  const known =
+    (sql(
+      'SELECT idx, 1 AS same FROM fetched WHERE tenant = ? AND account = ? AND folder = ? AND uidvalidity = ? AND uid = ?',
+    ).get(tenant, account, folder, uidValidity, uid) as { idx: number; same: number } | undefined) ??
+    (sql('SELECT idx, 0 AS same FROM fetched WHERE tenant = ? AND account = ? AND object = ? LIMIT 1').get(
+      tenant,
+      account,
+      object,
+    ) as { idx: number; same: number } | undefined);
+  if (known !== undefined) {
+    // The same bytes under another UID (new UIDVALIDITY, second folder): remember the UID, write no entry.
+    if (known.same === 0)
+      sql(
+        'INSERT INTO fetched (tenant, account, folder, uidvalidity, uid, object, idx) VALUES (?, ?, ?, ?, ?, ?, ?)',
+      ).run(tenant, account, folder, uidValidity, uid, object, known.idx);
+    if (message.object.storage.inline === null)
+      context.unlink.push(`${tenant}/${Buffer.from(message.object.storage.uid).toString('hex')}`);
+    return null;
+  }
+  insertMessage(context, tenant, message);
+  deposit(context, tenant, deposits, message);
+  const entry = context.append(tenant, {
+    ...body,
+    message: factOf(message.object),
+    delivered: deliveriesOf(deposits),
+  });
+  sql(
+    'INSERT INTO fetched (tenant, account, folder, uidvalidity, uid, object, idx) VALUES (?, ?, ?, ?, ?, ?, ?)',
+  ).run(tenant, account, folder, uidValidity, uid, object, entry.index);
+  if (forward !== null) queueForward(context, tenant, entry.index, forward, message);
+  return { index: entry.index };
+}
+
+export interface WireNotice {
+  readonly body: Body<NoticeEntry>;
+  readonly message: WireMessage;
+  readonly deposits: readonly WireDeposit[];
+  readonly forward: readonly string[] | null;
+  readonly once: string | null;
+}
+
+export function deliverNotice(
+  context: WriteContext,
+  tenant: string,
+  { body, message, deposits, forward, once }: WireNotice,
+): { index: number } | null {
+  const { sql } = context;
+  const letter = body.letter ?? -1;
+  if (
+    once !== null &&
+    sql('SELECT 1 FROM notice_once WHERE tenant = ? AND letter = ? AND name = ?').get(
+      tenant,
+      letter,
+      once,
+    ) !== undefined
+  )
+    return null;
+  insertMessage(context, tenant, message);
+  deposit(context, tenant, deposits, message);
+  const entry = context.append(tenant, {
+    kind: 'notice',
+    ...body,
+    message: factOf(message.object),
+    delivered: deliveriesOf(deposits),
+  });
+  if (once !== null)
+    sql('INSERT INTO notice_once (tenant, letter, name, idx) VALUES (?, ?, ?, ?)').run(
+      tenant,
+      letter,
+      once,
+      entry.index,
+    );
+  if (forward !== null && forward.length > 0)
+    queueForward(context, tenant, entry.index, { recipients: forward, prefix: Buffer.alloc(0) }, message);
+  return { index: entry.index };
+}
+
+function queueForward(
+  context: WriteContext,
+  tenant: string,
+  index: number,
+  forward: { recipients: readonly string[]; prefix: Uint8Array },
+  message: WireMessage,
+): void {
+  context
+    .sql(
+      `INSERT INTO forward (tenant, letter, recipients, prefix, object, size, state, attempts, accepted_at, next_attempt, last_reply) VALUES (?, ?, ?, ?, ?, ?, 'queued', 0, ?, ?, NULL)`,
+    )
+    .run(
+      tenant,
+      index,
+      JSON.stringify(forward.recipients),
+      Buffer.from(forward.prefix),
+      message.object.object,
+      forward.prefix.length + message.object.size,
+      context.now,
+      context.now,
+    );
+  context.changes.push({ topic: 'forward', tenant });
+}
+
+export function recordForwardIntent(
+  context: WriteContext,
+  tenant: string,
+  body: Body<ForwardIntentEntry>,
+): void {
+  const { changes } = context
+    .sql(`UPDATE forward SET state = 'attempting', attempts = ? WHERE tenant = ? AND letter = ?`)
+    .run(body.attempt, tenant, body.letter);
+  if (changes === 0) throw new Error(`${tenant}/${body.letter} is not waiting to be forwarded`);
+  context.append(tenant, { kind: 'forward-intent', ...body });
+}
+
+export interface WireForwardOutcome {
+  readonly body: Body<ForwardOutcomeEntry>;
+  readonly nextAttempt: number | null;
+}
+
+export function recordForwardOutcome(
+  context: WriteContext,
+  tenant: string,
+  { body, nextAttempt }: WireForwardOutcome,
+): void {
+  const { sql } = context;
+  const row = sql('SELECT recipients, object FROM forward WHERE tenant = ? AND letter = ?').get(
+    tenant,
+    body.letter,
+  ) as { recipients: string; object: string } | undefined;
+  if (row === undefined) throw new Error(`${tenant}/${body.letter} is not waiting to be forwarded`);
+  context.append(tenant, { kind: 'forward-outcome', ...body });
+  const done = new Set(body.recipients.filter((r) => r.result !== 'deferred').map((r) => r.address));
+  const open = (JSON.parse(row.recipients) as string[]).filter((address) => !done.has(address));
+  if (open.length === 0 || body.result === 'failed' || body.result === 'done') {
+    sql('DELETE FROM forward WHERE tenant = ? AND letter = ?').run(tenant, body.letter);
+    releaseObject(context, tenant, row.object);
+    return;
+  }
+  if (nextAttempt === null) throw new Error('a deferred forwarding needs the time of its next attempt');
+  sql(
+    `UPDATE forward SET state = 'queued', recipients = ?, next_attempt = ?, last_reply = ? WHERE tenant = ? AND letter = ?`,
+  ).run(JSON.stringify(open), nextAttempt, body.reply, tenant, body.letter);
+  context.changes.push({ topic: 'forward', tenant });
+}
+
+export function recordAccess(context: WriteContext, tenant: string, body: Body<AccessEntry>): void {
+  context.append(tenant, { kind: 'access', ...body });
+}
+
+export function recordOperation(context: WriteContext, tenant: string, body: Body<OperationEntry>): void {
+  context.append(tenant, { kind: 'operation', ...body });
+}
+
+export function recordIncident(context: WriteContext, tenant: string, body: Body<IncidentEntry>): boolean {
+  const { sql } = context;
+  const open =
+    sql('SELECT 1 FROM incident WHERE tenant = ? AND incident = ?').get(tenant, body.incident) !== undefined;
+  if (open === (body.state === 'opened')) return false;
+  const entry = context.append(tenant, { kind: 'incident', ...body });
+  if (body.state === 'opened')
+    sql('INSERT INTO incident (tenant, incident, since, text) VALUES (?, ?, ?, ?)').run(
+      tenant,
+      body.incident,
+      entry.time,
+      body.text,
+    );
+  else sql('DELETE FROM incident WHERE tenant = ? AND incident = ?').run(tenant, body.incident);
+  return true;
+}

@@ -1,0 +1,126 @@
+/** Placing copies into mailboxes. */
+
+import { defaultMailboxes } from '../../../directory/mailboxes.ts';
+import type { Delivery } from '../../../evidence/entry.ts';
+import type { MailboxOwner } from '../../store.ts';
+import type { WriteContext } from '../write-context.ts';
+import type { WireDeposit, WireMessage } from './wire.ts';
+
+export interface MailboxRow {
+  readonly id: number;
+  readonly tenant: string;
+  readonly owner_type: 'user' | 'shared';
+  readonly owner_name: string;
+  readonly name: string;
+  readonly special_use: string | null;
+  readonly uidvalidity: number;
+  readonly uidnext: number;
+  readonly modseq: number;
+}
+
+export function deliveriesOf(deposits: readonly WireDeposit[]): Delivery[] {
+  return deposits.map((d) => ({
+    owner: d.owner.type === 'shared' ? `shared:${d.owner.name}` : d.owner.name,
+    mailbox: d.mailbox,
+    reason: d.reason,
+  }));
+}
+
+/** One mailbox row per deposit; the mailbox is made if it is missing. */
+export function deposit(
+  context: WriteContext,
+  tenant: string,
+  deposits: readonly WireDeposit[],
+  message: WireMessage,
+): void {
+  for (const d of deposits) {
+    const mailbox =
+      findMailbox(context, tenant, d.owner, d.mailbox) ??
+      makeMailbox(context, tenant, d.owner, d.mailbox, specialUseOf(d.mailbox));
+    insertMail(context, mailbox, {
+      object: message.object.object,
+      prefix: d.prefix,
+      from: 0,
+      size: d.prefix.length + message.object.size,
+      flags: d.flags,
+      internalDate: context.now,
+      messageId: message.messageId,
+    });
+  }
+}
+
+function specialUseOf(name: string): string | null {
+  return defaultMailboxes.find((m) => m.name === name)?.specialUse ?? null;
+}
+
+export function findMailbox(
+  context: WriteContext,
+  tenant: string,
+  owner: MailboxOwner,
+  name: string,
+): MailboxRow | undefined {
+  return context
+    .sql('SELECT * FROM mailbox WHERE tenant = ? AND owner_type = ? AND owner_name = ? AND name = ?')
+    .get(tenant, owner.type, owner.name, name) as MailboxRow | undefined;
+}
+
+export function makeMailbox(
+  context: WriteContext,
+  tenant: string,
+  owner: MailboxOwner,
+  name: string,
+  specialUse: string | null,
+): MailboxRow {
+  const { sql } = context;
+  // Never reused, also not for a mailbox of the same name made in the same second (RFC 3501 2.3.1.1).
+  const last = (sql('SELECT COALESCE(MAX(uidvalidity), 0) AS last FROM mailbox').get() as { last: number })
+    .last;
+  const uidvalidity = Math.max(Math.floor(context.now / 1000), last + 1);
+  sql(
+    'INSERT INTO mailbox (tenant, owner_type, owner_name, name, special_use, uidvalidity, uidnext, modseq) VALUES (?, ?, ?, ?, ?, ?, 1, 1)',
+  ).run(tenant, owner.type, owner.name, name, specialUse, uidvalidity);
+  context.changes.push({ topic: 'mailboxes', tenant, owner });
+  return findMailbox(context, tenant, owner, name)!;
+}
+
+export interface MailRow {
+  readonly object: string;
+  readonly prefix: Uint8Array;
+  readonly from: number;
+  /** Bytes, prefix included. */
+  readonly size: number;
+  readonly flags: readonly string[];
+  readonly internalDate: number;
+  readonly messageId: string | null;
+}
+
+/** Gives the message the next UID of the mailbox. */
+export function insertMail(
+  context: WriteContext,
+  mailbox: Pick<MailboxRow, 'id' | 'tenant'>,
+  mail: MailRow,
+): { uid: number; modseq: number } {
+  const { sql } = context;
+  const next = sql(
+    'UPDATE mailbox SET uidnext = uidnext + 1, modseq = modseq + 1 WHERE id = ? RETURNING uidnext - 1 AS uid, modseq',
+  ).get(mailbox.id) as { uid: number; modseq: number };
+  const flags = [...new Set(mail.flags.filter((f) => f.toLowerCase() !== '\\recent'))];
+  sql(
+    'INSERT INTO mail (mailbox, uid, tenant, object, prefix, object_from, size, internal_date, flags, seen, modseq, message_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
+  ).run(
+    mailbox.id,
+    next.uid,
+    mailbox.tenant,
+    mail.object,
+    Buffer.from(mail.prefix),
+    mail.from,
+    mail.size,
+    mail.internalDate,
+    flags.join(' '),
+    flags.includes('\\Seen') ? 1 : 0,
+    next.modseq,
+    mail.messageId,
+  );
+  context.changes.push({ topic: 'mailbox', tenant: mailbox.tenant, mailbox: mailbox.id });
+  return next;
+}

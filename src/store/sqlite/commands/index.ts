@@ -1,0 +1,63 @@
+/** Every write command by name, as it travels to the writer thread. */
+import {
+  deliverNotice,
+  openTenant,
+  recordAccess,
+  recordFetched,
+  recordForwardIntent,
+  recordForwardOutcome,
+  recordIncident,
+  recordOperation,
+} from './arrivals.ts';
+import {
+  acceptSubmission,
+  expireRecipients,
+  recordHandoverIntent,
+  recordHandoverOutcome,
+  rescheduleTransaction,
+  settleHandover,
+} from './letters.ts';
+import {
+  appendMessage,
+  changeFlags,
+  copyMessages,
+  createMailbox,
+  deleteMailbox,
+  ensureMailboxes,
+  expunge,
+  moveMessages,
+  renameMailbox,
+  subscribeMailbox,
+} from './mailboxes.ts';
+
+export const commands = {
+  openTenant,
+  acceptSubmission,
+  recordHandoverIntent,
+  recordHandoverOutcome,
+  settleHandover,
+  expireRecipients,
+  rescheduleTransaction,
+  deliverNotice,
+  recordFetched,
+  recordForwardIntent,
+  recordForwardOutcome,
+  recordAccess,
+  recordOperation,
+  recordIncident,
+  ensureMailboxes,
+  createMailbox,
+  renameMailbox,
+  deleteMailbox,
+  subscribeMailbox,
+  appendMessage,
+  copyMessages,
+  moveMessages,
+  changeFlags,
+  expunge,
+};
+
+export type Commands = typeof commands;
+export type CommandName = keyof Commands;
+export type CommandArguments<N extends CommandName> = Parameters<Commands[N]>[2];
+export type CommandResult<N extends CommandName> = ReturnType<Commands[N]>;

@@ -1,0 +1,334 @@
+/** Mailboxes: make, rename, delete, subscribe, append, copy, move, flag, expunge. No evidence. */
+import { HIERARCHY, INBOX } from '../../../directory/mailboxes.ts';
+import { GatewayError } from '../../../errors.ts';
+import type { CopyResult, FlagChange, MailboxDefinition, MailboxOwner } from '../../store.ts';
+import type { WriteContext } from '../write-context.ts';
+import { findMailbox, insertMail, type MailboxRow, makeMailbox } from './deposit.ts';
+import { insertMessage, releaseObject } from './object.ts';
+import type { WireMessage } from './wire.ts';
+
+export function ensureMailboxes(
+  context: WriteContext,
+  tenant: string,
+  { owner, names }: { owner: MailboxOwner; names: readonly MailboxDefinition[] },
+): void {
+  for (const { name, specialUse } of names) {
+    if (findMailbox(context, tenant, owner, name) !== undefined) continue;
+    makeMailbox(context, tenant, owner, name, specialUse);
+    if (owner.type === 'user')
+      subscribeMailbox(context, tenant, { user: owner.name, owner, name, subscribed: true });
+  }
+}
+
+/** @throws GatewayError `mailbox-exists`. */
+export function createMailbox(
+  context: WriteContext,
+  tenant: string,
+  { owner, name }: { owner: MailboxOwner; name: string },
+): number {
+  if (findMailbox(context, tenant, owner, name) !== undefined) throw new GatewayError('mailbox-exists', name);
+  // RFC 3501 6.3.3: superior names are made as well.
+  const levels = name.split(HIERARCHY);
+  for (let depth = 1; depth < levels.length; depth++) {
+    const superior = levels.slice(0, depth).join(HIERARCHY);
+    if (findMailbox(context, tenant, owner, superior) === undefined)
+      makeMailbox(context, tenant, owner, superior, null);
+  }
+  return makeMailbox(context, tenant, owner, name, null).id;
+}
+
+/** @throws GatewayError `mailbox-unknown`, `mailbox-exists`. */
+export function renameMailbox(
+  context: WriteContext,
+  tenant: string,
+  { owner, from, to }: { owner: MailboxOwner; from: string; to: string },
+): void {
+  const source = requireMailbox(context, tenant, owner, from);
+  if (findMailbox(context, tenant, owner, to) !== undefined) throw new GatewayError('mailbox-exists', to);
+  if (from === INBOX) {
+    const target = createMailbox(context, tenant, { owner, name: to });
+    moveMessages(context, tenant, { from: source.id, uids: allUids(context, source.id), to: target });
+    return;
+  }
+  const { sql } = context;
+  const superior = to.split(HIERARCHY).slice(0, -1).join(HIERARCHY);
+  if (superior !== '' && findMailbox(context, tenant, owner, superior) === undefined)
+    createMailbox(context, tenant, { owner, name: superior });
+  for (const row of [source, ...childrenOf(context, source)]) {
+    const name = to + row.name.slice(from.length);
+    if (row !== source && findMailbox(context, tenant, owner, name) !== undefined)
+      throw new GatewayError('mailbox-exists', name);
+    sql('UPDATE mailbox SET name = ? WHERE id = ?').run(name, row.id);
+    context.changes.push({ topic: 'mailbox', tenant, mailbox: row.id });
+  }
+  context.changes.push({ topic: 'mailboxes', tenant, owner });
+}
+
+function childrenOf(context: WriteContext, parent: MailboxRow): MailboxRow[] {
+  const prefix = parent.name + HIERARCHY;
+  return context
+    .sql(
+      'SELECT * FROM mailbox WHERE tenant = ? AND owner_type = ? AND owner_name = ? AND substr(name, 1, ?) = ?',
+    )
+    .all(parent.tenant, parent.owner_type, parent.owner_name, prefix.length, prefix) as MailboxRow[];
+}
+
+/** @throws GatewayError `mailbox-unknown`. */
+export function deleteMailbox(
+  context: WriteContext,
+  tenant: string,
+  { owner, name }: { owner: MailboxOwner; name: string },
+): void {
+  const mailbox = requireMailbox(context, tenant, owner, name);
+  const { sql } = context;
+  const objects = sql('SELECT DISTINCT object FROM mail WHERE mailbox = ?')
+    .pluck()
+    .all(mailbox.id) as string[];
+  sql('DELETE FROM mail WHERE mailbox = ?').run(mailbox.id);
+  sql('DELETE FROM mail_seen WHERE mailbox = ?').run(mailbox.id);
+  sql('DELETE FROM expunged WHERE mailbox = ?').run(mailbox.id);
+  sql('DELETE FROM mailbox WHERE id = ?').run(mailbox.id);
+  for (const object of objects) releaseObject(context, tenant, object);
+  context.changes.push(
+    { topic: 'mailbox', tenant, mailbox: mailbox.id },
+    { topic: 'mailboxes', tenant, owner },
+  );
+}
+
+export function subscribeMailbox(
+  context: WriteContext,
+  tenant: string,
+  { user, owner, name, subscribed }: { user: string; owner: MailboxOwner; name: string; subscribed: boolean },
+): void {
+  const statement = subscribed
+    ? 'INSERT OR IGNORE INTO subscription (tenant, user, owner_type, owner_name, name) VALUES (?, ?, ?, ?, ?)'
+    : 'DELETE FROM subscription WHERE tenant = ? AND user = ? AND owner_type = ? AND owner_name = ? AND name = ?';
+  context.sql(statement).run(tenant, user, owner.type, owner.name, name);
+}
+
+export interface WireAppend {
+  readonly mailbox: number;
+  readonly message: WireMessage;
+  readonly flags: readonly string[];
+  readonly internalDate: number;
+}
+
+export function appendMessage(
+  context: WriteContext,
+  tenant: string,
+  { mailbox, message, flags, internalDate }: WireAppend,
+): { uid: number; modseq: number } {
+  const row = requireMailboxId(context, tenant, mailbox);
+  insertMessage(context, tenant, message);
+  return insertMail(context, row, {
+    object: message.object.object,
+    prefix: Buffer.alloc(0),
+    from: 0,
+    size: message.object.size,
+    flags,
+    internalDate,
+    messageId: message.messageId,
+  });
+}
+
+interface StoredMail {
+  uid: number;
+  object: string;
+  prefix: Buffer;
+  object_from: number;
+  size: number;
+  internal_date: number;
+  flags: string;
+  message_id: string | null;
+}
+
+export function copyMessages(
+  context: WriteContext,
+  tenant: string,
+  { from, uids, to }: { from: number; uids: readonly number[]; to: number },
+): CopyResult {
+  requireMailboxId(context, tenant, from);
+  const target = requireMailboxId(context, tenant, to);
+  const pairs: [number, number][] = [];
+  for (const uid of [...uids].sort((a, b) => a - b)) {
+    const mail = context.sql('SELECT * FROM mail WHERE mailbox = ? AND uid = ?').get(from, uid) as
+      | StoredMail
+      | undefined;
+    if (mail === undefined) continue;
+    const copy = insertMail(context, target, {
+      object: mail.object,
+      prefix: mail.prefix,
+      from: mail.object_from,
+      size: mail.size,
+      flags: mail.flags === '' ? [] : mail.flags.split(' '),
+      internalDate: mail.internal_date,
+      messageId: mail.message_id,
+    });
+    pairs.push([uid, copy.uid]);
+  }
+  return { uidValidity: target.uidvalidity, pairs };
+}
+
+export function moveMessages(
+  context: WriteContext,
+  tenant: string,
+  move: { from: number; uids: readonly number[]; to: number },
+): CopyResult {
+  const result = copyMessages(context, tenant, move);
+  removeMails(
+    context,
+    tenant,
+    move.from,
+    result.pairs.map(([uid]) => uid),
+  );
+  return result;
+}
+
+export function changeFlags(
+  context: WriteContext,
+  tenant: string,
+  { mailbox, uids, change }: { mailbox: number; uids: readonly number[]; change: FlagChange },
+): { changed: number[]; refused: number[] } {
+  const row = requireMailboxId(context, tenant, mailbox);
+  const { sql } = context;
+  const perUserSeen = row.owner_type === 'shared' ? change.user : undefined;
+  const changed: number[] = [];
+  const refused: number[] = [];
+  let modseq: number | null = null;
+  for (const uid of uids) {
+    const mail = sql('SELECT flags, modseq FROM mail WHERE mailbox = ? AND uid = ?').get(mailbox, uid) as
+      | { flags: string; modseq: number }
+      | undefined;
+    if (mail === undefined) continue;
+    if (change.unchangedSince !== undefined && mail.modseq > change.unchangedSince) {
+      refused.push(uid);
+      continue;
+    }
+    const stored = mail.flags === '' ? [] : mail.flags.split(' ');
+    const seen =
+      perUserSeen !== undefined &&
+      sql('SELECT 1 FROM mail_seen WHERE mailbox = ? AND uid = ? AND user = ?').get(
+        mailbox,
+        uid,
+        perUserSeen,
+      ) !== undefined;
+    const before =
+      perUserSeen === undefined
+        ? stored
+        : [...stored.filter((f) => f !== '\\Seen'), ...(seen ? ['\\Seen'] : [])];
+    const after = applyFlags(before, change);
+    if (sameFlags(before, after)) {
+      changed.push(uid);
+      continue;
+    }
+    modseq ??= (
+      sql('UPDATE mailbox SET modseq = modseq + 1 WHERE id = ? RETURNING modseq').get(mailbox) as {
+        modseq: number;
+      }
+    ).modseq;
+    const flags =
+      perUserSeen === undefined
+        ? after
+        : [...after.filter((f) => f !== '\\Seen'), ...(stored.includes('\\Seen') ? ['\\Seen'] : [])];
+    sql('UPDATE mail SET flags = ?, seen = ?, modseq = ? WHERE mailbox = ? AND uid = ?').run(
+      flags.join(' '),
+      flags.includes('\\Seen') ? 1 : 0,
+      modseq,
+      mailbox,
+      uid,
+    );
+    if (perUserSeen !== undefined) {
+      sql(
+        after.includes('\\Seen')
+          ? 'INSERT OR IGNORE INTO mail_seen (mailbox, uid, user) VALUES (?, ?, ?)'
+          : 'DELETE FROM mail_seen WHERE mailbox = ? AND uid = ? AND user = ?',
+      ).run(mailbox, uid, perUserSeen);
+    }
+    changed.push(uid);
+  }
+  if (modseq !== null) context.changes.push({ topic: 'mailbox', tenant, mailbox });
+  return { changed, refused };
+}
+
+/** Flags compare without case (RFC 3501 2.3.2); the first spelling stays. */
+function applyFlags(before: readonly string[], change: FlagChange): string[] {
+  const wanted = new Map(
+    change.flags.filter((f) => f.toLowerCase() !== '\\recent').map((f) => [f.toLowerCase(), f]),
+  );
+  const kept =
+    change.op === 'replace'
+      ? before.filter((f) => wanted.has(f.toLowerCase()))
+      : before.filter((f) => change.op === 'add' || !wanted.has(f.toLowerCase()));
+  if (change.op === 'remove') return kept;
+  const have = new Set(kept.map((f) => f.toLowerCase()));
+  return [...kept, ...[...wanted].filter(([key]) => !have.has(key)).map(([, flag]) => flag)];
+}
+
+function sameFlags(a: readonly string[], b: readonly string[]): boolean {
+  return a.length === b.length && a.every((f) => b.includes(f));
+}
+
+export function expunge(
+  context: WriteContext,
+  tenant: string,
+  { mailbox, uids }: { mailbox: number; uids: readonly number[] | null },
+): { uids: number[]; modseq: number } {
+  const row = requireMailboxId(context, tenant, mailbox);
+  const deleted = (
+    context.sql('SELECT uid, flags FROM mail WHERE mailbox = ? ORDER BY uid').all(mailbox) as {
+      uid: number;
+      flags: string;
+    }[]
+  )
+    .filter((m) => m.flags.split(' ').some((f) => f.toLowerCase() === '\\deleted'))
+    .map((m) => m.uid);
+  const limit = uids === null ? null : new Set(uids);
+  const gone = limit === null ? deleted : deleted.filter((uid) => limit.has(uid));
+  return { uids: gone, modseq: gone.length === 0 ? row.modseq : removeMails(context, tenant, mailbox, gone) };
+}
+
+function removeMails(
+  context: WriteContext,
+  tenant: string,
+  mailbox: number,
+  uids: readonly number[],
+): number {
+  const { sql } = context;
+  const { modseq } = sql('UPDATE mailbox SET modseq = modseq + 1 WHERE id = ? RETURNING modseq').get(
+    mailbox,
+  ) as { modseq: number };
+  for (const uid of uids) {
+    const object = sql('DELETE FROM mail WHERE mailbox = ? AND uid = ? RETURNING object')
+      .pluck()
+      .get(mailbox, uid) as string | undefined;
+    sql('DELETE FROM mail_seen WHERE mailbox = ? AND uid = ?').run(mailbox, uid);
+    sql('INSERT INTO expunged (mailbox, uid, modseq) VALUES (?, ?, ?)').run(mailbox, uid, modseq);
+    if (object !== undefined) releaseObject(context, tenant, object);
+  }
+  context.changes.push({ topic: 'mailbox', tenant, mailbox });
+  return modseq;
+}
+
+function allUids(context: WriteContext, mailbox: number): number[] {
+  return context.sql('SELECT uid FROM mail WHERE mailbox = ? ORDER BY uid').pluck().all(mailbox) as number[];
+}
+
+function requireMailbox(
+  context: WriteContext,
+  tenant: string,
+  owner: MailboxOwner,
+  name: string,
+): MailboxRow {
+  const row = findMailbox(context, tenant, owner, name);
+  if (row === undefined) throw new GatewayError('mailbox-unknown', name);
+  return row;
+}
+
+/** A mailbox id is only good under its own tenant. */
+function requireMailboxId(context: WriteContext, tenant: string, id: number): MailboxRow {
+  const row = context.sql('SELECT * FROM mailbox WHERE id = ? AND tenant = ?').get(id, tenant) as
+    | MailboxRow
+    | undefined;
+  if (row === undefined) throw new GatewayError('mailbox-unknown');
+  return row;
+}

@@ -1,0 +1,64 @@
+/** Object rows: made once per content and tenant, dropped when neither evidence nor a mailbox names them. */
+import type { Cell } from '../../../evidence/projection.ts';
+import type { WriteContext } from '../write-context.ts';
+import type { WireMessage, WireObject } from './wire.ts';
+
+/**
+ * Makes the row of a staged object. The same content is stored once per tenant: a second staging of it leaves
+ * its file to be unlinked after the commit.
+ */
+export function insertObject(
+  context: WriteContext,
+  tenant: string,
+  object: WireObject,
+  structure: string | null,
+): void {
+  const { db: _, sql } = context;
+  const known = sql('SELECT structure FROM object WHERE tenant = ? AND object = ?').get(
+    tenant,
+    object.object,
+  ) as { structure: string | null } | undefined;
+  if (known === undefined) {
+    const { uid, key, inline } = object.storage;
+    sql(
+      'INSERT INTO object (tenant, object, uid, size, key, inline, structure) VALUES (?, ?, ?, ?, ?, ?, ?)',
+    ).run(tenant, object.object, uid, object.size, key, inline, structure);
+    return;
+  }
+  if (structure !== null && known.structure === null) {
+    sql('UPDATE object SET structure = ? WHERE tenant = ? AND object = ?').run(
+      structure,
+      tenant,
+      object.object,
+    );
+  }
+  if (object.storage.inline === null)
+    context.unlink.push(unlinkName(tenant, Buffer.from(object.storage.uid)));
+}
+
+export function insertMessage(context: WriteContext, tenant: string, message: WireMessage): void {
+  insertObject(context, tenant, message.object, message.structure);
+}
+
+/** Drops the object if nothing names it any more. Evidence keeps its objects. */
+export function releaseObject(context: WriteContext, tenant: string, object: Cell): void {
+  const { sql } = context;
+  const needed = sql(
+    `SELECT 1 WHERE EXISTS (SELECT 1 FROM object_ref WHERE tenant = $tenant AND object = $object)
+       OR EXISTS (SELECT 1 FROM mail WHERE tenant = $tenant AND object = $object)
+       OR EXISTS (SELECT 1 FROM forward WHERE tenant = $tenant AND object = $object)`,
+  ).get({ tenant, object });
+  if (needed !== undefined) return;
+  const row = sql('SELECT uid, inline IS NULL AS file FROM object WHERE tenant = ? AND object = ?').get(
+    tenant,
+    object,
+  ) as { uid: Buffer; file: number } | undefined;
+  if (row === undefined) return;
+  sql('DELETE FROM object WHERE tenant = ? AND object = ?').run(tenant, object);
+  if (row.file === 1) context.unlink.push(unlinkName(tenant, row.uid));
+}
+
+/** `tenant/uid`, as the writer resolves it below the object folder. */
+function unlinkName(tenant: string, uid: Buffer): string {
+  return `${tenant}/${uid.toString('hex')}`;
+}

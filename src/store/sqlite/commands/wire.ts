@@ -1,0 +1,46 @@
+/** The store's arguments as they travel to the writer thread: what structured clone can carry. */
+import type { ObjectFact } from '../../../evidence/entry.ts';
+import type { MessageIndex } from '../../../mime/types.ts';
+import type { Deposit, StagedMessage, StagedObject } from '../../store.ts';
+import type { Staging } from '../objects.ts';
+
+export interface WireObject extends ObjectFact {
+  readonly storage: Staging;
+}
+
+export interface WireMessage {
+  readonly object: WireObject;
+  /** MessageIndex as JSON. */
+  readonly structure: string;
+  readonly messageId: string | null;
+}
+
+/** A deposit as a mailbox row needs it. */
+export type WireDeposit = Deposit;
+
+export function toWireObject(staged: StagedObject): WireObject {
+  return {
+    object: staged.object,
+    sha256: staged.sha256,
+    size: staged.size,
+    storage: staged.storage as Staging,
+  };
+}
+
+export function toWireMessage(message: StagedMessage): WireMessage {
+  return {
+    object: toWireObject(message.object),
+    structure: JSON.stringify(message.index),
+    messageId: messageIdOf(message.index),
+  };
+}
+
+/** Message-ID as mailboxes look it up. */
+function messageIdOf(index: MessageIndex): string | null {
+  return index.root.envelope?.messageId?.slice(0, 998) ?? null;
+}
+
+/** What an entry says of an object. */
+export function factOf(object: WireObject): ObjectFact {
+  return { object: object.object, sha256: object.sha256, size: object.size };
+}

@@ -1,0 +1,209 @@
+/** Opens the SQLite engine of the store: writer thread, read connection, object folder, checkpoint check. */
+import { existsSync, mkdirSync, readdirSync, readFileSync, unlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import Database from 'better-sqlite3';
+import { openCheckpoint, verifierKey } from '../../evidence/checkpoint.ts';
+import { rootAt } from '../../evidence/merkle.ts';
+import { loadTenantKeys } from '../keys.ts';
+import type { Change, Store } from '../store.ts';
+import { toWireMessage, toWireObject } from './commands/wire.ts';
+import { prepareObjectDirectory, stageObject } from './objects.ts';
+import { createReadContext } from './read-context.ts';
+import { evidenceReader } from './read-evidence.ts';
+import { mailboxReader } from './read-mailboxes.ts';
+import { queueReader } from './read-queues.ts';
+import { startWriter } from './transactor.ts';
+
+export interface StoreOptions {
+  /** Folder of the store; made if missing. */
+  readonly directory: string;
+  /** Folder of the keys; by default `<directory>/keys`, better on another volume. */
+  readonly keysDirectory?: string;
+  /** Folder of the last checkpoints; by default `<directory>/checkpoints`, meant for another host. */
+  readonly checkpointsDirectory?: string;
+  /** Origin of a tenant's log is `<originPrefix>/<tenant>`. */
+  readonly originPrefix: string;
+  /** Epoch milliseconds; tests may turn it. */
+  readonly clock?: () => number;
+}
+
+/** Where the parts of a store lie. */
+export interface StorePaths {
+  readonly file: string;
+  readonly objects: string;
+  readonly keys: string;
+  readonly checkpoints: string;
+}
+
+export function storePaths(
+  options: Pick<StoreOptions, 'directory' | 'keysDirectory' | 'checkpointsDirectory'>,
+): StorePaths {
+  return {
+    file: join(options.directory, 'store.sqlite'),
+    objects: join(options.directory, 'objects'),
+    keys: options.keysDirectory ?? join(options.directory, 'keys'),
+    checkpoints: options.checkpointsDirectory ?? join(options.directory, 'checkpoints'),
+  };
+}
+
+/** The log is shorter than, or differs from, a checkpoint that was kept elsewhere: nothing may be signed. */
+export class LogInconsistent extends Error {
+  override name = 'LogInconsistent';
+}
+
+/**
+ * Opens the store, and makes it if it is new.
+ * @throws LogInconsistent where a log does not continue its last checkpoint kept outside the database.
+ * @throws KeyError where a tenant's key is missing or readable by others.
+ */
+export async function openSqliteStore(options: StoreOptions): Promise<Store> {
+  const paths = storePaths(options);
+  const clock = options.clock ?? Date.now;
+  mkdirSync(options.directory, { recursive: true, mode: 0o700 });
+  prepareObjectDirectory(paths.objects);
+  const listeners = new Set<(change: Change) => void>();
+  const writer = await startWriter({ ...paths, originPrefix: options.originPrefix }, clock, (changes) => {
+    for (const change of changes) for (const listener of [...listeners]) listener(change);
+  });
+  const db = new Database(paths.file, { readonly: true });
+  try {
+    db.pragma('busy_timeout = 10000');
+    const context = createReadContext(db, paths.objects, paths.keys);
+    for (const tenant of db.prepare('SELECT tenant FROM checkpoint').pluck().all() as string[]) {
+      checkAgainstFile(db, context.tiles(tenant), paths, tenant);
+    }
+    sweepOrphans(db, paths.objects);
+    const mailboxes = mailboxReader(context);
+
+    return {
+      ...evidenceReader(context),
+      ...queueReader(context),
+      ...mailboxes,
+      changes: {
+        subscribe(listener) {
+          listeners.add(listener);
+          return { [Symbol.dispose]: () => void listeners.delete(listener) };
+        },
+      },
+
+      openTenant: (tenant) => writer.call('openTenant', tenant, undefined as never),
+      stage: (tenant) => stageObject(paths.objects, context.keys(tenant)),
+      acceptSubmission: (tenant, { message, deposits, ...body }) =>
+        writer.call('acceptSubmission', tenant, { body, message: toWireMessage(message), deposits }),
+      recordHandoverIntent: (tenant, { handed, ...body }) =>
+        writer.call('recordHandoverIntent', tenant, {
+          body,
+          handed: { ...handed, header: toWireObject(handed.header) },
+        }),
+      recordHandoverOutcome: (tenant, { nextAttempt, ...body }) =>
+        writer.call('recordHandoverOutcome', tenant, { body, nextAttempt: nextAttempt ?? null }),
+      settleHandover: (tenant, body) => writer.call('settleHandover', tenant, body),
+      expireRecipients: (tenant, body) => writer.call('expireRecipients', tenant, body),
+      rescheduleTransaction: (tenant, letter, transaction, nextAttempt) =>
+        writer.call('rescheduleTransaction', tenant, { letter, transaction, nextAttempt }),
+      deliverNotice: (tenant, { message, deposits, forward, ...body }, once) =>
+        writer.call('deliverNotice', tenant, {
+          body,
+          message: toWireMessage(message),
+          deposits,
+          forward: forward ?? null,
+          once: once ?? null,
+        }),
+      recordFetched: (tenant, { staged, deposits, forward, ...body }) =>
+        writer.call('recordFetched', tenant, {
+          body,
+          message: toWireMessage(staged),
+          deposits,
+          forward: forward ?? null,
+        }),
+      recordForwardIntent: (tenant, body) => writer.call('recordForwardIntent', tenant, body),
+      recordForwardOutcome: (tenant, { nextAttempt, ...body }) =>
+        writer.call('recordForwardOutcome', tenant, { body, nextAttempt: nextAttempt ?? null }),
+      recordAccess: (tenant, body) => writer.call('recordAccess', tenant, body),
+      recordOperation: (tenant, body) => writer.call('recordOperation', tenant, body),
+      recordIncident: (tenant, body) => writer.call('recordIncident', tenant, body),
+
+      ensureMailboxes: (tenant, owner, names) => writer.call('ensureMailboxes', tenant, { owner, names }),
+      async createMailbox(tenant, owner, name) {
+        await writer.call('createMailbox', tenant, { owner, name });
+        return (await mailboxes.mailbox(tenant, owner, name))!;
+      },
+      renameMailbox: (tenant, owner, from, to) => writer.call('renameMailbox', tenant, { owner, from, to }),
+      deleteMailbox: (tenant, owner, name) => writer.call('deleteMailbox', tenant, { owner, name }),
+      subscribeMailbox: (tenant, user, owner, name, subscribed) =>
+        writer.call('subscribeMailbox', tenant, { user, owner, name, subscribed }),
+      appendMessage: (tenant, mailbox, { message, flags, internalDate }) =>
+        writer.call('appendMessage', tenant, {
+          mailbox,
+          message: toWireMessage(message),
+          flags,
+          internalDate,
+        }),
+      copyMessages: (tenant, from, uids, to) => writer.call('copyMessages', tenant, { from, uids, to }),
+      moveMessages: (tenant, from, uids, to) => writer.call('moveMessages', tenant, { from, uids, to }),
+      async changeFlags(tenant, mailbox, uids, change) {
+        const { changed, refused } = await writer.call('changeFlags', tenant, { mailbox, uids, change });
+        const wanted = new Set(changed);
+        const rows = await mailboxes.messages(tenant, mailbox, change.user);
+        return { changed: rows.filter((row) => wanted.has(row.uid)), refused };
+      },
+      expunge: (tenant, mailbox, uids) => writer.call('expunge', tenant, { mailbox, uids }),
+
+      async [Symbol.asyncDispose]() {
+        db.close();
+        await writer.close();
+      },
+    };
+  } catch (error) {
+    db.close();
+    await writer.close();
+    throw error;
+  }
+}
+
+/** A restored or truncated database is older than the checkpoint that was written away from it. */
+function checkAgainstFile(
+  db: Database.Database,
+  tiles: Parameters<typeof rootAt>[1],
+  paths: StorePaths,
+  tenant: string,
+): void {
+  const file = join(paths.checkpoints, tenant);
+  if (!existsSync(file)) return;
+  const row = db.prepare('SELECT origin, note FROM checkpoint WHERE tenant = ?').get(tenant) as {
+    origin: string;
+    note: string;
+  };
+  const key = verifierKey(row.origin, loadTenantKeys(paths.keys, tenant, false).logPublic);
+  const own = openCheckpoint(row.note, key);
+  const kept = openCheckpoint(readFileSync(file, 'utf8'), key);
+  if (kept.size > own.size) {
+    throw new LogInconsistent(
+      `log of ${tenant} has ${own.size} entries, but ${file} says ${kept.size}: the database is older than its checkpoint (restored? truncated?); nothing is signed. Restore the newest backup`,
+    );
+  }
+  if (!rootAt(kept.size, tiles).equals(kept.root)) {
+    throw new LogInconsistent(
+      `log of ${tenant} does not continue the checkpoint in ${file} (${kept.size} entries): its entries were changed; nothing is signed. Run evidence verify and restore the newest backup`,
+    );
+  }
+}
+
+/** Object files that no row names: left by a crash between writing a file and committing its row. */
+function sweepOrphans(db: Database.Database, objects: string): void {
+  for (const tenant of readdirSync(objects)) {
+    const uids = new Set(
+      (
+        db
+          .prepare('SELECT hex(uid) FROM object WHERE tenant = ? AND inline IS NULL')
+          .pluck()
+          .all(tenant) as string[]
+      ).map((hex) => hex.toLowerCase()),
+    );
+    for (const shard of readdirSync(join(objects, tenant))) {
+      for (const name of readdirSync(join(objects, tenant, shard))) {
+        if (!uids.has(name)) unlinkSync(join(objects, tenant, shard, name));
+      }
+    }
+  }
+}

@@ -1,0 +1,84 @@
+/** What reads work with: a read-only connection, the tenants' keys, prepared statements. */
+import type Database from 'better-sqlite3';
+import { parseEntry, SALT_LENGTH } from '../../evidence/canonical.ts';
+import type { Entry } from '../../evidence/entry.ts';
+import type { TileReader } from '../../evidence/merkle.ts';
+import { loadTenantKeys, type TenantKeys } from '../keys.ts';
+import { openChunk, unwrapKey } from '../sealing.ts';
+import { CorruptObject } from '../store.ts';
+import { entryContext } from './write-context.ts';
+
+export interface EntryRow {
+  readonly idx: number;
+  readonly kind: string;
+  readonly time: string;
+  readonly commitment: Buffer;
+  readonly key: Buffer;
+  readonly sealed: Buffer;
+}
+
+export interface ReadContext {
+  readonly db: Database.Database;
+  readonly objectsDirectory: string;
+  sql(text: string): Database.Statement;
+  keys(tenant: string): TenantKeys;
+  tiles(tenant: string): TileReader;
+  /** Salt and canonical bytes of an entry. @throws CorruptObject naming it. */
+  openEntry(tenant: string, row: EntryRow): { salt: Buffer; bytes: Buffer };
+  entry(tenant: string, index: number): Entry | null;
+}
+
+export function createReadContext(
+  db: Database.Database,
+  objectsDirectory: string,
+  keysDirectory: string,
+): ReadContext {
+  const statements = new Map<string, Database.Statement>();
+  const keyring = new Map<string, TenantKeys>();
+  const context: ReadContext = {
+    db,
+    objectsDirectory,
+    sql(text) {
+      let statement = statements.get(text);
+      if (statement === undefined) {
+        statement = db.prepare(text);
+        statements.set(text, statement);
+      }
+      return statement;
+    },
+    keys(tenant) {
+      let keys = keyring.get(tenant);
+      if (keys === undefined) {
+        keys = loadTenantKeys(keysDirectory, tenant, false);
+        keyring.set(tenant, keys);
+      }
+      return keys;
+    },
+    tiles(tenant) {
+      return (level, n) =>
+        (
+          context
+            .sql('SELECT hashes FROM tile WHERE tenant = ? AND level = ? AND n = ?')
+            .get(tenant, level, n) as { hashes: Buffer } | undefined
+        )?.hashes ?? Buffer.alloc(0);
+    },
+    openEntry(tenant, row) {
+      const name = entryContext(tenant, row.idx);
+      try {
+        const key = unwrapKey(context.keys(tenant).wrap, row.key, name);
+        const plain = openChunk(key, Buffer.from(name), 0, true, row.sealed);
+        if (plain.length < SALT_LENGTH) throw new Error('entry is shorter than its salt');
+        return { salt: plain.subarray(0, SALT_LENGTH), bytes: plain.subarray(SALT_LENGTH) };
+      } catch (cause) {
+        throw new CorruptObject(`entry ${tenant}/${row.idx}`, cause);
+      }
+    },
+    entry(tenant, index) {
+      const row = context
+        .sql('SELECT idx, kind, time, commitment, key, sealed FROM entry WHERE tenant = ? AND idx = ?')
+        .get(tenant, index) as EntryRow | undefined;
+      return row === undefined ? null : parseEntry(context.openEntry(tenant, row).bytes);
+    },
+  };
+  return context;
+}

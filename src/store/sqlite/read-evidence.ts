@@ -1,0 +1,231 @@
+/** Reads over the log and what is derived from it: entries, timelines, facts, searches. */
+
+import { openCheckpoint, verifierKey } from '../../evidence/checkpoint.ts';
+import type { Entry, EntryKind, SubmissionEntry, Verdict } from '../../evidence/entry.ts';
+import type { Fact, FactName } from '../../evidence/facts.ts';
+import { keyedDigest } from '../sealing.ts';
+import type { LetterSummary, LogHead, Reader, SearchQuery } from '../store.ts';
+import type { ReadContext } from './read-context.ts';
+
+type EvidenceReader = Pick<
+  Reader,
+  | 'tenants'
+  | 'head'
+  | 'entry'
+  | 'timeline'
+  | 'search'
+  | 'resolve'
+  | 'facts'
+  | 'submissionOf'
+  | 'byPrivateId'
+  | 'byProviderMessageId'
+  | 'incidents'
+>;
+
+interface FactRow {
+  letter: number;
+  recipient: string;
+  fact: FactName;
+  idx: number;
+  time: string;
+  detail: string | null;
+}
+
+interface MessageRecord {
+  tenant: string;
+  idx: number;
+  kind: EntryKind;
+  time: string;
+  letter: number | null;
+  message_id: string | null;
+  sender: string | null;
+  subject: string | null;
+  verdict: Verdict | null;
+}
+
+export function evidenceReader(context: ReadContext): EvidenceReader {
+  const { sql } = context;
+
+  function factsOfLetter(tenant: string, letter: number): Fact[] {
+    const rows = sql(
+      'SELECT letter, recipient, fact, idx, time, detail FROM fact WHERE tenant = ? AND letter = ? ORDER BY idx',
+    ).all(tenant, letter) as FactRow[];
+    return rows.map(({ idx, ...row }) => ({ ...row, index: idx }));
+  }
+
+  function summary(row: MessageRecord): LetterSummary {
+    const recipients = sql(
+      'SELECT address, private_id FROM message_recipient WHERE tenant = ? AND idx = ? ORDER BY rowid',
+    ).all(row.tenant, row.idx) as { address: string; private_id: string | null }[];
+    const facts = row.letter === null ? [] : factsOfLetter(row.tenant, row.letter);
+    const own = row.kind === 'submission' ? facts : facts.filter((f) => f.index === row.idx);
+    const addresses =
+      recipients.length > 0
+        ? recipients
+        : [...new Set(own.map((f) => f.recipient))].map((address) => ({ address, private_id: null }));
+    return {
+      tenant: row.tenant,
+      index: row.idx,
+      time: row.time,
+      kind: row.kind,
+      letter: row.letter,
+      messageId: row.message_id,
+      sender: row.sender,
+      subject: row.subject,
+      verdict: row.verdict,
+      recipients: addresses.map((r) => ({
+        address: r.address,
+        privateId: r.private_id,
+        facts: own.filter((f) => f.recipient === r.address),
+      })),
+    };
+  }
+
+  return {
+    async tenants() {
+      return sql('SELECT tenant FROM checkpoint ORDER BY tenant').pluck().all() as string[];
+    },
+
+    async head(tenant) {
+      const row = sql('SELECT origin, note FROM checkpoint WHERE tenant = ?').get(tenant) as
+        | { origin: string; note: string }
+        | undefined;
+      if (row === undefined) throw new Error(`tenant ${tenant} has no log`);
+      const { size, root } = openCheckpoint(
+        row.note,
+        verifierKey(row.origin, context.keys(tenant).logPublic),
+      );
+      return { size, root, checkpoint: row.note } satisfies LogHead;
+    },
+
+    async entry(tenant, index) {
+      return context.entry(tenant, index);
+    },
+
+    async timeline(tenant, letter) {
+      const indexes = sql(
+        'SELECT DISTINCT idx FROM letter_entry WHERE tenant = ? AND letter = ? ORDER BY idx',
+      )
+        .pluck()
+        .all(tenant, letter) as number[];
+      const named = indexes.length === 0 ? [letter] : indexes;
+      return named
+        .map((index) => context.entry(tenant, index))
+        .filter((entry): entry is Entry => entry !== null);
+    },
+
+    async search(query) {
+      const { where, values } = conditions(context, query);
+      const rows = sql(
+        `SELECT m.* FROM message m WHERE ${where} ORDER BY m.time, m.tenant, m.idx LIMIT ?`,
+      ).all(...values, query.limit ?? 1000) as MessageRecord[];
+      return rows.map(summary);
+    },
+
+    async resolve(name, tenant) {
+      const place = /^([a-z0-9][a-z0-9-]{0,62})\/(\d{1,15})$/.exec(name);
+      if (place !== null) {
+        if (tenant !== undefined && tenant !== place[1]) return [];
+        const index = Number(place[2]);
+        const row = sql('SELECT letter FROM message WHERE tenant = ? AND idx = ?').get(place[1], index) as
+          | { letter: number | null }
+          | undefined;
+        return row === undefined ? [] : [{ tenant: place[1]!, letter: row.letter ?? index }];
+      }
+      const bare = name.replace(/^<|>$/g, '');
+      const rows = sql(
+        `SELECT DISTINCT tenant, letter FROM (
+           SELECT tenant, COALESCE(letter, idx) AS letter FROM message WHERE message_id IN ($bracketed, $bare)
+           UNION SELECT tenant, letter FROM private_id WHERE private_id = $name
+           UNION SELECT r.tenant, COALESCE(m.letter, m.idx) FROM message_recipient r JOIN message m ON m.tenant = r.tenant AND m.idx = r.idx WHERE r.private_id = $name
+           UNION SELECT tenant, letter FROM provider_id WHERE message_id IN ($bracketed, $bare)
+         ) ORDER BY tenant, letter LIMIT 100`,
+      ).all({ bracketed: `<${bare}>`, bare, name }) as { tenant: string; letter: number }[];
+      return tenant === undefined ? rows : rows.filter((r) => r.tenant === tenant);
+    },
+
+    async facts(tenant, letter) {
+      return factsOfLetter(tenant, letter);
+    },
+
+    async submissionOf(tenant, letter) {
+      const entry = context.entry(tenant, letter);
+      return entry?.kind === 'submission' ? (entry as Entry & SubmissionEntry) : null;
+    },
+
+    async byPrivateId(tenant, privateId) {
+      return (
+        (sql(
+          'SELECT letter, tx AS "transaction" FROM private_id WHERE tenant = ? AND private_id = ? LIMIT 1',
+        ).get(tenant, privateId) as { letter: number; transaction: number } | undefined) ?? null
+      );
+    },
+
+    async byProviderMessageId(tenant, messageId) {
+      return (
+        (sql(
+          'SELECT letter, tx AS "transaction" FROM provider_id WHERE tenant = ? AND message_id = ? AND tx IS NOT NULL LIMIT 1',
+        ).get(tenant, messageId) as { letter: number; transaction: number } | undefined) ?? null
+      );
+    },
+
+    async incidents(tenant) {
+      return sql('SELECT incident, since, text FROM incident WHERE tenant = ? ORDER BY since').all(
+        tenant,
+      ) as { incident: string; since: string; text: string }[];
+    },
+  };
+}
+
+/** WHERE clause of a search over `message m`. */
+function conditions(context: ReadContext, query: SearchQuery): { where: string; values: unknown[] } {
+  const parts: string[] = ['1'];
+  const values: unknown[] = [];
+  const add = (text: string, ...bound: unknown[]) => {
+    parts.push(text);
+    values.push(...bound);
+  };
+  if (query.tenant !== undefined) add('m.tenant = ?', query.tenant);
+  if (query.kind !== undefined) add('m.kind = ?', query.kind);
+  if (query.since !== undefined) add('m.time >= ?', query.since);
+  if (query.until !== undefined) add('m.time <= ?', query.until);
+  if (query.subject !== undefined) add(`m.subject LIKE ? ESCAPE '\\'`, like(query.subject));
+  if (query.messageId !== undefined) {
+    const bare = query.messageId.replace(/^<|>$/g, '');
+    add('m.message_id IN (?, ?)', bare, `<${bare}>`);
+  }
+  if (query.privateId !== undefined)
+    add(
+      'EXISTS (SELECT 1 FROM message_recipient r WHERE r.tenant = m.tenant AND r.idx = m.idx AND r.private_id = ?)',
+      query.privateId,
+    );
+  if (query.address !== undefined) {
+    add(
+      `(m.sender LIKE ? ESCAPE '\\' OR EXISTS (SELECT 1 FROM message_recipient r WHERE r.tenant = m.tenant AND r.idx = m.idx AND r.address LIKE ? ESCAPE '\\'))`,
+      like(query.address),
+      like(query.address),
+    );
+  }
+  if (query.fact !== undefined)
+    add(
+      'EXISTS (SELECT 1 FROM fact f WHERE f.tenant = m.tenant AND f.letter = m.letter AND f.fact = ?)',
+      query.fact,
+    );
+  if (query.sha256 !== undefined) {
+    // The index is keyed per tenant: one digest per tenant that is looked into.
+    const tenants =
+      query.tenant === undefined
+        ? (context.sql('SELECT tenant FROM checkpoint').pluck().all() as string[])
+        : [query.tenant];
+    const digests = tenants.map((tenant) => keyedDigest(context.keys(tenant).address, query.sha256!));
+    add(
+      `EXISTS (SELECT 1 FROM digest d LEFT JOIN letter_entry l ON l.tenant = d.tenant AND l.idx = d.idx WHERE d.tenant = m.tenant AND (d.idx = m.idx OR l.letter = m.idx) AND d.digest IN (${digests.map(() => '?').join(', ') || 'NULL'}))`,
+      ...digests,
+    );
+  }
+  return { where: parts.join(' AND '), values };
+}
+
+function like(text: string): string {
+  return `%${text.replace(/[\\%_]/g, (c) => `\\${c}`)}%`;
+}

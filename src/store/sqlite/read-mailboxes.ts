@@ -1,0 +1,186 @@
+/** Reads for the facade: mailboxes, messages, their bytes. */
+import type { MessageIndex } from '../../mime/types.ts';
+import {
+  type ByteSource,
+  CorruptObject,
+  type MailboxInfo,
+  type MailboxOwner,
+  type MessageContent,
+  type MessageRow,
+  type Reader,
+} from '../store.ts';
+import type { MailboxRow } from './commands/deposit.ts';
+import { type ObjectRow, openObject } from './objects.ts';
+import type { ReadContext } from './read-context.ts';
+
+type MailboxReader = Pick<
+  Reader,
+  | 'mailboxes'
+  | 'mailbox'
+  | 'mailboxById'
+  | 'subscriptions'
+  | 'messages'
+  | 'changesSince'
+  | 'contents'
+  | 'byMessageId'
+  | 'object'
+  | 'readSource'
+>;
+
+interface MailRecord {
+  uid: number;
+  modseq: number;
+  flags: string;
+  size: number;
+  internal_date: number;
+}
+
+export function mailboxReader(context: ReadContext): MailboxReader {
+  const { sql } = context;
+
+  function info(row: MailboxRow): MailboxInfo {
+    const count = sql(
+      'SELECT COUNT(*) AS messages, COALESCE(SUM(seen = 0), 0) AS unseen, COALESCE(SUM(size), 0) AS bytes FROM mail WHERE mailbox = ?',
+    ).get(row.id) as { messages: number; unseen: number; bytes: number };
+    return {
+      id: row.id,
+      owner: { type: row.owner_type, name: row.owner_name },
+      name: row.name,
+      specialUse: row.special_use,
+      uidValidity: row.uidvalidity,
+      uidNext: row.uidnext,
+      highestModseq: row.modseq,
+      ...count,
+    };
+  }
+
+  function rowOf(tenant: string, mailbox: number): MailboxRow | undefined {
+    return sql('SELECT * FROM mailbox WHERE id = ? AND tenant = ?').get(mailbox, tenant) as
+      | MailboxRow
+      | undefined;
+  }
+
+  /** Users' own \Seen in a shared mailbox. */
+  function seenBy(row: MailboxRow, user: string | undefined): Set<number> | null {
+    if (row.owner_type !== 'shared' || user === undefined) return null;
+    return new Set(
+      sql('SELECT uid FROM mail_seen WHERE mailbox = ? AND user = ?').pluck().all(row.id, user) as number[],
+    );
+  }
+
+  function messageRow(mail: MailRecord, seen: Set<number> | null): MessageRow {
+    const stored = mail.flags === '' ? [] : mail.flags.split(' ');
+    const flags =
+      seen === null
+        ? stored
+        : [...stored.filter((f) => f !== '\\Seen'), ...(seen.has(mail.uid) ? ['\\Seen'] : [])];
+    return { uid: mail.uid, modseq: mail.modseq, flags, size: mail.size, internalDate: mail.internal_date };
+  }
+
+  async function object(tenant: string, name: string) {
+    const row = sql('SELECT object, uid, size, key, inline FROM object WHERE tenant = ? AND object = ?').get(
+      tenant,
+      name,
+    ) as ObjectRow | undefined;
+    return row === undefined ? null : openObject(context.objectsDirectory, context.keys(tenant), row);
+  }
+
+  return {
+    object,
+
+    async mailboxes(tenant, owner) {
+      const rows = sql(
+        'SELECT * FROM mailbox WHERE tenant = ? AND owner_type = ? AND owner_name = ? ORDER BY id',
+      ).all(tenant, owner.type, owner.name);
+      return (rows as MailboxRow[]).map(info);
+    },
+    async mailbox(tenant, owner, name) {
+      const row = sql(
+        'SELECT * FROM mailbox WHERE tenant = ? AND owner_type = ? AND owner_name = ? AND name = ?',
+      ).get(tenant, owner.type, owner.name, name) as MailboxRow | undefined;
+      return row === undefined ? null : info(row);
+    },
+    async mailboxById(tenant, mailbox) {
+      const row = rowOf(tenant, mailbox);
+      return row === undefined ? null : info(row);
+    },
+    async subscriptions(tenant, user) {
+      const rows = sql(
+        'SELECT owner_type, owner_name, name FROM subscription WHERE tenant = ? AND user = ?',
+      ).all(tenant, user) as { owner_type: MailboxOwner['type']; owner_name: string; name: string }[];
+      return rows.map((r) => ({ owner: { type: r.owner_type, name: r.owner_name }, name: r.name }));
+    },
+
+    async messages(tenant, mailbox, user) {
+      const row = rowOf(tenant, mailbox);
+      if (row === undefined) return [];
+      const seen = seenBy(row, user);
+      return (
+        sql('SELECT uid, modseq, flags, size, internal_date FROM mail WHERE mailbox = ? ORDER BY uid').all(
+          mailbox,
+        ) as MailRecord[]
+      ).map((m) => messageRow(m, seen));
+    },
+    async changesSince(tenant, mailbox, since, user) {
+      const row = rowOf(tenant, mailbox);
+      if (row === undefined) return { changed: [], expunged: [], highestModseq: since, uidNext: 0 };
+      const seen = seenBy(row, user);
+      const changed = (
+        sql(
+          'SELECT uid, modseq, flags, size, internal_date FROM mail WHERE mailbox = ? AND modseq > ? ORDER BY uid',
+        ).all(mailbox, since) as MailRecord[]
+      ).map((m) => messageRow(m, seen));
+      const expunged = sql('SELECT uid FROM expunged WHERE mailbox = ? AND modseq > ? ORDER BY uid')
+        .pluck()
+        .all(mailbox, since) as number[];
+      return { changed, expunged, highestModseq: row.modseq, uidNext: row.uidnext };
+    },
+    async contents(tenant, mailbox, uids) {
+      if (rowOf(tenant, mailbox) === undefined) return [];
+      const statement = sql(
+        'SELECT m.uid, m.prefix, m.object, m.object_from, o.structure FROM mail m JOIN object o ON o.tenant = m.tenant AND o.object = m.object WHERE m.mailbox = ? AND m.uid = ?',
+      );
+      const contents: MessageContent[] = [];
+      for (const uid of uids) {
+        const mail = statement.get(mailbox, uid) as
+          | { uid: number; prefix: Buffer; object: string; object_from: number; structure: string | null }
+          | undefined;
+        if (mail === undefined) continue;
+        if (mail.structure === null)
+          throw new CorruptObject(`object ${tenant}/${mail.object}: structure index is missing`);
+        contents.push({
+          uid,
+          source: { prefix: mail.prefix, object: mail.object, from: mail.object_from },
+          index: JSON.parse(mail.structure) as MessageIndex,
+        });
+      }
+      return contents;
+    },
+    async byMessageId(tenant, mailbox, messageId) {
+      if (rowOf(tenant, mailbox) === undefined) return [];
+      return sql('SELECT uid FROM mail WHERE mailbox = ? AND message_id = ? ORDER BY uid')
+        .pluck()
+        .all(mailbox, messageId) as number[];
+    },
+
+    async *readSource(
+      tenant: string,
+      source: ByteSource,
+      from = 0,
+      to = Number.MAX_SAFE_INTEGER,
+    ): AsyncGenerator<Buffer> {
+      const prefix = source.prefix.length;
+      if (from < prefix) {
+        const part = Buffer.from(source.prefix).subarray(from, Math.min(to, prefix));
+        if (part.length > 0) yield part;
+      }
+      if (to <= prefix) return;
+      const opened = await object(tenant, source.object);
+      if (opened === null) throw new CorruptObject(`object ${tenant}/${source.object} is missing`);
+      yield* opened.read(
+        Math.max(0, from - prefix) + source.from,
+        Math.min(opened.size, to - prefix + source.from),
+      );
+    },
+  };
+}

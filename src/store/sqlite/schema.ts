@@ -1,0 +1,179 @@
+/**
+ * Numbered migrations. A released one is never changed; a new version appends. Evidence tables are append-only
+ * by trigger: triggers stop mistakes, the log stops attackers.
+ */
+import type Database from 'better-sqlite3';
+import { evidenceTables } from '../../evidence/projection.ts';
+
+/** An evidence table whose rows come from entries, never change and never go. */
+function evidenceTable(name: string, columns: string, indexes: readonly string[]): string {
+  return `
+    CREATE TABLE ${name} (tenant TEXT NOT NULL, idx INTEGER NOT NULL, ${columns}) STRICT;
+    CREATE INDEX ${name}_idx ON ${name} (tenant, idx);
+    ${indexes.map((columns_, i) => `CREATE INDEX ${name}_${i} ON ${name} (${columns_});`).join('\n')}
+    ${appendOnly(name)}
+  `;
+}
+
+function appendOnly(name: string): string {
+  return `
+    CREATE TRIGGER ${name}_no_update BEFORE UPDATE ON ${name} BEGIN SELECT RAISE(ABORT, '${name} is append-only'); END;
+    CREATE TRIGGER ${name}_no_delete BEFORE DELETE ON ${name} BEGIN SELECT RAISE(ABORT, '${name} is append-only'); END;
+  `;
+}
+
+const migrations: readonly string[] = [
+  `
+  CREATE TABLE entry (
+    tenant TEXT NOT NULL,
+    idx INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    time TEXT NOT NULL,
+    commitment BLOB NOT NULL,
+    key BLOB NOT NULL,
+    sealed BLOB NOT NULL,
+    PRIMARY KEY (tenant, idx)
+  ) STRICT, WITHOUT ROWID;
+  -- REPLACE deletes without firing the delete trigger: the guard is on INSERT, and makes the log dense too.
+  CREATE TRIGGER entry_dense BEFORE INSERT ON entry
+    WHEN NEW.idx <> COALESCE((SELECT MAX(idx) + 1 FROM entry WHERE tenant = NEW.tenant), 0)
+    BEGIN SELECT RAISE(ABORT, 'entry index is not the next one'); END;
+  ${appendOnly('entry')}
+
+  CREATE TABLE tile (
+    tenant TEXT NOT NULL, level INTEGER NOT NULL, n INTEGER NOT NULL, hashes BLOB NOT NULL,
+    PRIMARY KEY (tenant, level, n)
+  ) STRICT, WITHOUT ROWID;
+  CREATE TRIGGER tile_grows BEFORE UPDATE ON tile
+    WHEN length(NEW.hashes) < length(OLD.hashes) OR substr(NEW.hashes, 1, length(OLD.hashes)) <> OLD.hashes
+    BEGIN SELECT RAISE(ABORT, 'tile only grows'); END;
+  CREATE TRIGGER tile_no_delete BEFORE DELETE ON tile BEGIN SELECT RAISE(ABORT, 'tile is append-only'); END;
+
+  CREATE TABLE checkpoint (tenant TEXT PRIMARY KEY, origin TEXT NOT NULL, size INTEGER NOT NULL, note TEXT NOT NULL) STRICT, WITHOUT ROWID;
+  CREATE TRIGGER checkpoint_grows BEFORE UPDATE ON checkpoint WHEN NEW.size < OLD.size
+    BEGIN SELECT RAISE(ABORT, 'checkpoint only grows'); END;
+
+  ${evidenceTable('message', 'kind TEXT NOT NULL, time TEXT NOT NULL, letter INTEGER, message_id TEXT, sender TEXT, subject TEXT, verdict TEXT', ['tenant, message_id', 'tenant, sender', 'tenant, time', 'tenant, letter'])}
+  ${evidenceTable('message_recipient', 'address TEXT NOT NULL, private_id TEXT', ['tenant, address', 'tenant, private_id'])}
+  ${evidenceTable('private_id', 'private_id TEXT NOT NULL, letter INTEGER NOT NULL, tx INTEGER NOT NULL', ['private_id'])}
+  ${evidenceTable('provider_id', 'message_id TEXT NOT NULL, letter INTEGER NOT NULL, tx INTEGER', ['tenant, message_id'])}
+  ${evidenceTable('fact', 'letter INTEGER NOT NULL, recipient TEXT NOT NULL, fact TEXT NOT NULL, time TEXT NOT NULL, detail TEXT', ['tenant, letter'])}
+  ${evidenceTable('letter_entry', 'letter INTEGER NOT NULL', ['tenant, letter'])}
+  ${evidenceTable('digest', 'digest TEXT NOT NULL, name TEXT', ['tenant, digest'])}
+  ${evidenceTable('object_ref', 'object TEXT NOT NULL', ['tenant, object'])}
+
+  CREATE TABLE object (
+    tenant TEXT NOT NULL,
+    object TEXT NOT NULL,
+    uid BLOB NOT NULL,
+    size INTEGER NOT NULL,
+    key BLOB NOT NULL,
+    -- sealed bytes; NULL: they lie in the file named by uid
+    inline BLOB,
+    -- structure index (JSON) of a message, NULL for what is none
+    structure TEXT,
+    PRIMARY KEY (tenant, object)
+  ) STRICT, WITHOUT ROWID;
+  CREATE TRIGGER object_once BEFORE INSERT ON object
+    WHEN EXISTS (SELECT 1 FROM object WHERE tenant = NEW.tenant AND object = NEW.object)
+    BEGIN SELECT RAISE(ABORT, 'object exists'); END;
+  CREATE TRIGGER object_no_update BEFORE UPDATE OF tenant, object, uid, size, key, inline ON object
+    BEGIN SELECT RAISE(ABORT, 'object is append-only'); END;
+  CREATE TRIGGER object_evidence_stays BEFORE DELETE ON object
+    WHEN EXISTS (SELECT 1 FROM object_ref WHERE tenant = OLD.tenant AND object = OLD.object)
+    BEGIN SELECT RAISE(ABORT, 'object is evidence'); END;
+
+  CREATE TABLE outbox (
+    tenant TEXT NOT NULL, letter INTEGER NOT NULL, tx INTEGER NOT NULL, private_id TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('queued', 'attempting', 'in-doubt')),
+    attempts INTEGER NOT NULL, accepted_at INTEGER NOT NULL, next_attempt INTEGER NOT NULL, last_reply TEXT,
+    PRIMARY KEY (tenant, letter, tx)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX outbox_due ON outbox (tenant, state, next_attempt);
+  CREATE TABLE outbox_recipient (
+    tenant TEXT NOT NULL, letter INTEGER NOT NULL, tx INTEGER NOT NULL, address TEXT NOT NULL,
+    PRIMARY KEY (tenant, letter, tx, address)
+  ) STRICT, WITHOUT ROWID;
+
+  CREATE TABLE forward (
+    tenant TEXT NOT NULL, letter INTEGER NOT NULL, recipients TEXT NOT NULL,
+    prefix BLOB NOT NULL, object TEXT NOT NULL, size INTEGER NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('queued', 'attempting')),
+    attempts INTEGER NOT NULL, accepted_at INTEGER NOT NULL, next_attempt INTEGER NOT NULL, last_reply TEXT,
+    PRIMARY KEY (tenant, letter)
+  ) STRICT, WITHOUT ROWID;
+
+  CREATE TABLE fetched (
+    tenant TEXT NOT NULL, account TEXT NOT NULL, folder TEXT NOT NULL, uidvalidity TEXT NOT NULL, uid INTEGER NOT NULL,
+    object TEXT NOT NULL, idx INTEGER NOT NULL,
+    PRIMARY KEY (tenant, account, folder, uidvalidity, uid)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX fetched_object ON fetched (tenant, account, object);
+
+  CREATE TABLE notice_once (tenant TEXT NOT NULL, letter INTEGER NOT NULL, name TEXT NOT NULL, idx INTEGER NOT NULL,
+    PRIMARY KEY (tenant, letter, name)) STRICT, WITHOUT ROWID;
+  CREATE TABLE incident (tenant TEXT NOT NULL, incident TEXT NOT NULL, since TEXT NOT NULL, text TEXT NOT NULL,
+    PRIMARY KEY (tenant, incident)) STRICT, WITHOUT ROWID;
+
+  CREATE TABLE mailbox (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    tenant TEXT NOT NULL, owner_type TEXT NOT NULL, owner_name TEXT NOT NULL, name TEXT NOT NULL,
+    special_use TEXT, uidvalidity INTEGER NOT NULL, uidnext INTEGER NOT NULL, modseq INTEGER NOT NULL,
+    UNIQUE (tenant, owner_type, owner_name, name)
+  ) STRICT;
+  CREATE TABLE mail (
+    mailbox INTEGER NOT NULL REFERENCES mailbox (id), uid INTEGER NOT NULL,
+    tenant TEXT NOT NULL, object TEXT NOT NULL, prefix BLOB NOT NULL, object_from INTEGER NOT NULL,
+    size INTEGER NOT NULL, internal_date INTEGER NOT NULL,
+    flags TEXT NOT NULL, seen INTEGER NOT NULL, modseq INTEGER NOT NULL, message_id TEXT,
+    PRIMARY KEY (mailbox, uid)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX mail_modseq ON mail (mailbox, modseq);
+  CREATE INDEX mail_message_id ON mail (mailbox, message_id);
+  CREATE INDEX mail_object ON mail (tenant, object);
+  CREATE TABLE mail_seen (mailbox INTEGER NOT NULL, uid INTEGER NOT NULL, user TEXT NOT NULL,
+    PRIMARY KEY (mailbox, uid, user)) STRICT, WITHOUT ROWID;
+  CREATE TABLE expunged (mailbox INTEGER NOT NULL, uid INTEGER NOT NULL, modseq INTEGER NOT NULL,
+    PRIMARY KEY (mailbox, modseq, uid)) STRICT, WITHOUT ROWID;
+  CREATE TABLE subscription (tenant TEXT NOT NULL, user TEXT NOT NULL, owner_type TEXT NOT NULL, owner_name TEXT NOT NULL,
+    name TEXT NOT NULL, PRIMARY KEY (tenant, user, owner_type, owner_name, name)) STRICT, WITHOUT ROWID;
+  `,
+];
+
+export const SCHEMA_VERSION = migrations.length;
+
+/** Pragmas of every write connection: an acknowledged commit survives power loss. */
+export function configure(db: Database.Database): void {
+  db.pragma('journal_mode = WAL');
+  db.pragma('synchronous = FULL');
+  db.pragma('foreign_keys = ON');
+  db.pragma('recursive_triggers = ON');
+  db.pragma('secure_delete = ON');
+  db.pragma('busy_timeout = 10000');
+  db.pragma('wal_autocheckpoint = 4000');
+  db.pragma('cache_size = -65536');
+}
+
+/**
+ * Brings the schema to this version. @throws Error for a store made by a later release.
+ */
+export function migrate(db: Database.Database): void {
+  const version = db.pragma('user_version', { simple: true }) as number;
+  if (version > SCHEMA_VERSION) {
+    throw new Error(
+      `the store has schema ${version}, this release knows ${SCHEMA_VERSION}: use a newer release`,
+    );
+  }
+  for (let next = version; next < SCHEMA_VERSION; next++) {
+    db.transaction(() => {
+      db.exec(migrations[next]!);
+      db.pragma(`user_version = ${next + 1}`);
+    })();
+  }
+}
+
+/** INSERT statement of an evidence table. */
+export function insertSql(table: keyof typeof evidenceTables): string {
+  const columns = ['tenant', ...evidenceTables[table]];
+  return `INSERT INTO ${table} (${columns.join(', ')}) VALUES (${columns.map(() => '?').join(', ')})`;
+}

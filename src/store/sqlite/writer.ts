@@ -1,0 +1,220 @@
+/**
+ * The writer thread: owns the one write connection. All commands that wait when it comes to work share one
+ * transaction and one fsync (group commit); each has a savepoint of its own, so one refusal harms no other.
+ * An answer leaves only after the commit.
+ */
+import { renameSync, unlinkSync } from 'node:fs';
+import { mkdir, open } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { parentPort, workerData } from 'node:worker_threads';
+import Database from 'better-sqlite3';
+import { GatewayError } from '../../errors.ts';
+import type { Change } from '../store.ts';
+import { type CommandName, commands } from './commands/index.ts';
+import { objectFile } from './objects.ts';
+import { configure, migrate } from './schema.ts';
+import { createWriteContext } from './write-context.ts';
+
+export interface WriterData {
+  readonly file: string;
+  readonly objects: string;
+  readonly keys: string;
+  readonly checkpoints: string;
+  readonly originPrefix: string;
+}
+
+export interface WriterCall {
+  readonly id: number;
+  readonly name: CommandName;
+  readonly tenant: string;
+  readonly args: unknown;
+  /** Epoch milliseconds at the caller. */
+  readonly now: number;
+}
+
+export type WriterAnswer = { readonly id: number } & (
+  | { readonly value: unknown }
+  | { readonly error: WriterError }
+);
+export interface WriterError {
+  readonly name: string;
+  readonly message: string;
+  readonly code: string | null;
+  readonly detail: string | null;
+}
+
+export type WriterMessage =
+  | { readonly type: 'ready' }
+  | { readonly type: 'failed'; readonly error: WriterError }
+  | {
+      readonly type: 'committed';
+      readonly answers: readonly WriterAnswer[];
+      readonly changes: readonly Change[];
+    }
+  | { readonly type: 'closed' };
+
+const port = parentPort!;
+const data = workerData as WriterData;
+
+function describe(error: unknown): WriterError {
+  if (error instanceof GatewayError)
+    return { name: error.name, message: error.message, code: error.code, detail: error.detail ?? null };
+  const e = error as Error & { code?: string };
+  return { name: e.name, message: e.message, code: e.code ?? null, detail: null };
+}
+
+function run(): void {
+  const db = new Database(data.file);
+  configure(db);
+  migrate(db);
+  const context = createWriteContext(db, { keysDirectory: data.keys, originPrefix: data.originPrefix });
+  const checkpoints = createCheckpointFiles(data.checkpoints);
+  const begin = db.prepare('BEGIN IMMEDIATE');
+  const commit = db.prepare('COMMIT');
+  const rollback = db.prepare('ROLLBACK');
+  const savepoint = db.prepare('SAVEPOINT command');
+  const release = db.prepare('RELEASE command');
+  const undo = db.prepare('ROLLBACK TO command');
+
+  let waiting: WriterCall[] = [];
+  let scheduled = false;
+
+  function one(call: WriterCall): WriterAnswer {
+    const marks = { changes: context.changes.length, unlink: context.unlink.length };
+    const pending = context.log(call.tenant).pending.length;
+    savepoint.run();
+    try {
+      context.now = call.now;
+      const handler = commands[call.name] as (c: typeof context, tenant: string, args: unknown) => unknown;
+      const value = handler(context, call.tenant, call.args);
+      release.run();
+      return { id: call.id, value };
+    } catch (error) {
+      if (!db.inTransaction) throw error; // SQLite gave up the whole transaction (disk full, I/O error).
+      undo.run();
+      release.run();
+      context.log(call.tenant).pending.length = pending;
+      context.changes.length = marks.changes;
+      context.unlink.length = marks.unlink;
+      return { id: call.id, error: describe(error) };
+    }
+  }
+
+  function flush(): void {
+    scheduled = false;
+    const batch = waiting;
+    waiting = [];
+    if (batch.length === 0) return;
+    let answers: WriterAnswer[];
+    let notes = new Map<string, string>();
+    try {
+      begin.run();
+      answers = batch.map((call) => {
+        try {
+          return one(call);
+        } catch (error) {
+          if (!db.inTransaction) throw error;
+          return { id: call.id, error: describe(error) };
+        }
+      });
+      notes = context.commitTrees();
+      commit.run();
+    } catch (error) {
+      if (db.inTransaction) rollback.run();
+      context.rollbackTrees();
+      port.postMessage({
+        type: 'committed',
+        answers: batch.map(({ id }) => ({ id, error: describe(error) })),
+        changes: [],
+      } satisfies WriterMessage);
+      return;
+    }
+    const changes = context.changes;
+    const files = context.unlink;
+    context.changes = [];
+    context.unlink = [];
+    port.postMessage({ type: 'committed', answers, changes } satisfies WriterMessage);
+    for (const [tenant, note] of notes) checkpoints.write(tenant, note);
+    for (const name of files) unlinkObject(name);
+  }
+
+  port.on('message', (message: WriterCall | 'close') => {
+    if (message === 'close') {
+      flush();
+      checkpoints.settled().then(() => {
+        db.pragma('wal_checkpoint(TRUNCATE)');
+        db.close();
+        port.postMessage({ type: 'closed' } satisfies WriterMessage);
+        port.close();
+      });
+      return;
+    }
+    waiting.push(message);
+    if (!scheduled) {
+      scheduled = true;
+      setImmediate(flush);
+    }
+  });
+  port.postMessage({ type: 'ready' } satisfies WriterMessage);
+}
+
+function unlinkObject(name: string): void {
+  const [tenant, uid] = name.split('/') as [string, string];
+  try {
+    unlinkSync(objectFile(data.objects, tenant, Buffer.from(uid, 'hex')));
+  } catch {
+    // Already gone: the sweep at start finds what a crash leaves behind.
+  }
+}
+
+/**
+ * The last checkpoint of each tenant as a file meant for another host. Written after the commit, never
+ * before; one write per tenant at a time, always of the newest note.
+ */
+function createCheckpointFiles(directory: string): {
+  write(tenant: string, note: string): void;
+  settled(): Promise<void>;
+} {
+  const next = new Map<string, string>();
+  const running = new Map<string, Promise<void>>();
+
+  async function drain(tenant: string): Promise<void> {
+    for (let note = next.get(tenant); note !== undefined; note = next.get(tenant)) {
+      next.delete(tenant);
+      await writeAtomically(join(directory, tenant), note);
+    }
+    running.delete(tenant);
+  }
+
+  return {
+    write(tenant, note) {
+      next.set(tenant, note);
+      if (!running.has(tenant))
+        running.set(
+          tenant,
+          drain(tenant).catch(() => void running.delete(tenant)),
+        );
+    },
+    async settled() {
+      await Promise.all(running.values());
+    },
+  };
+}
+
+async function writeAtomically(file: string, text: string): Promise<void> {
+  await mkdir(dirname(file), { recursive: true });
+  const handle = await open(`${file}.new`, 'w', 0o644);
+  try {
+    await handle.writeFile(text);
+    await handle.datasync();
+  } finally {
+    await handle.close();
+  }
+  renameSync(`${file}.new`, file);
+}
+
+try {
+  run();
+} catch (error) {
+  port.postMessage({ type: 'failed', error: describe(error) } satisfies WriterMessage);
+}
