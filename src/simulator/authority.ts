@@ -1,0 +1,135 @@
+/**
+ * The provider's own certificate authority: one root, and below it the TLS server, the signature certificate
+ * of confirmations, and one client certificate per account. Everything lies in `<directory>/ca` and is found
+ * again after a restart.
+ */
+import { createPrivateKey, generateKeyPair, type KeyObject, X509Certificate } from 'node:crypto';
+import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { type CertificateRequest, type Issuer, issueCertificate, toPem } from './certificate.ts';
+import type { HashName, SignatureKind, Signer } from './signer.ts';
+
+export interface Identity {
+  readonly certificatePem: string;
+  readonly keyPem: string;
+  readonly certificateFile: string;
+  readonly keyFile: string;
+}
+
+export interface Authority {
+  readonly caPem: string;
+  readonly caFile: string;
+  server(hosts: readonly string[]): Promise<Identity>;
+  /** Client certificate whose common name is the account's id. */
+  client(account: string): Promise<Identity>;
+  signer(kind: SignatureKind, hash: HashName): Promise<Signer>;
+}
+
+const rootName = 'De-Mail Simulator Root';
+const day = 86_400_000;
+const generate = promisify(generateKeyPair);
+
+/** Opens or makes the authority. `now` dates what has to be made. */
+export async function openAuthority(
+  directory: string,
+  organization: string,
+  now: () => Date,
+): Promise<Authority> {
+  const folder = join(directory, 'ca');
+  await mkdir(join(folder, 'clients'), { recursive: true, mode: 0o700 });
+
+  type Request = Pick<CertificateRequest, 'commonName' | 'purpose' | 'hosts'>;
+  async function identity(
+    file: string,
+    request: Request,
+    makeKey: () => Promise<KeyObject>,
+    issuer?: Issuer,
+  ): Promise<Identity> {
+    const certificateFile = join(folder, `${file}.pem`);
+    const keyFile = join(folder, `${file}.key`);
+    const kept = await readIdentity(certificateFile, keyFile);
+    if (kept && usable(kept.certificatePem, request.hosts ?? [], now())) return kept;
+    const key = await makeKey();
+    const der = issueCertificate({
+      ...request,
+      organization,
+      publicKey: key,
+      issuer: issuer ?? { name: request.commonName, key },
+      notBefore: new Date(now().getTime() - day),
+      notAfter: new Date(now().getTime() + 3650 * day),
+    });
+    const keyPem = key.export({ type: 'pkcs8', format: 'pem' }).toString();
+    const certificatePem = toPem(der, 'CERTIFICATE');
+    await writeWhole(keyFile, keyPem);
+    await writeWhole(certificateFile, certificatePem);
+    return { certificatePem, keyPem, certificateFile, keyFile };
+  }
+
+  const root = await identity('root', { commonName: rootName, purpose: 'authority' }, newP256Key);
+  const issuer: Issuer = { name: rootName, key: createPrivateKey(root.keyPem) };
+  return {
+    caPem: root.certificatePem,
+    caFile: root.certificateFile,
+    server: (hosts) =>
+      identity('server', { commonName: hosts[0]!, purpose: 'server', hosts }, newP256Key, issuer),
+    client: (account) =>
+      identity(`clients/${account}`, { commonName: account, purpose: 'client' }, newP256Key, issuer),
+    async signer(kind, hash) {
+      const commonName = `De-Mail Signatur ${kind}`;
+      const made = await identity(
+        `signature-${kind}`,
+        { commonName, purpose: 'signature' },
+        () => newKey(kind),
+        issuer,
+      );
+      return {
+        kind,
+        hash,
+        key: createPrivateKey(made.keyPem),
+        certificatePem: made.certificatePem,
+        certificateDer: new X509Certificate(made.certificatePem).raw,
+      };
+    },
+  };
+}
+
+async function newKey(kind: SignatureKind): Promise<KeyObject> {
+  if (kind === 'rsa' || kind === 'rsassa-pss') {
+    return (await generate('rsa', { modulusLength: 2048 })).privateKey;
+  }
+  const namedCurve = kind === 'p256' ? 'prime256v1' : 'brainpoolP256r1';
+  return (await generate('ec', { namedCurve })).privateKey;
+}
+
+function newP256Key(): Promise<KeyObject> {
+  return newKey('p256');
+}
+
+async function readIdentity(certificateFile: string, keyFile: string): Promise<Identity | undefined> {
+  try {
+    const [certificatePem, keyPem] = await Promise.all([
+      readFile(certificateFile, 'utf8'),
+      readFile(keyFile, 'utf8'),
+    ]);
+    return { certificatePem, keyPem, certificateFile, keyFile };
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+function usable(pem: string, hosts: readonly string[], now: Date): boolean {
+  const certificate = new X509Certificate(pem);
+  const names = certificate.subjectAltName ?? '';
+  return (
+    new Date(certificate.validTo).getTime() > now.getTime() + day &&
+    hosts.every((host) => host === '::1' || names.includes(host))
+  );
+}
+
+/** Whole or not at all: a killed process must not leave half a key. */
+async function writeWhole(file: string, text: string): Promise<void> {
+  await writeFile(`${file}.new`, text, { mode: 0o600 });
+  await rename(`${file}.new`, file);
+}

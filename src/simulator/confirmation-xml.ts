@@ -1,0 +1,136 @@
+/** The XML of confirmations and notifications: TR-01201 IO 3.5. */
+import { createHash } from 'node:crypto';
+import { type SignatureAlgorithm, SignedXml } from 'xml-crypto';
+import { asText, type Field, rawValue, unfoldedValue } from './header.ts';
+import { type HashName, type Signer, signBytes, xmlDigestMethod, xmlSignatureMethod } from './signer.ts';
+
+const exclusive = 'http://www.w3.org/2001/10/xml-exc-c14n#';
+const enveloped = 'http://www.w3.org/2000/09/xmldsig#enveloped-signature';
+
+/** What a confirmation or notification says: in XML and, the same, in PDF. */
+export interface Statement {
+  /** System address of the issuer. */
+  readonly sender: string;
+  readonly subject: string;
+  readonly text: string;
+  readonly time: Date;
+}
+
+export interface Acknowledgement extends Statement {
+  /** Every metadata header of the original: IO 3.5.1, table 24. */
+  readonly metadata: readonly Field[];
+  /** The original's X-de-mail-integrity value, folds kept. */
+  readonly hash: string;
+  /** Retrieval only: when the message was laid into the mailbox. */
+  readonly deliveryTime?: Date;
+}
+
+/** Headers of IO 3.1.1, table 1, that are repeated in a confirmation. */
+export function metadataOf(fields: readonly Field[]): Field[] {
+  const seen = new Set<string>();
+  return fields.filter(({ name }) => {
+    const key = name.toLowerCase();
+    const wanted = /^(x-de-mail-.*|from|to|date|message-id|subject|reply-to)$/.test(key) && !seen.has(key);
+    seen.add(key);
+    return wanted;
+  });
+}
+
+/** `Acknowledge-Message` with an enveloped XMLDSig over the whole document. */
+export function acknowledgementXml(content: Acknowledgement, signer: Signer): string {
+  const metadata = content.metadata.map((field) => {
+    const name = element('Name', field.name);
+    const value = element('Value', unfoldedValue(field));
+    return `<Metadate>${name}${value}${element('OriginalHeader', asText(field.raw))}</Metadate>`;
+  });
+  const { deliveryTime } = content;
+  const unsigned = [
+    '<?xml version="1.0" encoding="UTF-8"?>\n<Acknowledge-Message xmlns="urn:de-mail">',
+    element('Sender', content.sender),
+    `<Metadata>${metadata.join('')}</Metadata>`,
+    element('Subject', content.subject),
+    element('Text', content.text),
+    element('Hash', content.hash),
+    element('Time', dateTime(content.time)),
+    deliveryTime ? element('DeliveryTime', dateTime(deliveryTime)) : '',
+    '</Acknowledge-Message>',
+  ].join('');
+  // Inserted into our own text rather than re-serialised: a serialiser may turn the CR of folds into LF.
+  const end = unsigned.lastIndexOf('</Acknowledge-Message>');
+  return `${unsigned.slice(0, end)}${signatureXml(unsigned, signer)}${unsigned.slice(end)}\n`;
+}
+
+/** `Notification-Message`: no signature inside (IO 3.5.3). */
+export function notificationXml(content: Statement): string {
+  return [
+    '<?xml version="1.0" encoding="UTF-8"?>\n<Notification-Message xmlns="urn:de-mail">',
+    element('Subject', content.subject),
+    element('Text', content.text),
+    element('Time', dateTime(content.time)),
+    element('Sender', content.sender),
+    '</Notification-Message>\n',
+  ].join('');
+}
+
+/** Value of the integrity header as it goes into `Hash`. */
+export function hashOf(integrity: Field): string {
+  return asText(rawValue(integrity));
+}
+
+/** xs:dateTime, to the second, UTC. */
+export function dateTime(time: Date): string {
+  return `${time.toISOString().slice(0, 19)}Z`;
+}
+
+function signatureXml(xml: string, signer: Signer): string {
+  const digestAlgorithm = xmlDigestMethod(signer.hash);
+  const signed = new SignedXml({
+    privateKey: signer.key,
+    publicCert: signer.certificatePem,
+    signatureAlgorithm: xmlSignatureMethod(signer),
+    canonicalizationAlgorithm: exclusive,
+  });
+  signed.HashAlgorithms[digestAlgorithm] = digestClass(signer.hash);
+  signed.SignatureAlgorithms[xmlSignatureMethod(signer)] = signatureClass(signer);
+  signed.addReference({
+    xpath: '/*',
+    isEmptyUri: true,
+    transforms: [enveloped, exclusive],
+    digestAlgorithm,
+  });
+  signed.computeSignature(xml, { prefix: 'ds' });
+  return signed.getSignatureXml();
+}
+
+function digestClass(hash: HashName) {
+  return class {
+    getAlgorithmName = () => xmlDigestMethod(hash);
+    getHash = (xml: string) => createHash(hash).update(xml, 'utf8').digest('base64');
+  };
+}
+
+function signatureClass(signer: Signer): new () => SignatureAlgorithm {
+  return class {
+    getAlgorithmName = () => xmlSignatureMethod(signer);
+    getSignature(signedInfo: unknown): string {
+      return signBytes(signer, Buffer.from(String(signedInfo)), 'ieee-p1363').toString('base64');
+    }
+    verifySignature(): boolean {
+      throw new Error('The simulator signs only; it verifies nothing');
+    }
+  };
+}
+
+function element(name: string, text: string): string {
+  return `<${name}>${escapeXml(text)}</${name}>`;
+}
+
+/** CR as a character reference, or the parser would drop it; what XML cannot hold becomes U+FFFD. */
+function escapeXml(text: string): string {
+  return text
+    .replace(/[^\t\n\r\x20-\ud7ff\ue000-\ufffd\u{10000}-\u{10ffff}]/gu, '\ufffd')
+    .replaceAll('&', '&amp;')
+    .replaceAll('<', '&lt;')
+    .replaceAll('>', '&gt;')
+    .replaceAll('\r', '&#13;');
+}

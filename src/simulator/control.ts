@@ -1,0 +1,92 @@
+/**
+ * Orders to a running simulator: one JSON object a line over a Unix socket, one JSON object a line back,
+ * `{"ok":true,…}` or `{"ok":false,"error":"…"}`.
+ *
+ * - `{"do":"status"}`: ports and message counts per account
+ * - `{"do":"faults", …}`: sets the given fields of `faults` (see options.ts), answers with all of them
+ * - `{"do":"deposit","account":"stadt-waren","base64":"…","envelopeTo":"a@stadt-waren.de-mail.example"}`:
+ *   lays bytes into an INBOX as they are, with an Envelope-to line on top if given; answers with the UID
+ * - `{"do":"login","account":"karl.never"}`: the holder logs in at the account's level
+ * - `{"do":"renumber","account":"stadt-waren","mailbox":"INBOX"}`: new UIDVALIDITY and UIDs
+ * - `{"do":"settle"}`: answers when everything under way is done
+ */
+import { chmod, rm } from 'node:fs/promises';
+import { createServer, type Socket } from 'node:net';
+import { createInterface } from 'node:readline';
+import { z } from 'zod';
+import { type Faults, faultsSchema } from './options.ts';
+import { listening } from './smtp.ts';
+
+const order = z.discriminatedUnion('do', [
+  z.strictObject({ do: z.literal('status') }),
+  faultsSchema.partial().extend({ do: z.literal('faults') }),
+  z.strictObject({
+    do: z.literal('deposit'),
+    account: z.string(),
+    base64: z.base64(),
+    envelopeTo: z.string().optional(),
+  }),
+  z.strictObject({ do: z.literal('login'), account: z.string() }),
+  z.strictObject({ do: z.literal('renumber'), account: z.string(), mailbox: z.string().default('INBOX') }),
+  z.strictObject({ do: z.literal('settle') }),
+]);
+
+/** What can be ordered; see `Simulator`, which is one. */
+interface Controlled {
+  readonly ports: object;
+  readonly faults: Faults;
+  deposit(account: string, bytes: Uint8Array, envelopeTo?: string): Promise<object>;
+  login(account: string): void;
+  renumber(account: string, mailbox: string): void;
+  counts(): object;
+  settled(): Promise<void>;
+}
+
+/** Listens at the path, mode 0600; a socket left by a dead process is replaced. */
+export async function listenControl(path: string, simulator: Controlled): Promise<() => Promise<void>> {
+  await rm(path, { force: true });
+  const sockets = new Set<Socket>();
+  const server = createServer((socket) => {
+    sockets.add(socket);
+    socket.on('error', () => socket.destroy());
+    socket.on('close', () => sockets.delete(socket));
+    createInterface({ input: socket }).on('line', async (line) => {
+      const answer = await obey(line, simulator).then(
+        (result) => ({ ok: true, ...result }),
+        (error: Error) => ({ ok: false, error: error.message }),
+      );
+      socket.write(`${JSON.stringify(answer)}\n`);
+    });
+  });
+  await listening(server.listen(path), path);
+  await chmod(path, 0o600);
+  return () =>
+    new Promise((resolve) => {
+      server.close(() => resolve());
+      for (const socket of sockets) socket.destroy();
+    });
+}
+
+async function obey(line: string, simulator: Controlled): Promise<object> {
+  const wanted = order.parse(JSON.parse(line));
+  switch (wanted.do) {
+    case 'status':
+      return { ports: simulator.ports, messages: simulator.counts() };
+    case 'faults': {
+      const { do: _, ...changes } = wanted;
+      const given = Object.entries(changes).filter(([name]) => line.includes(`"${name}"`));
+      return { faults: Object.assign(simulator.faults, Object.fromEntries(given)) };
+    }
+    case 'deposit':
+      return simulator.deposit(wanted.account, Buffer.from(wanted.base64, 'base64'), wanted.envelopeTo);
+    case 'login':
+      simulator.login(wanted.account);
+      return {};
+    case 'renumber':
+      simulator.renumber(wanted.account, wanted.mailbox);
+      return {};
+    case 'settle':
+      await simulator.settled();
+      return {};
+  }
+}

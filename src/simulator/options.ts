@@ -1,0 +1,121 @@
+/** What a simulator can be told: the same object for `startSimulator` and for the JSON file of its process. */
+import { z } from 'zod';
+import { hashNames, signatureKinds } from './signer.ts';
+
+const port = z.number().int().min(0).max(65_535);
+const milliseconds = z.number().int().min(0).max(86_400_000);
+const id = z.string().regex(/^[a-z0-9][a-z0-9.-]{0,62}$/);
+
+const account = z.strictObject({
+  /** Also the login name, and the common name of the account's client certificate. */
+  id,
+  /** X-de-mail-account-holder. */
+  holder: z.string().min(1),
+  /** Only institutions may ask for a retrieval confirmation (FU 3.3.5), and own whole domains. */
+  kind: z.enum(['institution', 'person']).default('person'),
+  addresses: z.array(z.string().includes('@').toLowerCase()).default([]),
+  domains: z.array(z.string().toLowerCase()).default([]),
+  /** Without a password the client certificate alone logs in. */
+  password: z.string().optional(),
+  /** Level of a login with client certificate; a login by password alone is always `normal`. */
+  level: z.enum(['normal', 'high']).default('high'),
+  /** How long after a delivery the holder logs in at level high by himself; absent: never. */
+  logsInAfterMs: milliseconds.optional(),
+});
+
+const confirmationKinds = ['dispatch', 'receipt', 'retrieval'] as const;
+
+/** Misbehaviour on demand. Counters count down as they are used; everything else holds until changed. */
+export const faultsSchema = z.strictObject({
+  /** Confirmations never issued. */
+  withhold: z.array(z.enum(confirmationKinds)).default([]),
+  /** Confirmations deposited twice, byte for byte. */
+  duplicateConfirmations: z.boolean().default(false),
+  /** Waiting time before each confirmation. */
+  delayConfirmationsMs: milliseconds.default(0),
+  /** So many messages are processed, then the connection is cut instead of the reply. */
+  cutAfterData: z.number().int().min(0).default(0),
+  /** So many messages are dropped unprocessed, the connection cut in the middle of the data. */
+  cutDuringData: z.number().int().min(0).default(0),
+  /** So many messages are refused with 451 after the final dot. */
+  deferData: z.number().int().min(0).default(0),
+  /** So many IMAP connections are cut in the middle of a message literal. */
+  cutDuringFetch: z.number().int().min(0).default(0),
+  /** Refuse every login, by SMTP and IMAP. */
+  refuseLogins: z.boolean().default(false),
+  /** IDLE says nothing: the lost IDLE that only polling finds. */
+  silentIdle: z.boolean().default(false),
+});
+
+export const optionsSchema = z.strictObject({
+  /** Certificates, mailboxes and the control socket lie here. */
+  directory: z.string().min(1),
+  /** Address to listen on. */
+  host: z.string().default('127.0.0.1'),
+  /** Unix socket for orders (control.ts); default `control.sock` in the directory. */
+  controlSocket: z.string().optional(),
+  ports: z.strictObject({ smtp: port.default(2465), imap: port.default(2993) }).prefault({}),
+  /** FQDN of the provider: d=, system addresses, X-de-mail-originator-provider. */
+  provider: z.string().default('provider.de-mail.example'),
+  providerName: z.string().default('De-Mail-Simulator'),
+  /** Which domains count as De-Mail: `*.domain` or a domain. */
+  demailDomains: z.array(z.string()).default(['*.de-mail.example']),
+  accounts: z.array(account).prefault(demoAccounts),
+  /** Signature of confirmations and authoritative messages. */
+  signature: z.enum(signatureKinds).default('rsa'),
+  hash: z.enum(hashNames).default('sha256'),
+  /** Gross, in bytes: TR-01201 FU 4.1. */
+  messageSize: z
+    .number()
+    .int()
+    .min(1024)
+    .default(45 * 1024 * 1024),
+  /** slow@: refusals with 451 before a message for it is taken, then the delay of its receipt confirmation. */
+  slow: z
+    .strictObject({
+      refusals: z.number().int().min(0).default(2),
+      receiptDelayMs: milliseconds.default(10_000),
+    })
+    .prefault({}),
+  /** Accept and forget, without checks, copies or confirmations: the far end of a load test. */
+  sink: z.boolean().default(false),
+  faults: faultsSchema.prefault({}),
+});
+
+export type SimulatorInput = z.input<typeof optionsSchema>;
+export type SimulatorOptions = z.output<typeof optionsSchema>;
+export type Account = z.output<typeof account>;
+export type Faults = z.output<typeof faultsSchema>;
+export type ConfirmationKind = (typeof confirmationKinds)[number];
+
+/** The municipalities of the demo, each with one account for its whole De-Mail domain, and some citizens. */
+export function demoAccounts(): z.input<typeof account>[] {
+  const tenants = {
+    'amt-zarrentin': 'Amt Zarrentin',
+    'stadt-neustrelitz': 'Stadt Neustrelitz',
+    'stadt-waren': 'Stadt Waren (Müritz)',
+    'amt-dmbk': 'Amt Dorf Mecklenburg-Bad Kleinen',
+    'ego-mv': 'Zweckverband eGo-MV',
+    'amt-anklam-land': 'Amt Anklam-Land',
+    'amt-recknitz-trebeltal': 'Amt Recknitz-Trebeltal',
+  };
+  const citizen = (local: string, holder: string, logsInAfterMs?: number) => ({
+    id: local,
+    holder,
+    addresses: [`${local}@buerger.de-mail.example`],
+    ...(logsInAfterMs === undefined ? {} : { logsInAfterMs }),
+  });
+  return [
+    ...Object.entries(tenants).map(([id, holder]) => ({
+      id,
+      holder,
+      kind: 'institution' as const,
+      domains: [`${id}.de-mail.example`],
+    })),
+    citizen('max.mustermann', 'Max Mustermann', 2000),
+    citizen('erna.schmidt', 'Erna Schmidt', 2000),
+    citizen('karl.never', 'Karl Never'),
+    citizen('slow', 'Sabine Langsam', 2000),
+    citizen('drop', 'Dieter Abbruch', 2000),
+  ];
+}

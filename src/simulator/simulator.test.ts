@@ -1,0 +1,39 @@
+import { expect, test } from 'vitest';
+import { checkIntegrity, partsOf } from './testing/check-message.ts';
+import { allOf, erika, handover, header, max, submit, testSimulator } from './testing/customer.ts';
+
+const byType = (messages: Buffer[], type: string) =>
+  messages.filter((message) => header(message, 'X-de-mail-message-type') === type);
+
+test('a De-Mail with all three confirmations', async () => {
+  await using open = await testSimulator();
+  const { simulator } = open;
+  const message = handover({ 'X-de-mail-confirmation-of-retrieve': 'yes' });
+  await submit(simulator, { message });
+  await simulator.settled();
+
+  const [delivered] = await allOf(simulator, 'max.mustermann');
+  expect(header(delivered!, 'Envelope-to')).toBe(max);
+  expect(header(delivered!, 'X-de-mail-private')).toBe('yes');
+  expect(checkIntegrity(delivered!)).toEqual({ ok: true, reason: 'hash' });
+  const [sent] = await allOf(simulator, 'stadt-waren', 'Sent');
+  expect(checkIntegrity(sent!)).toEqual({ ok: true, reason: 'hash' });
+  expect(delivered!.includes(sent!)).toBe(true);
+
+  const inbox = await allOf(simulator, 'stadt-waren');
+  const kinds = ['confirmation of dispatch', 'confirmation of receipt', 'confirmation of retrieve'];
+  for (const kind of kinds) {
+    const [confirmation, ...more] = byType(inbox, kind);
+    expect(more).toEqual([]);
+    expect(checkIntegrity(confirmation!)).toEqual({ ok: true, reason: 'signature' });
+    expect(header(confirmation!, 'X-de-mail-private-id')).toBe('gw-0001');
+    expect(header(confirmation!, 'To')).toBe(erika);
+    expect(header(confirmation!, 'Cc')).toBe(kind === kinds[0] ? undefined : max);
+    const [xml, pdf] = partsOf(confirmation!);
+    expect(xml!.type).toBe('application/xml');
+    expect(xml!.content.toString().includes('<DeliveryTime>')).toBe(kind === kinds[2]);
+    expect(pdf!.content.subarray(0, 5).toString()).toBe('%PDF-');
+  }
+  expect(byType(await allOf(simulator, 'max.mustermann'), kinds[1]!)).toHaveLength(1);
+  expect(byType(await allOf(simulator, 'max.mustermann'), kinds[0]!)).toHaveLength(0);
+});

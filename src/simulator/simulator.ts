@@ -1,0 +1,117 @@
+/**
+ * A De-Mail provider for trial and tests: SMTP, IMAP, accounts, a certificate authority, confirmations.
+ * Written from the norm and apart from the gateway, so that one mistake cannot hide in both.
+ */
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type Identity, openAuthority } from './authority.ts';
+import { listenControl } from './control.ts';
+import { listenImap } from './imap-server.ts';
+import type { StoredMessage } from './mailbox.ts';
+import { type Account, type Faults, optionsSchema, type SimulatorInput } from './options.ts';
+import { openPost } from './post.ts';
+import { listenSmtp } from './smtp.ts';
+import type { Letterhead } from './system-mail.ts';
+
+export interface Simulator extends AsyncDisposable {
+  /** As opened: ports given as 0 are filled in. */
+  readonly ports: { readonly smtp: number; readonly imap: number };
+  readonly directory: string;
+  /** Root of every certificate here; also the trust anchor of its signatures. */
+  readonly caPem: string;
+  readonly caFile: string;
+  /** Change its fields to make the provider misbehave. */
+  readonly faults: Faults;
+  /** Client certificate and key of an account, as PEM and as files; made at first use, then kept. */
+  clientIdentity(account: string): Promise<Identity>;
+  /** Lays bytes into an account's INBOX as they are, below an Envelope-to line if one is given. */
+  deposit(account: string, bytes: Uint8Array, envelopeTo?: string): Promise<{ uid: number }>;
+  messages(account: string, mailbox: string): readonly StoredMessage[];
+  read(account: string, mailbox: string, uid: number): Promise<Buffer>;
+  /** The holder logs in (web, say) at the account's level: FU 3.3.5. */
+  login(account: string): void;
+  /** New UIDVALIDITY and UIDs for a mailbox. */
+  renumber(account: string, mailbox: string): void;
+  /** Messages per account and mailbox. */
+  counts(): Record<string, Record<string, number>>;
+  /** Resolves when all deliveries and confirmations under way are done; rejects if one failed inside. */
+  settled(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/**
+ * Starts the provider.
+ * @param input see options.ts; `now` is the clock of Date headers and confirmations
+ * @throws Error naming a port that is taken, or zod's list of what is wrong with the options
+ */
+export async function startSimulator(
+  input: SimulatorInput,
+  now: () => Date = () => new Date(),
+): Promise<Simulator> {
+  const options = optionsSchema.parse(input);
+  const { directory } = options;
+  await mkdir(directory, { recursive: true, mode: 0o700 });
+  const faults: Faults = { ...options.faults };
+  const authority = await openAuthority(directory, options.providerName, now);
+  const names = [options.provider, 'localhost', '127.0.0.1', '::1', options.host];
+  const server = await authority.server([...new Set(names)].filter((name) => name !== '0.0.0.0'));
+  const head: Letterhead = {
+    provider: options.provider,
+    providerName: options.providerName,
+    hash: options.hash,
+    signer: await authority.signer(options.signature, options.hash),
+  };
+  const account = (id: string): Account => {
+    const found = options.accounts.find((candidate) => candidate.id === id);
+    if (!found) throw new Error(`The simulator has no account ${id}`);
+    return found;
+  };
+
+  await using cleanup = new AsyncDisposableStack();
+  const post = openPost(options, faults, head, now);
+  cleanup.defer(() => post.close());
+  const material = { key: server.keyPem, cert: server.certificatePem, ca: authority.caPem };
+  const smtp = await listenSmtp(options, faults, post, material);
+  cleanup.defer(() => smtp.close());
+  const imap = await listenImap(options, faults, post, material);
+  cleanup.defer(() => imap.close());
+
+  const simulator: Simulator = {
+    ports: { smtp: smtp.port, imap: imap.port },
+    directory,
+    caPem: authority.caPem,
+    caFile: authority.caFile,
+    faults,
+    clientIdentity: (id) => authority.client(account(id).id),
+    async deposit(id, bytes, envelopeTo) {
+      const { uid } = await post.deposit(account(id).id, bytes, envelopeTo);
+      return { uid };
+    },
+    messages: (id, mailbox) => post.mailbox(id, mailbox).messages,
+    read: (id, mailbox, uid) => post.mailbox(id, mailbox).read(uid),
+    login(id) {
+      const holder = account(id);
+      post.loggedIn({ account: holder, level: holder.level, mechanism: 'eID' });
+    },
+    renumber: (id, mailbox) => post.mailbox(account(id).id, mailbox).renumber(),
+    counts() {
+      const counted = options.accounts.map(({ id }) => [
+        id,
+        Object.fromEntries(
+          post.mailboxNames(id).map((name) => [name, post.mailbox(id, name).messages.length]),
+        ),
+      ]);
+      return Object.fromEntries(counted);
+    },
+    settled: () => post.settled(),
+    close: () => opened.disposeAsync(),
+    [Symbol.asyncDispose]: () => opened.disposeAsync(),
+  };
+  const closeControl = await listenControl(
+    options.controlSocket ?? join(directory, 'control.sock'),
+    simulator,
+  );
+  cleanup.defer(closeControl);
+  const opened = cleanup.move();
+  return simulator;
+}

@@ -1,0 +1,232 @@
+/** Mails that the provider itself writes: confirmations and notifications, TR-01201 IO 3.4.1 and 3.5. */
+import { randomUUID } from 'node:crypto';
+import libmime from 'libmime';
+import {
+  type Acknowledgement,
+  acknowledgementXml,
+  hashOf,
+  metadataOf,
+  notificationXml,
+  type Statement,
+} from './confirmation-xml.ts';
+import { encodeText, type Field, headerValue, makeField, topmost } from './header.ts';
+import { type Sealed, seal } from './integrity.ts';
+import type { ConfirmationKind } from './options.ts';
+import { printRecipients } from './recipients.ts';
+import type { HashName, Signer } from './signer.ts';
+import { statementPdf } from './statement-pdf.ts';
+
+/** What every mail of this provider has in common. */
+export interface Letterhead {
+  /** FQDN. */
+  readonly provider: string;
+  readonly providerName: string;
+  readonly hash: HashName;
+  readonly signer: Signer;
+}
+
+export const norm = { version: '1.8', selector: 'simulator' } as const;
+
+const kinds = {
+  dispatch: {
+    type: 'confirmation of dispatch',
+    local: 'Versandbestaetigung',
+    title: 'Versandbestätigung',
+    text: 'Hiermit wird bestätigt, dass die Nachricht mit den folgenden Angaben an den Empfänger versandt wurde.',
+  },
+  receipt: {
+    type: 'confirmation of receipt',
+    local: 'Eingangsbestaetigung',
+    title: 'Eingangsbestätigung',
+    text: 'Hiermit wird bestätigt, dass die Nachricht mit den folgenden Angaben im Postfach des Empfängers abgelegt wurde.',
+  },
+  retrieval: {
+    type: 'confirmation of retrieve',
+    local: 'Abholbestaetigung',
+    title: 'Abholbestätigung',
+    text: 'Hiermit wird bestätigt, dass sich der Empfänger der Nachricht mit den folgenden Angaben an seinem De-Mail-Konto sicher angemeldet hat.',
+  },
+} as const;
+
+export interface ConfirmationOrder {
+  readonly kind: ConfirmationKind;
+  /** The sealed original. */
+  readonly original: readonly Field[];
+  /** Where it goes: the sender, or Reply-To. */
+  readonly to: string;
+  /** Receipt and retrieval: the recipient it speaks of, who gets a copy. */
+  readonly recipients: readonly string[];
+  readonly time: Date;
+  readonly deliveredAt?: Date;
+}
+
+export async function composeConfirmation(order: ConfirmationOrder, head: Letterhead): Promise<Sealed> {
+  const { kind, original, time } = order;
+  const { type, local, title, text } = kinds[kind];
+  const sender = `${local}@${head.provider}`;
+  const originalSubject = decoded(headerValue(original, 'Subject') ?? '');
+  const integrity = hashOf(topmost(original, 'X-de-mail-integrity')!);
+  const lines = [
+    ...(order.deliveredAt ? [`Zeitpunkt des Eingangs der Nachricht: ${german(order.deliveredAt)} Uhr`] : []),
+    `Absender: ${headerValue(original, 'X-de-mail-sender')}`,
+    `Empfänger: ${order.recipients.join(', ')}`,
+    `Datum: ${german(time)} Uhr`,
+    `Betreff: ${originalSubject}`,
+    `Nachrichten-ID: ${headerValue(original, 'X-de-mail-message-id')}`,
+    `Prüfsumme: ${integrity.replaceAll(/\r\n\s*/g, ' ')}`,
+  ];
+  const content: Acknowledgement = {
+    sender,
+    subject: `${title}: ${originalSubject}`,
+    text: `${text}\n\n${lines.join('\n')}\n\nDie Bestätigung erfolgte durch ${head.providerName}, ${head.provider}`,
+    time,
+    metadata: metadataOf(original),
+    hash: integrity,
+    ...(order.deliveredAt ? { deliveryTime: order.deliveredAt } : {}),
+  };
+  const cc = kind === 'dispatch' ? [] : order.recipients;
+  // FU 3.3.5: a retrieval confirmation is always private, the others as their original.
+  const isPrivate = kind === 'retrieval' ? 'yes' : (headerValue(original, 'X-de-mail-private') ?? 'no');
+  return compose({
+    head,
+    signed: true,
+    sender,
+    to: order.to,
+    cc,
+    subject: `*${title}* ${originalSubject}`,
+    type,
+    time,
+    original,
+    extra: [makeField('X-de-mail-private', isPrivate)],
+    fileName: local.toLowerCase(),
+    xml: acknowledgementXml(content, head.signer),
+    pdf: await statementPdf(content),
+  });
+}
+
+export interface NotificationOrder {
+  readonly type: 'unknown-recipient' | 'closed-account' | 'invalid-format' | 'other';
+  readonly original: readonly Field[];
+  readonly to: string;
+  readonly subject: string;
+  readonly text: string;
+  readonly time: Date;
+}
+
+/** Hash-only, as IO 3.1.13 permits for notifications. */
+export async function composeNotification(order: NotificationOrder, head: Letterhead): Promise<Sealed> {
+  const sender = `Meldung@${head.provider}`;
+  const subject = `${order.subject}: ${decoded(headerValue(order.original, 'Subject') ?? '')}`;
+  const content: Statement = { sender, subject, text: order.text, time: order.time };
+  return compose({
+    head,
+    signed: false,
+    sender,
+    to: order.to,
+    cc: [],
+    subject,
+    type: 'notification',
+    time: order.time,
+    original: order.original,
+    extra: [makeField('X-de-mail-notification-type', order.type)],
+    fileName: 'meldung',
+    xml: notificationXml(content),
+    pdf: await statementPdf(content),
+  });
+}
+
+interface Draft {
+  readonly head: Letterhead;
+  readonly signed: boolean;
+  readonly sender: string;
+  readonly to: string;
+  readonly cc: readonly string[];
+  readonly subject: string;
+  readonly type: string;
+  readonly time: Date;
+  readonly original: readonly Field[];
+  readonly extra: readonly Field[];
+  readonly fileName: string;
+  readonly xml: string;
+  readonly pdf: Buffer;
+}
+
+function compose(draft: Draft): Sealed {
+  const { head, original } = draft;
+  const boundary = `=_${randomUUID()}`;
+  const messageId = newMessageId(head.provider);
+  const recipients = printRecipients({ to: [draft.to], cc: draft.cc, bcc: [] });
+  const about = headerValue(original, 'Message-ID');
+  const privateId = topmost(original, 'X-de-mail-private-id');
+  const fields = [
+    makeField('From', draft.sender),
+    makeField('To', draft.to),
+    ...(draft.cc.length > 0 ? [makeField('Cc', draft.cc.join(', '))] : []),
+    makeField('Date', mailDate(draft.time)),
+    makeField('Message-ID', messageId),
+    ...(about ? [makeField('In-Reply-To', about), makeField('References', about)] : []),
+    makeField('Subject', encodeText(draft.subject)),
+    makeField('Auto-Submitted', 'auto-generated'),
+    makeField('X-de-mail-sender', draft.sender),
+    makeField('X-de-mail-chosen-recipient', recipients),
+    makeField('X-de-mail-actual-recipient', recipients),
+    makeField('X-de-mail-originator-provider', head.provider),
+    makeField('X-de-mail-message-type', draft.type),
+    makeField('X-de-mail-version', norm.version),
+    ...(privateId ? [privateId] : []),
+    makeField('X-de-mail-message-id', messageId),
+    ...draft.extra,
+    makeField('MIME-Version', '1.0'),
+    { name: 'Content-Type', raw: `Content-Type: multipart/mixed;\r\n boundary="${boundary}"` },
+  ];
+  const body = Buffer.from(
+    [
+      part(boundary, 'application/xml; charset=utf-8', `${draft.fileName}.xml`, Buffer.from(draft.xml)),
+      part(boundary, 'application/pdf', `${draft.fileName}.pdf`, draft.pdf),
+      `--${boundary}--\r\n`,
+    ].join(''),
+    'latin1',
+  );
+  return seal(fields, body, {
+    domain: head.provider,
+    selector: norm.selector,
+    hash: head.hash,
+    ...(draft.signed ? { signer: head.signer } : {}),
+  });
+}
+
+function part(boundary: string, type: string, file: string, content: Buffer): string {
+  const base64 = content.toString('base64').replaceAll(/.{76}/g, '$&\r\n');
+  return [
+    `--${boundary}`,
+    `Content-Type: ${type}; name="${file}"`,
+    `Content-Disposition: attachment; filename="${file}"`,
+    'Content-Transfer-Encoding: base64',
+    '',
+    base64.replace(/\r\n$/, ''),
+    '',
+  ].join('\r\n');
+}
+
+export function newMessageId(provider: string): string {
+  return `<${randomUUID()}@${provider}>`;
+}
+
+/** RFC 5322 3.3, UTC. */
+export function mailDate(time: Date): string {
+  return time.toUTCString().replace('GMT', '+0000');
+}
+
+function german(time: Date): string {
+  const format = { timeZone: 'Europe/Berlin', dateStyle: 'medium', timeStyle: 'short' } as const;
+  return time.toLocaleString('de-DE', format).replace(',', '');
+}
+
+/** RFC 2047 words as text; what cannot be decoded stays as it is. */
+function decoded(value: string): string {
+  try {
+    return libmime.decodeWords(value);
+  } catch {
+    return value;
+  }
+}
