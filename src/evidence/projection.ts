@@ -16,16 +16,18 @@ export const evidenceTables = {
   message: ['idx', 'kind', 'time', 'letter', 'message_id', 'sender', 'subject', 'verdict'],
   /** Recipients that an entry speaks of; transaction is null where it has none. */
   message_recipient: ['idx', 'address', 'private_id'],
+  /** `tx` is null where a fetched message states the private-id. */
   private_id: ['idx', 'private_id', 'letter', 'tx'],
   /** Message ids that the provider gave to our letters. */
   provider_id: ['idx', 'message_id', 'letter', 'tx'],
   fact: ['idx', 'letter', 'recipient', 'fact', 'time', 'detail'],
   /** Entry → letter that it belongs to. */
   letter_entry: ['idx', 'letter'],
-  /** Keyed digests of every file seen: messages and attachments. */
+  /**
+   * Keyed digests of every file seen: messages and attachments. An object's address is such a digest, so
+   * this also says which objects are evidence and stay as long as the entry.
+   */
   digest: ['idx', 'digest', 'name'],
-  /** Objects that an entry names: they stay as long as the entry. */
-  object_ref: ['idx', 'object'],
 } as const satisfies Record<string, readonly string[]>;
 
 export type EvidenceTable = keyof typeof evidenceTables;
@@ -43,10 +45,7 @@ export function projectionOf(entry: Entry, keyed: KeyedDigest): EvidenceRow[] {
   const add = (table: EvidenceTable, ...cells: Cell[]) => {
     rows.push({ table, cells: [entry.index, ...cells] });
   };
-  const object = (fact: ObjectFact, name: string | null) => {
-    add('object_ref', fact.object);
-    add('digest', keyed(fact.sha256), name);
-  };
+  const object = (fact: ObjectFact) => add('digest', fact.object, null);
 
   const letter = letterOf(entry);
   if (letter !== null) add('letter_entry', letter);
@@ -65,7 +64,7 @@ export function projectionOf(entry: Entry, keyed: KeyedDigest): EvidenceRow[] {
         entry.header.subject,
         null,
       );
-      object(entry.message, null);
+      object(entry.message);
       for (const t of entry.transactions) {
         add('private_id', t.privateId, entry.index, t.id);
         for (const address of [...t.to, ...t.cc, ...t.bcc]) add('message_recipient', address, t.privateId);
@@ -73,12 +72,12 @@ export function projectionOf(entry: Entry, keyed: KeyedDigest): EvidenceRow[] {
       for (const a of entry.attachments) add('digest', keyed(a.sha256), a.name ?? '');
       break;
     case 'handover-intent':
-      add('object_ref', entry.handed.header.object);
+      object(entry.handed.header);
       add('digest', keyed(entry.handed.sha256), null);
       break;
     case 'notice':
       add('message', entry.kind, entry.time, entry.letter, null, null, entry.about, null);
-      object(entry.message, null);
+      object(entry.message);
       break;
     case 'inbound':
     case 'confirmation':
@@ -94,9 +93,11 @@ export function projectionOf(entry: Entry, keyed: KeyedDigest): EvidenceRow[] {
         entry.header.subject,
         entry.verdict,
       );
-      object(entry.message, null);
+      object(entry.message);
       for (const address of recipientsOf(entry)) add('message_recipient', address, entry.demail.privateId);
       for (const a of entry.attachments) add('digest', keyed(a.sha256), a.name ?? '');
+      if (entry.demail.privateId !== null)
+        add('private_id', entry.demail.privateId, letter ?? entry.index, null);
       if (entry.kind === 'confirmation' && entry.letter !== null && entry.originalMessageId !== undefined) {
         add('provider_id', entry.originalMessageId, entry.letter, entry.transaction);
       }

@@ -116,9 +116,10 @@ export function evidenceReader(context: ReadContext): EvidenceReader {
 
     async search(query) {
       const { where, values } = conditions(context, query);
-      const rows = sql(
-        `SELECT m.* FROM message m WHERE ${where} ORDER BY m.time, m.tenant, m.idx LIMIT ?`,
-      ).all(...values, query.limit ?? 1000) as MessageRecord[];
+      const rows = sql(`SELECT m.* FROM message m WHERE ${where} ORDER BY m.tenant, m.idx LIMIT ?`).all(
+        ...values,
+        query.limit ?? 1000,
+      ) as MessageRecord[];
       return rows.map(summary);
     },
 
@@ -137,7 +138,6 @@ export function evidenceReader(context: ReadContext): EvidenceReader {
         `SELECT DISTINCT tenant, letter FROM (
            SELECT tenant, COALESCE(letter, idx) AS letter FROM message WHERE message_id IN ($bracketed, $bare)
            UNION SELECT tenant, letter FROM private_id WHERE private_id = $name
-           UNION SELECT r.tenant, COALESCE(m.letter, m.idx) FROM message_recipient r JOIN message m ON m.tenant = r.tenant AND m.idx = r.idx WHERE r.private_id = $name
            UNION SELECT tenant, letter FROM provider_id WHERE message_id IN ($bracketed, $bare)
          ) ORDER BY tenant, letter LIMIT 100`,
       ).all({ bracketed: `<${bare}>`, bare, name }) as { tenant: string; letter: number }[];
@@ -156,8 +156,8 @@ export function evidenceReader(context: ReadContext): EvidenceReader {
     async byPrivateId(tenant, privateId) {
       return (
         (sql(
-          'SELECT letter, tx AS "transaction" FROM private_id WHERE tenant = ? AND private_id = ? LIMIT 1',
-        ).get(tenant, privateId) as { letter: number; transaction: number } | undefined) ?? null
+          'SELECT letter, tx AS "transaction" FROM private_id WHERE private_id = ? AND tenant = ? AND tx IS NOT NULL LIMIT 1',
+        ).get(privateId, tenant) as { letter: number; transaction: number } | undefined) ?? null
       );
     },
 
@@ -196,7 +196,7 @@ function conditions(context: ReadContext, query: SearchQuery): { where: string; 
   }
   if (query.privateId !== undefined)
     add(
-      'EXISTS (SELECT 1 FROM message_recipient r WHERE r.tenant = m.tenant AND r.idx = m.idx AND r.private_id = ?)',
+      'EXISTS (SELECT 1 FROM private_id p WHERE p.private_id = ? AND p.tenant = m.tenant AND p.idx = m.idx)',
       query.privateId,
     );
   if (query.address !== undefined) {

@@ -5,11 +5,14 @@
 import type Database from 'better-sqlite3';
 import { evidenceTables } from '../../evidence/projection.ts';
 
-/** An evidence table whose rows come from entries, never change and never go. */
+/**
+ * An evidence table whose rows come from entries, never change and never go. Rows lie in the order of their
+ * entries, so verification reads them along the log without an index. Each index costs a random page per
+ * letter: only those that a look-up needs.
+ */
 function evidenceTable(name: string, columns: string, indexes: readonly string[]): string {
   return `
     CREATE TABLE ${name} (tenant TEXT NOT NULL, idx INTEGER NOT NULL, ${columns}) STRICT;
-    CREATE INDEX ${name}_idx ON ${name} (tenant, idx);
     ${indexes.map((columns_, i) => `CREATE INDEX ${name}_${i} ON ${name} (${columns_});`).join('\n')}
     ${appendOnly(name)}
   `;
@@ -32,8 +35,8 @@ const migrations: readonly string[] = [
     commitment BLOB NOT NULL,
     key BLOB NOT NULL,
     sealed BLOB NOT NULL,
-    PRIMARY KEY (tenant, idx)
-  ) STRICT, WITHOUT ROWID;
+    UNIQUE (tenant, idx)
+  ) STRICT;
   -- REPLACE deletes without firing the delete trigger: the guard is on INSERT, and makes the log dense too.
   CREATE TRIGGER entry_dense BEFORE INSERT ON entry
     WHEN NEW.idx <> COALESCE((SELECT MAX(idx) + 1 FROM entry WHERE tenant = NEW.tenant), 0)
@@ -53,14 +56,13 @@ const migrations: readonly string[] = [
   CREATE TRIGGER checkpoint_grows BEFORE UPDATE ON checkpoint WHEN NEW.size < OLD.size
     BEGIN SELECT RAISE(ABORT, 'checkpoint only grows'); END;
 
-  ${evidenceTable('message', 'kind TEXT NOT NULL, time TEXT NOT NULL, letter INTEGER, message_id TEXT, sender TEXT, subject TEXT, verdict TEXT', ['tenant, message_id', 'tenant, sender', 'tenant, time', 'tenant, letter'])}
-  ${evidenceTable('message_recipient', 'address TEXT NOT NULL, private_id TEXT', ['tenant, address', 'tenant, private_id'])}
-  ${evidenceTable('private_id', 'private_id TEXT NOT NULL, letter INTEGER NOT NULL, tx INTEGER NOT NULL', ['private_id'])}
+  ${evidenceTable('message', 'kind TEXT NOT NULL, time TEXT NOT NULL, letter INTEGER, message_id TEXT, sender TEXT, subject TEXT, verdict TEXT', ['tenant, idx', 'tenant, message_id'])}
+  ${evidenceTable('message_recipient', 'address TEXT NOT NULL, private_id TEXT', ['tenant, idx', 'tenant, address'])}
+  ${evidenceTable('private_id', 'private_id TEXT NOT NULL, letter INTEGER NOT NULL, tx INTEGER', ['private_id'])}
   ${evidenceTable('provider_id', 'message_id TEXT NOT NULL, letter INTEGER NOT NULL, tx INTEGER', ['tenant, message_id'])}
   ${evidenceTable('fact', 'letter INTEGER NOT NULL, recipient TEXT NOT NULL, fact TEXT NOT NULL, time TEXT NOT NULL, detail TEXT', ['tenant, letter'])}
   ${evidenceTable('letter_entry', 'letter INTEGER NOT NULL', ['tenant, letter'])}
   ${evidenceTable('digest', 'digest TEXT NOT NULL, name TEXT', ['tenant, digest'])}
-  ${evidenceTable('object_ref', 'object TEXT NOT NULL', ['tenant, object'])}
 
   CREATE TABLE object (
     tenant TEXT NOT NULL,
@@ -72,15 +74,15 @@ const migrations: readonly string[] = [
     inline BLOB,
     -- structure index (JSON) of a message, NULL for what is none
     structure TEXT,
-    PRIMARY KEY (tenant, object)
-  ) STRICT, WITHOUT ROWID;
+    UNIQUE (tenant, object)
+  ) STRICT;
   CREATE TRIGGER object_once BEFORE INSERT ON object
     WHEN EXISTS (SELECT 1 FROM object WHERE tenant = NEW.tenant AND object = NEW.object)
     BEGIN SELECT RAISE(ABORT, 'object exists'); END;
   CREATE TRIGGER object_no_update BEFORE UPDATE OF tenant, object, uid, size, key, inline ON object
     BEGIN SELECT RAISE(ABORT, 'object is append-only'); END;
   CREATE TRIGGER object_evidence_stays BEFORE DELETE ON object
-    WHEN EXISTS (SELECT 1 FROM object_ref WHERE tenant = OLD.tenant AND object = OLD.object)
+    WHEN EXISTS (SELECT 1 FROM digest WHERE tenant = OLD.tenant AND digest = OLD.object)
     BEGIN SELECT RAISE(ABORT, 'object is evidence'); END;
 
   CREATE TABLE outbox (

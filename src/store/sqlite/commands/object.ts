@@ -44,7 +44,7 @@ export function insertMessage(context: WriteContext, tenant: string, message: Wi
 export function releaseObject(context: WriteContext, tenant: string, object: Cell): void {
   const { sql } = context;
   const needed = sql(
-    `SELECT 1 WHERE EXISTS (SELECT 1 FROM object_ref WHERE tenant = $tenant AND object = $object)
+    `SELECT 1 WHERE EXISTS (SELECT 1 FROM digest WHERE tenant = $tenant AND digest = $object)
        OR EXISTS (SELECT 1 FROM mail WHERE tenant = $tenant AND object = $object)
        OR EXISTS (SELECT 1 FROM forward WHERE tenant = $tenant AND object = $object)`,
   ).get({ tenant, object });
