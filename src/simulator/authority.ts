@@ -5,6 +5,7 @@
  */
 import { createPrivateKey, generateKeyPair, type KeyObject, X509Certificate } from 'node:crypto';
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { isIPv6 } from 'node:net';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { type CertificateRequest, type Issuer, issueCertificate, toPem } from './certificate.ts';
@@ -124,7 +125,7 @@ function usable(pem: string, hosts: readonly string[], now: Date): boolean {
   const names = certificate.subjectAltName ?? '';
   return (
     new Date(certificate.validTo).getTime() > now.getTime() + day &&
-    hosts.every((host) => host === '::1' || names.includes(host))
+    hosts.every((host) => isIPv6(host) || names.includes(host))
   );
 }
 

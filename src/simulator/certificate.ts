@@ -120,12 +120,19 @@ function generalName(host: string): pkijs.GeneralName {
     return new pkijs.GeneralName({ type: 7, value: new asn1js.OctetString({ valueHex: octets.buffer }) });
   }
   if (isIPv6(host)) {
-    const octets = new Uint8Array(16);
-    octets[15] = 1;
-    if (host !== '::1') throw new Error(`certificate host ${host}: of IPv6 only ::1 is supported`);
-    return new pkijs.GeneralName({ type: 7, value: new asn1js.OctetString({ valueHex: octets.buffer }) });
+    return new pkijs.GeneralName({ type: 7, value: new asn1js.OctetString({ valueHex: ipv6Octets(host) }) });
   }
   return new pkijs.GeneralName({ type: 2, value: host });
+}
+
+function ipv6Octets(host: string): ArrayBuffer {
+  const [left = '', right] = new URL(`http://[${host}]`).hostname.slice(1, -1).split('::');
+  const groups = (text: string) =>
+    text === '' ? [] : text.split(':').map((group) => Number.parseInt(group, 16));
+  const tail = groups(right ?? '');
+  const head = groups(left);
+  const all = [...head, ...Array<number>(8 - head.length - tail.length).fill(0), ...tail];
+  return Uint8Array.from(all.flatMap((group) => [group >> 8, group & 0xff])).buffer;
 }
 
 function distinguishedName(commonName: string, organization: string): pkijs.RelativeDistinguishedNames {

@@ -13,6 +13,8 @@ export interface Output {
   line(text: string): void;
   write(data: string | Uint8Array): void;
   cut(): void;
+  /** Resolves when the client has taken most of what was written. */
+  drained(): Promise<void>;
   readonly faults: Faults;
 }
 
@@ -45,6 +47,7 @@ export async function fetch(command: CommandOf<'FETCH'>, view: View, out: Output
       out.write(data);
     }
     out.line(')');
+    await out.drained();
   }
   return ok('done');
 }

@@ -37,7 +37,23 @@ export async function listenImap(
   };
 }
 
+/** Node has a buffer of its own behind the socket: without this a long FETCH would lie in memory whole. */
+function drained(socket: TLSSocket): Promise<void> {
+  if (!socket.writableNeedDrain || socket.destroyed) return Promise.resolve();
+  return new Promise((resolve) => {
+    const done = () => {
+      socket.off('drain', done);
+      socket.off('close', done);
+      resolve();
+    };
+    socket.on('drain', done);
+    socket.on('close', done);
+  });
+}
+
 function serve(socket: TLSSocket, options: SimulatorOptions, faults: Faults, post: Post): void {
+  // Answers come in several writes: with Nagle's algorithm each would wait for the client's delayed ACK.
+  socket.setNoDelay(true);
   const parser = createParser(strangerLimits);
   const session = openSession({
     options,
@@ -48,6 +64,7 @@ function serve(socket: TLSSocket, options: SimulatorOptions, faults: Faults, pos
       if (!socket.destroyed) socket.write(data, 'latin1');
     },
     cut: () => socket.end(() => socket.destroy()),
+    drained: () => drained(socket),
     expectLine: () => parser.expectLine(),
     loggedIn: () => parser.setLimits(userLimits),
   });

@@ -21,6 +21,8 @@ export interface Surroundings {
   write(data: string | Uint8Array): void;
   /** Sends what is written, then closes without a word. */
   cut(): void;
+  /** Resolves when the client has taken most of what was written, or is gone. */
+  drained(): Promise<void>;
   /** The next line is no command. */
   expectLine(): void;
   loggedIn(): void;
@@ -198,7 +200,7 @@ export function openSession(around: Surroundings): Session {
   }
 
   async function selected(command: Command, access: Access, now: View): Promise<Answer> {
-    const tell = { line, write, cut: around.cut, faults };
+    const tell = { line, write, cut: around.cut, drained: around.drained, faults };
     switch (command.name) {
       case 'FETCH':
         return messages.fetch(command, now, tell);

@@ -4,12 +4,14 @@
  * `-` to read the configuration from standard input.
  *
  * On standard output, one JSON object a line: `{"event":"ready","ports":{…},"caFile":…,"clients":{…}}` once it
- * listens, where `clients` names certificate and key file of each account. SIGTERM, SIGINT or the loss of
- * its parent's IPC channel end it. Exit codes: 0 ended, 2 usage, 69 port taken, 78 configuration.
+ * listens, where `clients` names certificate and key file of each account; failures inside are JSON lines on
+ * standard error. SIGTERM or SIGINT end it; so does the end of the parent that gave it an IPC channel.
+ * A delayed confirmation that was not issued yet is lost with the process; a retrieval confirmation is not. Exit codes: 0 ended, 2 usage, 69 port taken, 78 configuration.
  */
 import { readFile } from 'node:fs/promises';
 import { text } from 'node:stream/consumers';
 import { z } from 'zod';
+import { createLog } from '../observe/log.ts';
 import { optionsSchema } from './options.ts';
 import { startSimulator } from './simulator.ts';
 
@@ -20,7 +22,7 @@ async function main(argument: string | undefined): Promise<number> {
   }
   const source = argument === '-' ? await text(process.stdin) : await readFile(argument, 'utf8');
   const options = optionsSchema.parse(JSON.parse(source));
-  await using simulator = await startSimulator(options);
+  await using simulator = await startSimulator(options, { log: createLog('warn') });
   const clients: Record<string, { certificate: string; key: string }> = {};
   for (const { id } of options.accounts) {
     const { certificateFile, keyFile } = await simulator.clientIdentity(id);

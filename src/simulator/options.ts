@@ -19,6 +19,11 @@ const account = z.strictObject({
   password: z.string().optional(),
   /** Level of a login with client certificate; a login by password alone is always `normal`. */
   level: z.enum(['normal', 'high']).default('high'),
+  /**
+   * `slow`: a message is refused with 451 some times before it is taken, and its receipt confirmation comes
+   * late. `drop`: the message is processed, then the connection is cut instead of the reply.
+   */
+  behaviour: z.enum(['normal', 'slow', 'drop']).default('normal'),
   /** How long after a delivery the holder logs in at level high by himself; absent: never. */
   logsInAfterMs: milliseconds.optional(),
 });
@@ -70,7 +75,7 @@ export const optionsSchema = z.strictObject({
     .int()
     .min(1024)
     .default(45 * 1024 * 1024),
-  /** slow@: refusals with 451 before a message for it is taken, then the delay of its receipt confirmation. */
+  /** Of slow accounts: refusals before a message is taken, then the delay of the receipt confirmation. */
   slow: z
     .strictObject({
       refusals: z.number().int().min(0).default(2),
@@ -88,7 +93,10 @@ export type Account = z.output<typeof account>;
 export type Faults = z.output<typeof faultsSchema>;
 export type ConfirmationKind = (typeof confirmationKinds)[number];
 
-/** The municipalities of the demo, each with one account for its whole De-Mail domain, and some citizens. */
+/**
+ * The municipalities of the demo, each with one account for its whole De-Mail domain, and some citizens at
+ * `buerger.de-mail.example`; every other address there, `unknown@` for one, is unknown to the provider.
+ */
 export function demoAccounts(): z.input<typeof account>[] {
   const tenants = {
     'amt-zarrentin': 'Amt Zarrentin',
@@ -115,7 +123,7 @@ export function demoAccounts(): z.input<typeof account>[] {
     citizen('max.mustermann', 'Max Mustermann', 2000),
     citizen('erna.schmidt', 'Erna Schmidt', 2000),
     citizen('karl.never', 'Karl Never'),
-    citizen('slow', 'Sabine Langsam', 2000),
-    citizen('drop', 'Dieter Abbruch', 2000),
+    { ...citizen('slow', 'Sabine Langsam', 2000), behaviour: 'slow' as const },
+    { ...citizen('drop', 'Dieter Abbruch', 2000), behaviour: 'drop' as const },
   ];
 }

@@ -4,6 +4,7 @@
  */
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Log } from '../observe/log.ts';
 import { checkDraft, type Draft, type Login, ownsAddress, Refusal } from './draft.ts';
 import { headerBytes, headerValue, makeField, splitMessage, topmost } from './header.ts';
 import type { Sealed } from './integrity.ts';
@@ -20,6 +21,8 @@ export interface Post {
    * @throws Refusal
    */
   accept(bytes: Buffer, rcptTo: readonly string[], login: Login): Promise<void>;
+  /** Is an account of that behaviour among the recipients? */
+  reaches(behaviour: Account['behaviour'], rcptTo: readonly string[]): boolean;
   /** FU 3.3.5: the first login at level high after deposit confirms what lies there. */
   loggedIn(login: Login): void;
   /** Lays bytes into an INBOX as they are; `envelopeTo` puts that header on top. */
@@ -35,7 +38,13 @@ export interface Post {
 
 const firstMailboxes = ['INBOX', 'Sent'];
 
-export function openPost(options: SimulatorOptions, faults: Faults, head: Letterhead, now: () => Date): Post {
+export function openPost(
+  options: SimulatorOptions,
+  faults: Faults,
+  head: Letterhead,
+  now: () => Date,
+  log: Log,
+): Post {
   const mailboxes = new Map<string, Mailbox>();
   const names = new Map<string, string[]>();
   const closing = new AbortController();
@@ -59,12 +68,17 @@ export function openPost(options: SimulatorOptions, faults: Faults, head: Letter
     return options.accounts.find((account) => ownsAddress(account, address));
   }
 
+  function reaches(behaviour: Account['behaviour'], rcptTo: readonly string[]): boolean {
+    return rcptTo.some((address) => accountOf(address.toLowerCase())?.behaviour === behaviour);
+  }
+
   /** Runs in the background; close() and settled() wait for it. */
   function start(work: () => Promise<void>, afterMs = 0): void {
     const job = (afterMs > 0 ? pause(afterMs, closing.signal) : Promise.resolve(true))
       .then((due) => (due ? work() : undefined))
       .catch((error: Error) => {
         failures.push(error);
+        log.error({ cause: error.message }, 'the simulator failed inside');
       })
       .finally(() => jobs.delete(job));
     jobs.add(job);
@@ -124,7 +138,7 @@ export function openPost(options: SimulatorOptions, faults: Faults, head: Letter
 
   async function deliver(message: Secured, draft: Draft, address: string): Promise<void> {
     const account = accountOf(address);
-    if (!account || address.startsWith('unknown@')) {
+    if (!account) {
       const text = `Die Nachricht konnte nicht zugestellt werden: Die De-Mail-Adresse ${address} gibt es nicht.`;
       return notify(message.fields, text, true);
     }
@@ -135,7 +149,7 @@ export function openPost(options: SimulatorOptions, faults: Faults, head: Letter
     await layIntoInbox(account, address, message, draft.options.retrieval);
     if (draft.options.receipt) {
       const time = now();
-      const delay = address.startsWith('slow@') ? options.slow.receiptDelayMs : 0;
+      const delay = account.behaviour === 'slow' ? options.slow.receiptDelayMs : 0;
       start(() => confirm('receipt', message.fields, [address], time), delay);
     }
     scheduleLogin(account);
@@ -162,9 +176,9 @@ export function openPost(options: SimulatorOptions, faults: Faults, head: Letter
     }
   }
 
-  /** slow@ takes a message at its third attempt only; an attempt is known by private-id or Message-ID. */
+  /** An attempt is known by private-id or Message-ID. */
   function deferIfSlow(bytes: Buffer, rcptTo: readonly string[], login: Login): void {
-    if (!rcptTo.some((address) => address.toLowerCase().startsWith('slow@'))) return;
+    if (!reaches('slow', rcptTo)) return;
     const { fields } = splitMessage(bytes);
     const name = topmost(fields, 'X-de-mail-private-id') ?? topmost(fields, 'Message-ID');
     const key = `${login.account.id} ${name?.raw}`;
@@ -187,6 +201,7 @@ export function openPost(options: SimulatorOptions, faults: Faults, head: Letter
   return {
     mailbox,
     mailboxNames: (account) => names.get(account) ?? [],
+    reaches,
     async accept(bytes, rcptTo, login) {
       deferIfSlow(bytes, rcptTo, login);
       const { fields, body } = splitMessage(bytes);

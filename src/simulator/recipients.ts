@@ -70,9 +70,20 @@ export function printRecipients(lists: RecipientLists): string {
     .join('; ');
 }
 
+/** RFC 5322 3.2.2: comments nest, and hold no address. */
+function withoutComments(text: string): string {
+  let depth = 0;
+  return text.replace(/\\.|"(?:[^"\\]|\\.)*"|[()]|[^\\"()]+|["\\]/gs, (token) => {
+    if (token === '(') depth++;
+    else if (token === ')' && depth > 0) depth--;
+    else if (depth === 0) return token;
+    return ' ';
+  });
+}
+
 /** The addresses of a From or Reply-To field, in order; undefined where one cannot be read. */
 export function mailboxesOf(value: string): string[] | undefined {
-  const addresses = splitOutsideQuotes(value, ',').map(addressOf);
+  const addresses = splitOutsideQuotes(withoutComments(value), ',').map(addressOf);
   return addresses.includes(undefined) ? undefined : (addresses as string[]);
 }
 

@@ -4,6 +4,7 @@
  */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { type Log, silentLog } from '../observe/log.ts';
 import { type Identity, openAuthority } from './authority.ts';
 import { listenControl } from './control.ts';
 import { listenImap } from './imap-server.ts';
@@ -41,12 +42,13 @@ export interface Simulator extends AsyncDisposable {
 
 /**
  * Starts the provider.
- * @param input see options.ts; `now` is the clock of Date headers and confirmations
+ * @param input see options.ts
+ * @param context `now`: clock of Date headers and confirmations; `log`: told of failures inside
  * @throws Error naming a port that is taken, or zod's list of what is wrong with the options
  */
 export async function startSimulator(
   input: SimulatorInput,
-  now: () => Date = () => new Date(),
+  { now = () => new Date(), log = silentLog() }: { now?: () => Date; log?: Log } = {},
 ): Promise<Simulator> {
   const options = optionsSchema.parse(input);
   const { directory } = options;
@@ -68,7 +70,7 @@ export async function startSimulator(
   };
 
   await using cleanup = new AsyncDisposableStack();
-  const post = openPost(options, faults, head, now);
+  const post = openPost(options, faults, head, now, log);
   cleanup.defer(() => post.close());
   const material = { key: server.keyPem, cert: server.certificatePem, ca: authority.caPem };
   const smtp = await listenSmtp(options, faults, post, material);

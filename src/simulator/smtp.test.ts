@@ -3,6 +3,7 @@ import { createInterface } from 'node:readline/promises';
 import { connect } from 'node:tls';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { demoAccounts } from './options.ts';
+import { startSimulator } from './simulator.ts';
 import { checkIntegrity, partsOf } from './testing/check-message.ts';
 import {
   allOf,
@@ -234,6 +235,21 @@ test('the first login at level high confirms what lies there, once', async () =>
   simulator.login('karl.never');
   await simulator.settled();
   expect(await retrievals()).toHaveLength(1);
+});
+
+test('a retrieval confirmation that waits for the login outlives a restart', async () => {
+  await using open = await testSimulator();
+  const karl = 'karl.never@buerger.de-mail.example';
+  const headers = { 'X-de-mail-chosen-recipient': `to=${karl}`, 'X-de-mail-confirmation-of-retrieve': 'yes' };
+  await submit(open.simulator, { to: [karl], message: handover(headers) });
+  await open.simulator.settled();
+  await open.simulator.close();
+  const ports = { smtp: 0, imap: 0 };
+  await using again = await startSimulator({ directory: open.directory, ports, signature: 'p256' });
+  again.login('karl.never');
+  await again.settled();
+  const types = (await allOf(again, 'stadt-waren')).map((mail) => header(mail, 'X-de-mail-message-type'));
+  expect(types).toContain('confirmation of retrieve');
 });
 
 test('sink mode takes everything and keeps nothing', async () => {

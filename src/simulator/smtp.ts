@@ -49,7 +49,7 @@ export async function listenSmtp(
 
   /** After processing, instead of the reply: the customer cannot know that the message was taken. */
   function cutInstead(rcptTo: readonly string[]): boolean {
-    if (rcptTo.some((address) => address.toLowerCase().startsWith('drop@'))) return true;
+    if (post.reaches('drop', rcptTo)) return true;
     if (faults.cutAfterData === 0) return false;
     faults.cutAfterData--;
     return true;

@@ -217,9 +217,14 @@ export function mailDate(time: Date): string {
   return time.toUTCString().replace('GMT', '+0000');
 }
 
+const germanFormat = new Intl.DateTimeFormat('de-DE', {
+  timeZone: 'Europe/Berlin',
+  dateStyle: 'medium',
+  timeStyle: 'short',
+});
+
 function german(time: Date): string {
-  const format = { timeZone: 'Europe/Berlin', dateStyle: 'medium', timeStyle: 'short' } as const;
-  return time.toLocaleString('de-DE', format).replace(',', '');
+  return germanFormat.format(time).replace(',', '');
 }
 
 /** RFC 2047 words as text; what cannot be decoded stays as it is. */
