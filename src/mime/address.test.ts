@@ -81,7 +81,7 @@ describe('parseAddressList', () => {
     ['a.'.repeat(100_000)],
     [`${'a,'.repeat(100_000)}`],
     ['[('.repeat(100_000)],
-  ])('is linear on %.10s…', (value) => {
+  ])('is linear on hostile input %#', (value) => {
     const begin = performance.now();
     parseAddressList(value, { decode: true });
     expect(performance.now() - begin).toBeLessThan(2000);

@@ -16,6 +16,9 @@ export interface Mailbox {
   readonly address: string;
   /** Name of the group that holds it, or null. */
   readonly group: string | null;
+  /** Where the addr-spec stands in the parsed value (within angle brackets, where there are any). */
+  readonly start: number;
+  readonly end: number;
 }
 
 export type AddressItem =
@@ -40,14 +43,14 @@ export function parseAddresses(value: string, options: AddressOptions = {}): Add
   let group: string | null = null;
   let tokens: Token[] = [];
   let hasAt = false;
-  let angle: string | null = null;
+  let angle: { readonly start: number; readonly end: number } | null = null;
   let comment: string | null = null;
 
   function flush() {
-    const found = angle === null ? bareAddress(tokens) : angleAddress(angle, tokens);
+    const found = angle === null ? bareAddress(tokens) : angleAddress(value, angle, tokens);
     if (found !== null) {
       const name = named(found.phrase || comment);
-      items.push(mailbox(name, found.local, found.domain, group));
+      items.push(mailbox(name, found, group));
     }
     tokens = [];
     hasAt = false;
@@ -76,7 +79,7 @@ export function parseAddresses(value: string, options: AddressOptions = {}): Add
     } else if (char === '<') {
       const end = angleEnd(value, at + 1);
       // A second <…> before the comma is junk; the first counts.
-      angle ??= value.slice(at + 1, end);
+      angle ??= { start: at + 1, end };
       at = end + 1;
     } else if (char === '(') {
       const [text, end] = readComment(value, at);
@@ -90,6 +93,22 @@ export function parseAddresses(value: string, options: AddressOptions = {}): Add
   flush();
   endGroup();
   return items;
+}
+
+/**
+ * The value with some addresses replaced and everything else (names, comments, folding) as it stands.
+ * `map` gets each addr-spec in lower case and returns its replacement, or undefined to leave it.
+ */
+export function replaceAddresses(value: string, map: (address: string) => string | undefined): string {
+  let text = '';
+  let at = 0;
+  for (const { address, domain, start, end } of parseAddressList(value)) {
+    const replacement = domain === '' ? undefined : map(address.toLowerCase());
+    if (replacement === undefined) continue;
+    text += value.slice(at, start) + replacement;
+    at = end;
+  }
+  return text + value.slice(at);
 }
 
 /** `Name <local@domain>`, the name quoted or encoded where needed; the bare address without a name. */
@@ -119,49 +138,43 @@ export function quoteLocal(local: string): string {
 interface Token {
   readonly kind: 'atom' | 'quoted' | 'literal' | 'at';
   readonly text: string;
+  readonly start: number;
+  readonly end: number;
 }
 
 interface Found {
   readonly phrase: string;
   readonly local: string;
   readonly domain: string;
+  readonly start: number;
+  readonly end: number;
 }
 
-function mailbox(name: string | null, local: string, domain: string, group: string | null): Mailbox {
+function mailbox(name: string | null, found: Found, group: string | null): Mailbox {
+  const { local, domain, start, end } = found;
   const spec = quoteLocal(local);
-  return {
-    type: 'mailbox',
-    name,
-    local,
-    domain,
-    address: domain === '' ? spec : `${spec}@${domain}`,
-    group,
-  };
+  const address = domain === '' ? spec : `${spec}@${domain}`;
+  return { type: 'mailbox', name, local, domain, address, group, start, end };
 }
 
-function angleAddress(angle: string, before: readonly Token[]): Found {
+function angleAddress(value: string, span: { start: number; end: number }, before: readonly Token[]): Found {
   const tokens: Token[] = [];
-  let at = 0;
-  while (at < angle.length) {
-    if (angle[at] === '(') at = readComment(angle, at)[1];
-    else if (',;<:'.includes(angle[at]!)) {
+  let at = span.start;
+  while (at < span.end) {
+    const char = value[at]!;
+    if (char === '(') at = readComment(value, at)[1];
+    else if (char === ':') {
       // Source route `@a,@b:local@c` (RFC 5322 4.4): only what follows the colon is the address.
-      if (angle[at] === ':') tokens.length = 0;
+      tokens.length = 0;
       at += 1;
-    } else at = readToken(angle, at, tokens);
+    } else at = readToken(value, at, tokens);
   }
   const last = tokens.findLastIndex((token) => token.kind === 'at');
-  const local = last === -1 ? tokens : tokens.slice(0, last);
   return {
     phrase: phraseOf(before) ?? '',
-    local: local.map((token) => token.text).join(''),
-    domain:
-      last === -1
-        ? ''
-        : tokens
-            .slice(last + 1)
-            .map((token) => token.text)
-            .join(''),
+    local: joined(tokens.slice(0, last === -1 ? tokens.length : last)),
+    domain: last === -1 ? '' : joined(tokens.slice(last + 1)),
+    ...span,
   };
 }
 
@@ -169,21 +182,25 @@ function angleAddress(angle: string, before: readonly Token[]): Found {
 function bareAddress(tokens: readonly Token[]): Found | null {
   if (tokens.length === 0) return null;
   const last = tokens.findLastIndex((token) => token.kind === 'at');
-  if (last === -1) return { phrase: '', local: phraseOf(tokens) ?? '', domain: '' };
-  let start = Math.max(0, last - 1);
-  while (start > 0 && joins(tokens[start - 1]!, tokens[start]!)) start -= 1;
-  let end = last + 1;
-  while (end + 1 < tokens.length && joins(tokens[end]!, tokens[end + 1]!)) end += 1;
-  const text = (from: number, to: number) =>
-    tokens
-      .slice(from, to)
-      .map((token) => token.text)
-      .join('');
+  if (last === -1) {
+    const span = { start: tokens[0]!.start, end: tokens.at(-1)!.end };
+    return { phrase: '', local: phraseOf(tokens) ?? '', domain: '', ...span };
+  }
+  let first = Math.max(0, last - 1);
+  while (first > 0 && joins(tokens[first - 1]!, tokens[first]!)) first -= 1;
+  let end = Math.min(last + 2, tokens.length);
+  while (end < tokens.length && end > last + 1 && joins(tokens[end - 1]!, tokens[end]!)) end += 1;
   return {
-    phrase: phraseOf(tokens.slice(0, start)) ?? '',
-    local: text(start, last),
-    domain: text(last + 1, end + 1),
+    phrase: phraseOf(tokens.slice(0, first)) ?? '',
+    local: joined(tokens.slice(first, last)),
+    domain: joined(tokens.slice(last + 1, end)),
+    start: tokens[first]!.start,
+    end: tokens[end - 1]!.end,
   };
+}
+
+function joined(tokens: readonly Token[]): string {
+  return tokens.map((token) => token.text).join('');
 }
 
 /** Two words that a dot or an `@` holds together (obs-local-part, obs-domain: white space may stand between). */
@@ -203,23 +220,23 @@ function readToken(value: string, at: number, tokens: Token[]): number {
   const char = value[at]!;
   if (char === '"') {
     const [text, end] = readQuoted(value, at);
-    tokens.push({ kind: 'quoted', text });
+    tokens.push({ kind: 'quoted', text, start: at, end });
     return end;
   }
   if (char === '[') {
     const close = value.indexOf(']', at);
     const end = close === -1 ? value.length : close + 1;
-    tokens.push({ kind: 'literal', text: value.slice(at, end) });
+    tokens.push({ kind: 'literal', text: value.slice(at, end), start: at, end });
     return end;
   }
   if (char === '@') {
-    tokens.push({ kind: 'at', text: '@' });
+    tokens.push({ kind: 'at', text: '@', start: at, end: at + 1 });
     return at + 1;
   }
   let end = at;
   while (end < value.length && !isSpecial(value.charCodeAt(end))) end += 1;
   if (end === at) return at + 1;
-  tokens.push({ kind: 'atom', text: value.slice(at, end) });
+  tokens.push({ kind: 'atom', text: value.slice(at, end), start: at, end });
   return end;
 }
 

@@ -35,6 +35,12 @@ export function createDigest(encoding: string): ContentDigest {
   };
 }
 
+/** A part's body after content transfer decoding, whole: for parts that are known to be small. */
+export function decodeContent(bytes: Buffer, encoding: string): Buffer {
+  const decode = decoderOf(encoding);
+  return decode === null ? bytes : Buffer.concat([decode(bytes, false), decode(Buffer.alloc(0), true)]);
+}
+
 function decoderOf(encoding: string): Decode | null {
   if (encoding === 'base64') return createBase64Decoder();
   return encoding === 'quoted-printable' ? createQuotedPrintableDecoder() : null;
