@@ -1,0 +1,82 @@
+/** Reads every object again: content, address, structure index, and the handed-over forms made of them. */
+import { createHash } from 'node:crypto';
+import { isDeepStrictEqual } from 'node:util';
+import { createIndexer } from '../mime/structure.ts';
+import type { AuditObject, AuditSource } from './audit.ts';
+import type { ObjectClaims } from './verify.ts';
+
+/** Returns the number of objects read. */
+export async function verifyObjects(
+  source: AuditSource,
+  tenant: string,
+  claims: ObjectClaims,
+  report: (place: string, problem: string) => void,
+): Promise<number> {
+  let count = 0;
+  const seen = new Set<string>();
+  for (const object of source.objects(tenant)) {
+    count++;
+    seen.add(object.object);
+    await verifyObject(source, tenant, object, claims, report);
+  }
+  for (const [object, claim] of claims.objects) {
+    if (!seen.has(object)) report(`object ${object}`, `missing; entry ${claim.index} names it`);
+  }
+  for (const handed of claims.handed) {
+    const header = source.object(tenant, handed.header);
+    const submitted = source.object(tenant, handed.submitted);
+    if (header === null || submitted === null) continue; // reported above as missing
+    const place = `entry ${handed.index}`;
+    try {
+      const hash = createHash('sha256');
+      let size = 0;
+      for (const part of [header.read(), submitted.read(handed.bodyFrom)]) {
+        for await (const chunk of part) {
+          hash.update(chunk);
+          size += chunk.length;
+        }
+      }
+      if (hash.digest('hex') !== handed.sha256 || size !== handed.size)
+        report(place, 'header and body do not give the bytes that were handed over');
+    } catch (error) {
+      report(place, `the bytes handed over cannot be put together: ${(error as Error).message}`);
+    }
+  }
+  return count;
+}
+
+async function verifyObject(
+  source: AuditSource,
+  tenant: string,
+  object: AuditObject,
+  claims: ObjectClaims,
+  report: (place: string, problem: string) => void,
+): Promise<void> {
+  const place = `object ${object.object}`;
+  const claim = claims.objects.get(object.object);
+  const indexer = object.structure === null ? null : createIndexer();
+  const hash = createHash('sha256');
+  let size = 0;
+  try {
+    for await (const chunk of object.read()) {
+      hash.update(chunk);
+      indexer?.push(chunk);
+      size += chunk.length;
+    }
+  } catch (error) {
+    report(place, `its bytes do not decrypt (${(error as Error).message})`);
+    return;
+  }
+  const sha256 = hash.digest('hex');
+  if (source.keyed(tenant, sha256) !== object.object) report(place, 'its content does not give its address');
+  if (size !== object.size) report(place, `its row says ${object.size} bytes, it has ${size}`);
+  if (claim !== undefined && (claim.sha256 !== sha256 || claim.size !== size))
+    report(place, `entry ${claim.index} says other content (SHA-256 ${claim.sha256}, ${claim.size} bytes)`);
+  if (claim?.message === true && object.structure === null) report(place, 'its structure index is missing');
+  if (
+    indexer !== null &&
+    !isDeepStrictEqual(JSON.parse(JSON.stringify(indexer.finish())), object.structure)
+  ) {
+    report(place, 'its structure index is not that of its bytes');
+  }
+}
