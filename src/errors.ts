@@ -60,6 +60,11 @@ export const catalogue = {
     '5.7.1',
     'The From address does not belong to the tenant of the envelope sender',
   ),
+  'reply-to-outside-demail': spec(
+    550,
+    '5.7.1',
+    'Reply-To must be a De-Mail address: confirmations are sent to it',
+  ),
   'header-malformed': spec(550, '5.6.0', 'Message header cannot be read'),
   'automatic-reply': spec(
     550,

@@ -1,6 +1,6 @@
 /** What a schema cannot say: names that must exist, must be unique, must fit each other. */
 import { isIP } from 'node:net';
-import { isDemailDomain } from './domains.ts';
+import { matchesDomain } from '../demail/domains.ts';
 import type { Config, TenantConfig } from './schema.ts';
 import type { Finding, Path } from './yaml.ts';
 
@@ -25,7 +25,7 @@ export function crossCheck(config: Config, known: { knownTenants?: readonly stri
       });
     }
     tenant.demailDomains.forEach((domain, i) => {
-      if (!isDemailDomain(config.demailDomains, domain)) {
+      if (!matchesDomain(domain, config.demailDomains)) {
         add([...at, 'demailDomains', i], `${domain} is not covered by demailDomains at the top of the file`);
       }
     });

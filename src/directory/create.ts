@@ -1,6 +1,6 @@
 /** The directory of a configuration: lookups made once, answered from maps. */
-import { isDemailDomain } from '../config/domains.ts';
 import type { Config, TenantConfig } from '../config/schema.ts';
+import { MAX_ADDRESS, MAX_DOMAIN, MAX_LOCAL_PART, matchesDomain } from '../demail/domains.ts';
 import type { MailboxOwner } from '../store/store.ts';
 import type { Directory, Principal } from './directory.ts';
 
@@ -37,14 +37,13 @@ export function createDirectory(config: Config): Directory {
     user: (login) => principals.get(login.toLowerCase()),
     isDemailAddress(address) {
       const [local, domain] = split(address);
-      // TR-01201 ACM: local part ≤ 64, domain ≤ 189, together ≤ 253 characters.
       return (
-        local.length <= 64 &&
-        domain.length <= 189 &&
-        address.length <= 253 &&
+        local.length <= MAX_LOCAL_PART &&
+        domain.length <= MAX_DOMAIN &&
+        address.length <= MAX_ADDRESS &&
         DEMAIL_LOCAL.test(local) &&
         DOMAIN.test(domain) &&
-        isDemailDomain(config.demailDomains, domain)
+        matchesDomain(domain, config.demailDomains)
       );
     },
     toDemail,

@@ -2,35 +2,27 @@
  * Which dispatch options a letter gets: what the client set in the norm's own headers, else the tenant's
  * defaults; checked against what tenant and user may use and against the account's level.
  */
+
 import type { TenantConfig, UserConfig } from '../config/schema.ts';
+import { readOptions, saysOption } from '../demail/options.ts';
 import type { ErrorCode } from '../errors.ts';
 import { type DispatchOption, dispatchOptions } from '../evidence/entry.ts';
 import type { HeaderField } from '../mime/header.ts';
 
-/** TR-01201 IO 3.1: the header of each option. */
-export const optionHeaders: Readonly<Record<DispatchOption, string>> = {
-  dispatch: 'x-de-mail-confirmation-of-dispatch',
-  receipt: 'x-de-mail-confirmation-of-receipt',
-  retrieval: 'x-de-mail-confirmation-of-retrieve',
-  authoritative: 'x-de-mail-authoritative',
-  private: 'x-de-mail-private',
-};
-
 const needHigh: ReadonlySet<DispatchOption> = new Set(['private', 'retrieval', 'authoritative']);
 
 /**
- * The options of a letter, or why it cannot have them. A header says yes or no for its own option alone;
- * any value but `yes` is no (TR-01201 IO 3.1), and of two the topmost counts. Pure.
+ * The options of a letter, or why it cannot have them. A header says yes or no for its own option alone. Pure.
  */
 export function chooseOptions(
   fields: readonly HeaderField[],
   tenant: TenantConfig,
   user: UserConfig | undefined,
 ): { readonly options: readonly DispatchOption[] } | { readonly code: ErrorCode; readonly detail: string } {
+  const asked = readOptions(fields);
   const chosen = new Set(
     dispatchOptions.filter((option) => {
-      const field = fields.find((candidate) => candidate.lower === optionHeaders[option]);
-      if (field !== undefined) return field.value === 'yes';
+      if (saysOption(fields, option)) return asked.includes(option);
       // A default that this user may not use is no reason to refuse what they did not ask for.
       return tenant.options.default.includes(option) && (user?.permittedOptions ?? [option]).includes(option);
     }),

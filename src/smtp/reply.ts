@@ -28,6 +28,7 @@ export const smtpErrors = [
   'from-missing',
   'from-multiple',
   'from-other-tenant',
+  'reply-to-outside-demail',
   'header-malformed',
   'automatic-reply',
   'winmail-dat',

@@ -4,6 +4,8 @@ import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'n
 
 export interface Wire extends AsyncDisposable {
   readonly socket: Socket;
+  /** The first reply. */
+  readonly greeting: string;
   /** Bytes as they are; no reply is awaited. */
   write(bytes: string | Buffer): void;
   /** Sends a line with CRLF and returns the reply, its lines joined by a bar. */
@@ -12,6 +14,8 @@ export interface Wire extends AsyncDisposable {
   reply(): Promise<string>;
   /** STARTTLS, then the handshake. Greets again. */
   secure(options?: ConnectionOptions): Promise<void>;
+  /** The handshake alone, for who has said STARTTLS themselves. */
+  handshake(options?: ConnectionOptions): Promise<void>;
   /** EHLO, STARTTLS where it is not yet TLS, AUTH PLAIN. */
   login(user: string, password: string): Promise<string>;
   /** MAIL, RCPT, DATA; returns the first reply that is no success, or 354. */
@@ -56,10 +60,12 @@ export async function dial(port: number, tls?: ConnectionOptions): Promise<Wire>
     }
   }
 
+  const greeting = await reply();
   const wire: Wire = {
     get socket() {
       return socket;
     },
+    greeting,
     write: (bytes) => void socket.write(bytes),
     reply,
     say(line) {
@@ -69,12 +75,15 @@ export async function dial(port: number, tls?: ConnectionOptions): Promise<Wire>
     async secure(options) {
       const answer = await wire.say('STARTTLS');
       if (!answer.startsWith('220')) throw new Error(answer);
+      await wire.handshake(options);
+      await wire.say('EHLO client.example');
+    },
+    async handshake(options) {
       socket.removeAllListeners('data');
       const plain = socket;
       socket = connectTls({ socket: plain, rejectUnauthorized: false, ...options });
       listen();
       await new Promise((resolve, reject) => socket.once('secureConnect', resolve).once('error', reject));
-      await wire.say('EHLO client.example');
     },
     async login(user, password) {
       await wire.say('EHLO client.example');
@@ -97,6 +106,5 @@ export async function dial(port: number, tls?: ConnectionOptions): Promise<Wire>
       socket.destroy();
     },
   };
-  await reply();
   return wire;
 }

@@ -1,0 +1,151 @@
+/** The SMTP service: submission (STARTTLS), submissions (TLS), relay (STARTTLS offered). */
+import type { AddressInfo } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Config } from '../config/schema.ts';
+import { type ServerIdentity, tlsServerOptions } from '../pki/tls.ts';
+import { Unavailable } from '../unavailable.ts';
+import { type GatewayConnection, GatewayServer } from './connection.ts';
+import { createRelayAdmission } from './relay-admission.ts';
+import { createHandlers, type Handlers, type ListenerName, type SessionDeps } from './session.ts';
+
+export interface SmtpDeps extends Omit<SessionDeps, 'limits'> {
+  readonly config: Pick<Config, 'hostname' | 'listeners' | 'limits' | 'relays'>;
+  readonly tls: ServerIdentity & {
+    /** PEM; named to relay hosts when they are asked for a certificate. */
+    readonly clientAuthorities?: readonly (string | Buffer)[];
+  };
+  /** Closes the service when aborted. */
+  readonly signal?: AbortSignal;
+}
+
+export interface SmtpService {
+  /** Ports as bound; of the listeners that are configured. */
+  readonly ports: Partial<Record<ListenerName, number>>;
+  /**
+   * Stops listening, lets messages in transfer finish (at most `graceMs`), says 421 to the others.
+   * Resolves when every connection is closed.
+   */
+  close(): Promise<void>;
+}
+
+/** How long a client may take to close its side after the last 421. */
+const LINGER_MS = 1_000;
+/** How long messages in transfer may go on while the gateway stops. */
+const GRACE_MS = 6_000;
+
+/**
+ * Starts every configured listener.
+ * @throws Unavailable that names the address where a port cannot be bound
+ */
+export async function startSmtp(deps: SmtpDeps): Promise<SmtpService> {
+  const names = (['submission', 'submissions', 'relay'] as const).filter(
+    (name) => deps.config.listeners[name],
+  );
+  const running: { name: ListenerName; server: GatewayServer; handlers: Handlers }[] = [];
+  try {
+    for (const name of names) running.push({ name, ...(await openListener(name, deps)) });
+  } catch (error) {
+    await Promise.all(running.map(closeListener));
+    throw error;
+  }
+  let closing: Promise<void> | undefined;
+  const close = (): Promise<void> => {
+    closing ??= Promise.all(running.map(closeListener)).then(() => undefined);
+    return closing;
+  };
+  deps.signal?.addEventListener('abort', () => void close(), { once: true });
+  return {
+    ports: Object.fromEntries(
+      running.map(({ name, server }) => [name, (server.server.address() as AddressInfo).port]),
+    ),
+    close,
+  };
+}
+
+async function openListener(
+  name: ListenerName,
+  deps: SmtpDeps,
+): Promise<{ server: GatewayServer; handlers: Handlers }> {
+  const { hostname, limits, listeners, relays } = deps.config;
+  const { address, port } = listeners[name]!;
+  const log = deps.log.child({ room: 'smtp', listener: name });
+  const handlers = createHandlers(
+    name,
+    { ...deps, limits },
+    name === 'relay' ? createRelayAdmission(relays) : undefined,
+    (session, { code, line }) => {
+      for (const connection of server.connections) {
+        if (connection.session !== session) continue;
+        connection.send(code, line);
+        connection.close();
+      }
+    },
+  );
+  const server: GatewayServer = new GatewayServer({
+    ...tlsServerOptions(deps.tls),
+    ...(name === 'relay' && {
+      requestCert: true,
+      rejectUnauthorized: false,
+      ...(deps.tls.clientAuthorities?.length && { ca: deps.tls.clientAuthorities.join('\n') }),
+    }),
+    secure: name === 'submissions',
+    name: hostname,
+    banner: 'De-Mail gateway',
+    heloResponse: '%s',
+    logger: false,
+    authMethods: ['PLAIN', 'LOGIN'],
+    disabledCommands: [
+      'XCLIENT',
+      'XFORWARD',
+      'WIZ',
+      'SHELL',
+      'KILL',
+      'HELP',
+      ...(name === 'relay' ? ['AUTH'] : []),
+    ],
+    hideSMTPUTF8: true,
+    hideDSN: false,
+    hideENHANCEDSTATUSCODES: false,
+    disableReverseLookup: true,
+    size: limits.messageSize,
+    maxRecipients: limits.recipients,
+    maxClients: limits.smtpSessions,
+    maxClientsPerAddress: limits.smtpSessionsPerAddress,
+    socketTimeout: limits.idleTimeout,
+    closeTimeout: GRACE_MS,
+    ...handlers,
+  });
+  // Scanners and dropped connections end here; each is one line at most, and none of them our fault.
+  server.on('error', (error) => log.debug({ err: error }, 'connection failed'));
+  await new Promise<void>((resolve, reject) => {
+    server.server.once('error', (error) => {
+      reject(new Unavailable(`cannot listen on ${address}:${port} (${name}): ${error.message}`));
+    });
+    server.listen(port, address, resolve);
+  });
+  return { server, handlers };
+}
+
+async function closeListener({
+  server,
+  handlers,
+}: {
+  server: GatewayServer;
+  handlers: Handlers;
+}): Promise<void> {
+  const open = [...server.connections].map((connection) => connection._socket);
+  const closed = new Promise<void>((resolve) => server.close(resolve));
+  const dismiss = (all: boolean): void => {
+    for (const connection of [...server.connections] as GatewayConnection[]) {
+      if (all || !connection.busy) connection.refuse('shutting-down');
+    }
+  };
+  dismiss(false);
+  await Promise.race([handlers.settled(), sleep(GRACE_MS, undefined, { ref: false })]);
+  dismiss(true);
+  const destroy = setTimeout(() => {
+    for (const socket of open) socket.destroy();
+  }, LINGER_MS);
+  await closed;
+  clearTimeout(destroy);
+}

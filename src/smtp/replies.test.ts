@@ -1,0 +1,189 @@
+/** Every row of docs/smtp-replies.md, provoked on the wire. */
+import { createHash, X509Certificate } from 'node:crypto';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { catalogue } from '../errors.ts';
+import type { smtpErrors } from './reply.ts';
+import {
+  ERIKA,
+  identities,
+  letter,
+  MAX,
+  PASSWORD,
+  startGateway,
+  type TestGateway,
+  type TestGatewayOptions,
+} from './testing/gateway.ts';
+import { dial, type Wire } from './testing/wire.ts';
+
+type Case = readonly [TestGatewayOptions, (gateway: TestGateway) => Promise<string>];
+
+const plain: TestGatewayOptions = {};
+
+/** After a login as erika. */
+function asErika(work: (wire: Wire) => Promise<string>, options: TestGatewayOptions = plain): Case {
+  return [
+    options,
+    async ({ ports }) => {
+      await using wire = await dial(ports.submission);
+      expect(await wire.login(ERIKA, PASSWORD)).toMatch(/^235 2\.7\.0 /);
+      return await work(wire);
+    },
+  ];
+}
+
+/** On the relay listener, after EHLO. */
+function asRelay(work: (wire: Wire) => Promise<string>, options: TestGatewayOptions = plain): Case {
+  return [
+    options,
+    async ({ ports }) => {
+      await using wire = await dial(ports.relay);
+      await wire.say('EHLO mta.stadt.example');
+      return await work(wire);
+    },
+  ];
+}
+
+function message(text: string, options?: TestGatewayOptions): Case {
+  return asRelay(async (wire) => {
+    expect(await wire.open(ERIKA, MAX)).toMatch(/^354 /);
+    return wire.data(text);
+  }, options);
+}
+
+const tnef = ['MIME-Version: 1.0', 'Content-Type: application/ms-tnef; name=winmail.dat'];
+
+const cases: Record<(typeof smtpErrors)[number], Case> = {
+  'recipient-outside-demail': asErika((wire) => wire.open(ERIKA, 'max@mail.example')),
+  'recipient-malformed': asRelay((wire) => wire.open(ERIKA, 'max@@buerger.de-mail.example')),
+  'sender-not-permitted': asErika((wire) => wire.open('jan@stadt.example')),
+  'sender-no-tenant': asErika((wire) => wire.open('erika@elsewhere.example')),
+  'sender-malformed': asErika((wire) => wire.say('MAIL FROM:erika')),
+  'sender-null': asRelay((wire) => wire.open('')),
+  'authentication-required': [
+    plain,
+    async ({ ports }) => {
+      await using wire = await dial(ports.submission);
+      await wire.say('EHLO client.example');
+      return await wire.open(ERIKA);
+    },
+  ],
+  'authentication-failed': [
+    plain,
+    async ({ ports }) => {
+      await using wire = await dial(ports.submissions, { rejectUnauthorized: false });
+      return await wire.login(ERIKA, 'wrong');
+    },
+  ],
+  'authentication-limited': [
+    { limits: 'failedLoginsPerUser: 1' },
+    async ({ ports }) => {
+      await using wire = await dial(ports.submissions, { rejectUnauthorized: false });
+      await wire.login(ERIKA, 'wrong');
+      return await wire.login(ERIKA, PASSWORD);
+    },
+  ],
+  'tls-required': [
+    plain,
+    async ({ ports }) => {
+      await using wire = await dial(ports.submission);
+      await wire.say('EHLO client.example');
+      return await wire.say('AUTH PLAIN AGEAYg==');
+    },
+  ],
+  'relay-not-admitted': asRelay((wire) => wire.open(ERIKA), {
+    relays: '{ name: mta, tenants: [stadt], addresses: [192.0.2.1] }',
+  }),
+  'message-too-large': message(letter([], 'x\r\n'.repeat(500)), { limits: 'messageSize: 1KiB' }),
+  'too-many-recipients': asRelay((wire) => wire.open(ERIKA, MAX, 'moritz@buerger.de-mail.example'), {
+    limits: 'recipients: 1',
+  }),
+  'bare-line-end': message(letter([], 'one\ntwo')),
+  'command-line-end': asRelay((wire) => {
+    wire.write('NOOP\n');
+    return wire.reply();
+  }),
+  'line-too-long': message(letter([], 'x'.repeat(1001))),
+  'from-missing': message(letter().replace(/^From.*\r\n/, '')),
+  'from-multiple': message(letter().replace('From: ', 'From: jan@stadt.example, ')),
+  'from-other-tenant': message(letter().replace(ERIKA, 'ida@dorf.example')),
+  'reply-to-outside-demail': message(letter(['Reply-To: erika@web.example'])),
+  'header-malformed': message(letter(['Subject: twice'])),
+  'automatic-reply': message(letter(['Auto-Submitted: auto-replied'])),
+  'winmail-dat': message(letter(tnef)),
+  'smtputf8-not-offered': asRelay((wire) => wire.say(`MAIL FROM:<${ERIKA}> SMTPUTF8`)),
+  'source-route': asRelay((wire) => wire.say(`MAIL FROM:<@relay.example:${ERIKA}>`)),
+  'parameter-unknown': asRelay((wire) => wire.say(`MAIL FROM:<${ERIKA}> REQUIRETLS`)),
+  'option-not-permitted': message(letter(['X-de-mail-authoritative: yes'])),
+  'option-needs-high': message(letter(['X-de-mail-private: yes'])),
+  'tenant-locked': asRelay((wire) => wire.open(ERIKA), { isLocked: (tenant) => tenant === 'stadt' }),
+  'rate-limited': asRelay(
+    async (wire) => {
+      await wire.open(ERIKA);
+      await wire.say('RSET');
+      return await wire.open(ERIKA);
+    },
+    { limits: 'messagesPerMinutePerSender: 1', now: () => 0 },
+  ),
+  'store-unavailable': message(letter(), {
+    around: (store) => ({
+      stage: (tenant) => store.stage(tenant),
+      acceptSubmission: () => Promise.reject(new Error('the writer has ended')),
+    }),
+  }),
+  'store-full': message(letter(), {
+    around: (store) => ({
+      stage: (tenant) => store.stage(tenant),
+      acceptSubmission: () => Promise.reject(Object.assign(new Error('commit'), { code: 'SQLITE_FULL' })),
+    }),
+  }),
+  'shutting-down': [
+    plain,
+    async ({ ports, service }) => {
+      await using wire = await dial(ports.relay);
+      const closed = service.close();
+      const reply = await wire.reply();
+      await wire[Symbol.asyncDispose]();
+      await closed;
+      return reply;
+    },
+  ],
+  'too-many-connections': [
+    { limits: 'smtpSessionsPerAddress: 1' },
+    async ({ ports }) => {
+      await using first = await dial(ports.relay);
+      await first.say('NOOP');
+      await using second = await dial(ports.relay);
+      // `dial` has read the refusal in place of a greeting.
+      return second.greeting;
+    },
+  ],
+};
+
+/** For the cases that need nothing special. */
+let usual: TestGateway;
+beforeAll(async () => {
+  usual = await startGateway();
+});
+afterAll(() => usual[Symbol.asyncDispose]());
+
+it.each(Object.entries(cases))('%s', async (code, [options, provoke]) => {
+  const { smtp, enhanced, text } = catalogue[code as keyof typeof cases];
+  await using special = options === plain ? null : await startGateway(options);
+  const gateway = special ?? usual;
+  expect(await provoke(gateway)).toContain(`${smtp} ${enhanced} ${text}`);
+  // Nothing that was refused leaves a trace.
+  expect((await gateway.store.head('stadt')).size).toBe(1);
+});
+
+it('a relay is admitted by its certificate, from any address', async () => {
+  const { client } = await identities();
+  const fingerprint = createHash('sha256').update(new X509Certificate(client.certificate).raw).digest('hex');
+  await using gateway = await startGateway({
+    relays: `{ name: mta, tenants: [stadt], certificates: [${fingerprint}] }`,
+  });
+  await using wire = await dial(gateway.ports.relay);
+  await wire.say('EHLO mta.example');
+  expect(await wire.open(ERIKA)).toContain('550 5.7.1 This host is not admitted');
+  await wire.secure({ cert: client.certificate, key: client.key });
+  expect(await wire.open(ERIKA, MAX)).toMatch(/^354 /);
+});
