@@ -3,7 +3,13 @@
  * of confirmations, and one client certificate per account. Everything lies in `<directory>/ca` and is found
  * again after a restart.
  */
-import { createPrivateKey, generateKeyPair, type KeyObject, X509Certificate } from 'node:crypto';
+import {
+  createPrivateKey,
+  createPublicKey,
+  generateKeyPair,
+  type KeyObject,
+  X509Certificate,
+} from 'node:crypto';
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { isIPv6 } from 'node:net';
 import { join } from 'node:path';
@@ -41,7 +47,16 @@ export async function openAuthority(
   await mkdir(join(folder, 'clients'), { recursive: true, mode: 0o700 });
 
   type Request = Pick<CertificateRequest, 'commonName' | 'purpose' | 'hosts'>;
-  async function identity(
+  const known = new Map<string, Promise<Identity>>();
+
+  /** Once per file, however many ask at the same time. */
+  function identity(file: string, request: Request, makeKey: () => Promise<KeyObject>, issuer?: Issuer) {
+    const made = known.get(file) ?? openIdentity(file, request, makeKey, issuer);
+    known.set(file, made);
+    return made;
+  }
+
+  async function openIdentity(
     file: string,
     request: Request,
     makeKey: () => Promise<KeyObject>,
@@ -50,7 +65,7 @@ export async function openAuthority(
     const certificateFile = join(folder, `${file}.pem`);
     const keyFile = join(folder, `${file}.key`);
     const kept = await readIdentity(certificateFile, keyFile);
-    if (kept && usable(kept.certificatePem, request.hosts ?? [], now())) return kept;
+    if (kept && usable(kept, request.hosts ?? [], issuer, now())) return kept;
     const key = await makeKey();
     const der = issueCertificate({
       ...request,
@@ -120,11 +135,15 @@ async function readIdentity(certificateFile: string, keyFile: string): Promise<I
   }
 }
 
-function usable(pem: string, hosts: readonly string[], now: Date): boolean {
-  const certificate = new X509Certificate(pem);
+/** Still valid, of this issuer, for these hosts, and of one piece: a kill may have fallen between two files. */
+function usable(kept: Identity, hosts: readonly string[], issuer: Issuer | undefined, now: Date): boolean {
+  const certificate = new X509Certificate(kept.certificatePem);
+  const key = createPrivateKey(kept.keyPem);
   const names = certificate.subjectAltName ?? '';
   return (
     new Date(certificate.validTo).getTime() > now.getTime() + day &&
+    certificate.checkPrivateKey(key) &&
+    certificate.verify(createPublicKey(issuer?.key ?? key)) &&
     hosts.every((host) => isIPv6(host) || names.includes(host))
   );
 }

@@ -135,16 +135,20 @@ function ipv6Octets(host: string): ArrayBuffer {
   return Uint8Array.from(all.flatMap((group) => [group >> 8, group & 0xff])).buffer;
 }
 
+/** Built here: pkijs writes all attributes into one multi-valued RDN, but keeps what it has read. */
 function distinguishedName(commonName: string, organization: string): pkijs.RelativeDistinguishedNames {
-  const attribute = (type: string, value: asn1js.BaseStringBlock | asn1js.Utf8String) =>
-    new pkijs.AttributeTypeAndValue({ type, value });
-  return new pkijs.RelativeDistinguishedNames({
-    typesAndValues: [
+  const attribute = (type: string, value: asn1js.BaseBlock) =>
+    new asn1js.Set({
+      value: [new asn1js.Sequence({ value: [new asn1js.ObjectIdentifier({ value: type }), value] })],
+    });
+  const name = new asn1js.Sequence({
+    value: [
       attribute('2.5.4.6', new asn1js.PrintableString({ value: 'DE' })),
       attribute('2.5.4.10', new asn1js.Utf8String({ value: organization })),
       attribute('2.5.4.3', new asn1js.Utf8String({ value: commonName })),
     ],
   });
+  return pkijs.RelativeDistinguishedNames.fromBER(name.toBER());
 }
 
 function arrayBuffer(bytes: Uint8Array): ArrayBuffer {

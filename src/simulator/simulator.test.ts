@@ -1,3 +1,4 @@
+import { DOMParser } from '@xmldom/xmldom';
 import { expect, test } from 'vitest';
 import { checkIntegrity, partsOf } from './testing/check-message.ts';
 import { allOf, erika, handover, header, max, submit, testSimulator } from './testing/customer.ts';
@@ -36,4 +37,27 @@ test('a De-Mail with all three confirmations', async () => {
   }
   expect(byType(await allOf(simulator, 'max.mustermann'), kinds[1]!)).toHaveLength(1);
   expect(byType(await allOf(simulator, 'max.mustermann'), kinds[0]!)).toHaveLength(0);
+});
+
+test('a confirmation repeats the headers and the checksum of its original, folds included', async () => {
+  await using open = await testSimulator();
+  const { simulator } = open;
+  await submit(simulator, { message: handover({ 'X-de-mail-authoritative': 'yes' }) });
+  await simulator.settled();
+  const [sent] = await allOf(simulator, 'stadt-waren', 'Sent');
+  const [receipt] = byType(await allOf(simulator, 'stadt-waren'), 'confirmation of receipt');
+  const xml = new DOMParser().parseFromString(partsOf(receipt!)[0]!.content.toString(), 'text/xml');
+  const texts = (name: string) =>
+    [...xml.getElementsByTagNameNS('urn:de-mail', name)].map((node) => node.textContent ?? '');
+  for (const original of texts('OriginalHeader')) expect(sent!.includes(`${original}\r\n`)).toBe(true);
+  const hash = texts('Hash')[0]!;
+  expect(hash).toMatch(/^v=1; a=sha256\/ec-dsa; c=simple\/simple;\r\n d=provider/);
+  expect(sent!.includes(`X-de-mail-integrity: ${hash}\r\n`)).toBe(true);
+  const names = texts('Name').map((name) => name.toLowerCase());
+  const covered = /h=([^;]*);/.exec(hash)![1]!.replaceAll(/\s/g, '').toLowerCase().split(':');
+  const present = covered.filter((name) => header(sent!, name) !== undefined);
+  expect(present.filter((name) => !names.includes(name))).toEqual([]);
+  expect(texts('Subject')).toEqual(['Eingangsbestätigung: Bescheid über die Grundsteuer 2026']);
+  expect(texts('Text')[0]).toContain(`Empfänger: ${max}\n`);
+  expect(texts('Sender')).toEqual(['Eingangsbestaetigung@provider.de-mail.example']);
 });

@@ -19,7 +19,12 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-const cases = signatureKinds.flatMap((signature) => hashNames.map((hash) => ({ signature, hash })));
+// The hash enters everywhere alike, except for RSASSA-PSS, whose salt is as long as it.
+const cases = signatureKinds.flatMap((signature) =>
+  hashNames
+    .filter((hash) => hash === 'sha256' || signature === 'p256' || signature === 'rsassa-pss')
+    .map((hash) => ({ signature, hash })),
+);
 
 test.each(cases)('$signature with $hash', async ({ signature, hash }) => {
   await using open = await testSimulator({ signature, hash });
