@@ -3,6 +3,8 @@ import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { parse } from 'yaml';
+import { z } from 'zod';
+import { type StorePaths, storePaths } from '../store/sqlite/open.ts';
 import type { CommonOptions, Context } from './context.ts';
 import { CommandError, exit } from './exit.ts';
 
@@ -33,14 +35,45 @@ export function demoData(context: Pick<Context, 'cwd'>): string {
 
 /** The store's directory, for commands that need no more of the configuration than that. */
 export async function dataOf(options: CommonOptions, context: Pick<Context, 'env' | 'cwd'>): Promise<string> {
+  return (await storeOf(options, context)).data;
+}
+
+/** The store's directory and where its parts lie: keys and checkpoints may be configured to lie elsewhere. */
+export async function storeOf(
+  options: CommonOptions,
+  context: Pick<Context, 'env' | 'cwd'>,
+): Promise<{ data: string; paths: StorePaths }> {
   const place = placeOf(options, context);
-  if (place.data !== undefined) return place.data;
-  const file = place.config!;
-  const said: unknown = parse(await readConfig(file));
-  const data = (said as { data?: unknown } | null)?.data ?? './data';
-  if (typeof data !== 'string')
-    throw new CommandError(exit.configuration, `${file}: data: must be a directory`);
-  return resolve(dirname(file), data);
+  const said = place.config === undefined ? {} : await readPaths(place.config);
+  const base = place.config === undefined ? context.cwd : dirname(place.config);
+  const data = place.data ?? resolve(base, said.data ?? './data');
+  const at = (directory: string | undefined) =>
+    directory === undefined ? undefined : resolve(base, directory);
+  return {
+    data,
+    paths: storePaths({
+      directory: data,
+      ...(said.keys === undefined ? {} : { keysDirectory: at(said.keys.directory) }),
+      ...(said.checkpoints === undefined ? {} : { checkpointsDirectory: at(said.checkpoints.directory) }),
+    }),
+  };
+}
+
+const directory = z.looseObject({ directory: z.string() });
+const pathsOnly = z.looseObject({
+  data: z.string().optional(),
+  keys: directory.optional(),
+  checkpoints: directory.optional(),
+});
+
+/** Only what says where things lie: looking at evidence must not need secrets or certificates. */
+async function readPaths(file: string): Promise<z.output<typeof pathsOnly>> {
+  try {
+    return pathsOnly.parse(parse(await readConfig(file)) ?? {});
+  } catch (error) {
+    if (error instanceof CommandError) throw error;
+    throw new CommandError(exit.configuration, `${file}: ${(error as Error).message}`, error);
+  }
 }
 
 async function readConfig(file: string): Promise<string> {

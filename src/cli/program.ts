@@ -3,11 +3,13 @@ import { createRequire } from 'node:module';
 import { Command, CommanderError } from 'commander';
 import { Unavailable } from '../unavailable.ts';
 import type { Context } from './context.ts';
+import * as evidence from './evidence.ts';
 import { CommandError, type ExitCode, exit } from './exit.ts';
 import * as stop from './stop.ts';
 import * as user from './user.ts';
 
 const registrations: readonly ((program: Command, context: Context) => void)[] = [
+  evidence.register,
   stop.register,
   user.register,
 ];

@@ -355,6 +355,21 @@ describe.each(engines)('the store on %s', (_, openStore) => {
     expect((await store.head(tenant)).size).toBe(21);
   });
 
+  it('proves each entry under the signed head', async () => {
+    for (let n = 1; n <= 5; n++) await accept(n);
+    const { size, root } = await store.head(tenant);
+    expect(size).toBe(6);
+    const text = await store.proof(tenant, 3);
+    const [head, index, ...rest] = text!.split('\n');
+    expect([head, index]).toEqual(['c2sp.org/tlog-proof@v1', 'index 3']);
+    const path = rest.slice(0, rest.indexOf('')).map((line) => Buffer.from(line, 'base64'));
+    const leaves = path.length;
+    expect(leaves).toBe(3);
+    expect(rest.slice(rest.indexOf('') + 1)[0]).toBe(`test.example/${tenant}`);
+    expect(text).toContain(root.toString('base64'));
+    expect(await store.proof(tenant, 6)).toBeNull();
+  });
+
   it('tells an incident once', async () => {
     const opened = { incident: 'account', state: 'opened', text: 'login refused' } as const;
     expect(await store.recordIncident(tenant, opened)).toBe(true);

@@ -348,6 +348,8 @@ export interface LogHead {
 export interface Reader {
   tenants(): Promise<string[]>;
   head(tenant: string): Promise<LogHead>;
+  /** `c2sp.org/tlog-proof@v1` of an entry under the newest checkpoint; null for an index that is not there. */
+  proof(tenant: string, index: number): Promise<string | null>;
 
   entry(tenant: string, index: number): Promise<Entry | null>;
   /** Entries of one letter, in order: its own and every later one that names it. */

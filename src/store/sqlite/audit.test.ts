@@ -4,11 +4,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { leafHash, verifyInclusion } from '../../evidence/merkle.ts';
 import { verifyStore } from '../../evidence/verify.ts';
 import { createIndexer } from '../../mime/structure.ts';
 import type { StagedMessage, Store } from '../store.ts';
 import { openAudit } from './audit.ts';
-import { openSqliteStore, storePaths } from './open.ts';
+import { openSqliteReader, openSqliteStore, storePaths } from './open.ts';
 
 const tenant = 'stadt-waren';
 const max = 'max@buerger.de-mail.example';
@@ -290,6 +291,17 @@ describe('verification of a store', () => {
     expect(await attacked((directory) => tamper(directory, ...statements))).toEqual(
       expect.arrayContaining([expect.stringMatching(finding)]),
     );
+  });
+
+  it('gives proofs that lead from the commitment of an entry to the signed root', async () => {
+    using reader = openSqliteReader(storePaths({ directory: pristine }));
+    using audit = openAudit(storePaths({ directory: pristine }));
+    const { size, root } = await reader.head(tenant);
+    for (const { index, commitment } of audit.entries(tenant)) {
+      const lines = (await reader.proof(tenant, index))!.split('\n');
+      const path = lines.slice(2, lines.indexOf('')).map((line) => Buffer.from(line, 'base64'));
+      expect(verifyInclusion(index, size, leafHash(commitment), path, root)).toBe(true);
+    }
   });
 
   it('names an object file with a changed byte, and one that is gone', async () => {

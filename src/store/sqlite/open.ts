@@ -5,7 +5,7 @@ import Database from 'better-sqlite3';
 import { openCheckpoint, verifierKey } from '../../evidence/checkpoint.ts';
 import { rootAt } from '../../evidence/merkle.ts';
 import { loadTenantKeys } from '../keys.ts';
-import type { Change, Store } from '../store.ts';
+import type { Change, Reader, Store } from '../store.ts';
 import { toWireMessage, toWireObject } from './commands/wire.ts';
 import { prepareObjectDirectory, stageObject } from './objects.ts';
 import { createReadContext } from './read-context.ts';
@@ -159,6 +159,23 @@ export async function openSqliteStore(options: StoreOptions): Promise<Store> {
     await writer.close();
     throw error;
   }
+}
+
+/**
+ * Opens the store for reading alone, also while a gateway runs on it.
+ * @throws Error where there is no store.
+ */
+export function openSqliteReader(paths: StorePaths): Reader & Disposable {
+  if (!existsSync(paths.file)) throw new Error(`${paths.file}: there is no store`);
+  const db = new Database(paths.file, { readonly: true });
+  db.pragma('busy_timeout = 10000');
+  const context = createReadContext(db, paths.objects, paths.keys);
+  return {
+    ...evidenceReader(context),
+    ...queueReader(context),
+    ...mailboxReader(context),
+    [Symbol.dispose]: () => void db.close(),
+  };
 }
 
 /** A restored or truncated database is older than the checkpoint that was written away from it. */

@@ -3,6 +3,8 @@
 import { openCheckpoint, verifierKey } from '../../evidence/checkpoint.ts';
 import type { Entry, EntryKind, SubmissionEntry, Verdict } from '../../evidence/entry.ts';
 import type { Fact, FactName } from '../../evidence/facts.ts';
+import { inclusionProof } from '../../evidence/merkle.ts';
+import { formatProof } from '../../evidence/proof.ts';
 import { keyedDigest } from '../sealing.ts';
 import type { LetterSummary, LogHead, Reader, SearchQuery } from '../store.ts';
 import type { ReadContext } from './read-context.ts';
@@ -11,6 +13,7 @@ type EvidenceReader = Pick<
   Reader,
   | 'tenants'
   | 'head'
+  | 'proof'
   | 'entry'
   | 'timeline'
   | 'search'
@@ -96,6 +99,14 @@ export function evidenceReader(context: ReadContext): EvidenceReader {
         verifierKey(row.origin, context.keys(tenant).logPublic),
       );
       return { size, root, checkpoint: row.note } satisfies LogHead;
+    },
+
+    async proof(tenant, index) {
+      const row = sql('SELECT size, note FROM checkpoint WHERE tenant = ?').get(tenant) as
+        | { size: number; note: string }
+        | undefined;
+      if (row === undefined || index < 0 || index >= row.size) return null;
+      return formatProof(index, inclusionProof(index, row.size, context.tiles(tenant)), row.note);
     },
 
     async entry(tenant, index) {

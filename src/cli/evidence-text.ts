@@ -1,0 +1,198 @@
+/** Entries and letters in words, and as the documented JSON of `evidence search` and `evidence show`. */
+import type { Entry, ObjectFact } from '../evidence/entry.ts';
+import type { Fact } from '../evidence/facts.ts';
+import type { LetterSummary } from '../store/store.ts';
+
+/** One line of `evidence search --json`: one per message and recipient. */
+export interface SearchLine {
+  readonly tenant: string;
+  readonly index: number;
+  readonly time: string;
+  readonly kind: string;
+  readonly letter: number | null;
+  readonly message_id: string | null;
+  readonly private_id: string | null;
+  readonly sender: string | null;
+  readonly subject: string | null;
+  readonly recipient: string | null;
+  /** Names of the facts, in the order of their entries, each once. */
+  readonly facts: readonly string[];
+  readonly verdict: string | null;
+}
+
+export function searchLines(summary: LetterSummary): SearchLine[] {
+  const base = {
+    tenant: summary.tenant,
+    index: summary.index,
+    time: summary.time,
+    kind: summary.kind,
+    letter: summary.letter,
+    message_id: summary.messageId,
+    sender: summary.sender,
+    subject: summary.subject,
+    verdict: summary.verdict,
+  };
+  if (summary.recipients.length === 0) return [{ ...base, private_id: null, recipient: null, facts: [] }];
+  return summary.recipients.map((r) => ({
+    ...base,
+    private_id: r.privateId,
+    recipient: r.address,
+    facts: [...new Set(r.facts.map((f) => f.fact))],
+  }));
+}
+
+export interface LetterObject extends ObjectFact {
+  readonly entry: number;
+  readonly role: string;
+  /** File name that `--save` gives it. */
+  readonly file: string;
+  /** What follows the object's bytes: the body of the submitted message, for the form handed over. */
+  readonly body?: { readonly object: string; readonly from: number };
+}
+
+export function describeLetter(
+  tenant: string,
+  letter: number,
+  timeline: readonly Entry[],
+  facts: readonly Fact[],
+) {
+  const byRecipient: Record<string, Fact[]> = {};
+  for (const fact of facts) {
+    byRecipient[fact.recipient] ??= [];
+    byRecipient[fact.recipient]!.push(fact);
+  }
+  return {
+    tenant,
+    letter,
+    facts: byRecipient,
+    timeline,
+    objects: timeline.flatMap((entry) => objectsOf(entry, timeline)),
+  };
+}
+
+function objectsOf(entry: Entry, timeline: readonly Entry[]): LetterObject[] {
+  const number = String(entry.index).padStart(6, '0');
+  if (entry.kind === 'handover-intent') {
+    const { header, sha256, size, bodyFrom } = entry.handed;
+    const submission = timeline.find((e) => e.kind === 'submission');
+    return [
+      {
+        entry: entry.index,
+        role: 'message as handed over',
+        file: `${number}-handed-over.eml`,
+        object: header.object,
+        sha256,
+        size,
+        ...(submission?.kind === 'submission'
+          ? { body: { object: submission.message.object, from: bodyFrom } }
+          : {}),
+      },
+    ];
+  }
+  if (!('message' in entry)) return [];
+  const role = {
+    submission: 'message as submitted',
+    inbound: 'message as received',
+    confirmation: 'confirmation',
+    notification: 'notification',
+    'sent-copy': "provider's Sent copy",
+    notice: 'notice of the gateway',
+  }[entry.kind];
+  return [{ entry: entry.index, role, file: `${number}-${entry.kind}.eml`, ...entry.message }];
+}
+
+/** An entry as lines for people. The first begins with its index and time. */
+export function describeEntry(entry: Entry): string[] {
+  const [first, ...rest] = words(entry);
+  return [
+    `${String(entry.index).padStart(6)}  ${entry.time}  ${first}`,
+    ...rest.map((line) => `${' '.repeat(34)}${line}`),
+  ];
+}
+
+function words(entry: Entry): string[] {
+  switch (entry.kind) {
+    case 'submission':
+      return [
+        `accepted from ${entry.actor.type} ${entry.actor.name} by ${entry.listener}: ${entry.sender} to ${entry.envelope.recipients.map((r) => r.address).join(', ')}`,
+        `${entry.message.size} bytes, SHA-256 ${entry.message.sha256}; options: ${entry.options.join(', ') || 'none'}`,
+        ...entry.attachments.map(
+          (a) => `attachment ${a.name ?? '(no name)'}, ${a.type}, ${a.size} bytes, SHA-256 ${a.sha256}`,
+        ),
+        ...entry.removedHeaders.map((h) => `not honoured: ${h.name}: ${h.value}`),
+        ...entry.transactions.map((t) => `hand-over ${t.id}: private-id ${t.privateId}`),
+      ];
+    case 'handover-intent':
+      return [
+        `attempt ${entry.attempt} of hand-over ${entry.transaction} begins: ${entry.endpoint}, ${entry.recipients.join(', ')}`,
+        `${entry.handed.size} bytes, SHA-256 ${entry.handed.sha256}; ${entry.edits.length} header edits: ${entry.edits.map((e) => `${e.op} ${e.name}`).join(', ')}`,
+      ];
+    case 'handover-outcome':
+      return [
+        `attempt ${entry.attempt} of hand-over ${entry.transaction}: ${entry.result}; ${entry.reply}`,
+        ...entry.recipients.map((r) => `${r.address}: ${r.result}: ${r.reply}`),
+        `peer ${entry.peer.endpoint}${entry.peer.certificate === undefined ? '' : `, certificate SHA-256 ${entry.peer.certificate}`}`,
+      ];
+    case 'handover-settled':
+      return [
+        `hand-over ${entry.transaction} settled as ${entry.decision} by ${entry.by} (${entry.actor.name}): ${entry.reason}`,
+      ];
+    case 'expired':
+      return [`time is over for ${entry.recipients.join(', ')}; last reply: ${entry.lastReply}`];
+    case 'notice':
+      return [
+        `notice (${entry.about}): ${entry.text}`,
+        ...entry.delivered.map((d) => `into ${d.owner} / ${d.mailbox}`),
+      ];
+    case 'inbound':
+      return [
+        `De-Mail received from ${entry.demail.sender ?? entry.header.from ?? 'unknown'}, verdict ${entry.verdict}`,
+        ...deliveries(entry),
+      ];
+    case 'confirmation':
+      return [
+        `${entry.confirmation} confirmation for ${entry.recipients.join(', ') || 'nobody named'}, stated time ${entry.statedTime ?? 'none'}, verdict ${entry.verdict}`,
+        entry.letter === null
+          ? 'fits no letter'
+          : `fits hand-over ${entry.transaction} by ${entry.matchedBy}`,
+        ...deliveries(entry),
+      ];
+    case 'notification':
+      return [
+        `notification ${entry.notification}${entry.recipients.length > 0 ? ` about ${entry.recipients.join(', ')}` : ''}, verdict ${entry.verdict}`,
+        ...deliveries(entry),
+      ];
+    case 'sent-copy':
+      return [
+        `provider's Sent copy, ${entry.letter === null ? 'fits no letter' : `of hand-over ${entry.transaction}`}`,
+      ];
+    case 'forward-intent':
+      return [
+        `attempt ${entry.attempt} to forward to ${entry.recipients.join(', ')} at ${entry.endpoint}, SHA-256 ${entry.sha256}`,
+      ];
+    case 'forward-outcome':
+      return [
+        `forwarding: ${entry.result}; ${entry.reply}`,
+        ...entry.recipients.map((r) => `${r.address}: ${r.result}: ${r.reply}`),
+      ];
+    case 'log-opened':
+      return [`log ${entry.origin} opened with key ${entry.key}`];
+    case 'access':
+      return [`${entry.actor.name}: ${entry.action} ${entry.query}`];
+    case 'operation':
+      return [`${entry.actor.name}: ${entry.action} ${entry.subject}: ${entry.reason}`];
+    case 'incident':
+      return [`incident ${entry.incident} ${entry.state}: ${entry.text}`];
+  }
+}
+
+function deliveries(entry: {
+  source: { account: string; folder: string; uid: number };
+  message: ObjectFact;
+  delivered: readonly { owner: string; mailbox: string; reason: string }[];
+}): string[] {
+  return [
+    `fetched from ${entry.source.account}/${entry.source.folder} UID ${entry.source.uid}, ${entry.message.size} bytes, SHA-256 ${entry.message.sha256}`,
+    ...entry.delivered.map((d) => `into ${d.owner} / ${d.mailbox} (${d.reason})`),
+  ];
+}

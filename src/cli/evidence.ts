@@ -1,0 +1,299 @@
+/** `evidence …`: what was sent to whom, when, and can you prove it? */
+import { createHash } from 'node:crypto';
+import { createReadStream, createWriteStream, existsSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import { userInfo } from 'node:os';
+import { join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import type { Command } from 'commander';
+import type { AccessEntry, EntryKind } from '../evidence/entry.ts';
+import { verifyStore } from '../evidence/verify.ts';
+import { lockStore } from '../lock.ts';
+import { openAudit } from '../store/sqlite/audit.ts';
+import { openSqliteReader, openSqliteStore, type StorePaths } from '../store/sqlite/open.ts';
+import type { Reader, SearchQuery } from '../store/store.ts';
+import { type CommonOptions, type Context, withCommonOptions } from './context.ts';
+import { connectToGateway } from './control.ts';
+import { describeEntry, describeLetter, type LetterObject, searchLines } from './evidence-text.ts';
+import { CommandError, exit } from './exit.ts';
+import { storeOf } from './place.ts';
+
+interface SearchOptions extends CommonOptions {
+  readonly tenant?: string;
+  readonly address?: string;
+  readonly messageId?: string;
+  readonly privateId?: string;
+  readonly subject?: string;
+  readonly kind?: string;
+  readonly since?: string;
+  readonly until?: string;
+  readonly fact?: string;
+  readonly file?: string;
+  readonly limit?: string;
+}
+
+export function register(program: Command, context: Context): void {
+  const evidence = program.command('evidence').description('search, show and verify the evidence');
+
+  withCommonOptions(
+    evidence.command('search').description('list messages of the evidence; every look is recorded'),
+  )
+    .option('--tenant <id>', 'only this tenant')
+    .option('--address <text>', 'address of sender or recipient, or a part of it')
+    .option('--message-id <id>', 'Message-ID')
+    .option('--private-id <id>', 'private-id of a hand-over')
+    .option('--subject <text>', 'part of the subject')
+    .option('--kind <kind>', 'submission, inbound, confirmation, notification, sent-copy, notice')
+    .option('--since <time>', 'from this time on (2026-03-01 or 2026-03-01T08:00:00Z)')
+    .option('--until <time>', 'up to this time')
+    .option('--fact <fact>', 'letters of which this is known, such as received')
+    .option('--file <path>', 'was this very file sent or received? (message or attachment)')
+    .option('--limit <n>', 'at most so many (1000)')
+    .action(context.action((options: SearchOptions) => search(options, context)));
+
+  withCommonOptions(evidence.command('show').description('timeline, facts and objects of one message'))
+    .argument('<message>', 'Message-ID, private-id or tenant/index')
+    .option('--tenant <id>', 'only this tenant')
+    .option('--save <directory>', 'also write the messages there, byte for byte')
+    .action(
+      context.action((message: string, options: CommonOptions & { tenant?: string; save?: string }) =>
+        show(message, options, context),
+      ),
+    );
+
+  withCommonOptions(
+    evidence
+      .command('verify')
+      .description('recompute everything and compare; exit 1 names what does not fit'),
+  )
+    .option('--tenant <id>', 'only this tenant')
+    .action(context.action((options: CommonOptions & { tenant?: string }) => verify(options, context)));
+
+  withCommonOptions(
+    evidence
+      .command('proof')
+      .description('proof that an entry stands in the signed log (c2sp.org/tlog-proof@v1)'),
+  )
+    .argument('<entry>', 'tenant/index')
+    .action(context.action((entry: string, options: CommonOptions) => proof(entry, options, context)));
+}
+
+async function search(options: SearchOptions, context: Context) {
+  const { data, paths } = await storeOf(options, context);
+  const query = {
+    ...readQuery(options),
+    ...(options.file === undefined ? {} : { sha256: await fileDigest(options.file) }),
+  };
+  using reader = openReader(paths);
+  const found = await reader.search(query);
+  const tenants = options.tenant === undefined ? await reader.tenants() : [options.tenant];
+  await recordAccess(data, paths, tenants, 'search', JSON.stringify(query));
+  for (const line of found.flatMap(searchLines)) {
+    if (options.json) context.printJson(line);
+    else
+      context.print(
+        `${line.time}  ${line.tenant}/${line.index}  ${line.kind}  ${line.recipient ?? '-'}  ${line.facts.join(', ') || '-'}  ${line.message_id ?? '-'}`,
+      );
+  }
+  if (found.length === 0) context.warn('nothing found');
+  return found.length === 0 ? exit.usage : exit.good;
+}
+
+async function show(
+  name: string,
+  options: CommonOptions & { tenant?: string; save?: string },
+  context: Context,
+) {
+  const { data, paths } = await storeOf(options, context);
+  using reader = openReader(paths);
+  const found = await reader.resolve(name, options.tenant);
+  if (found.length === 0) throw new CommandError(exit.usage, `no message is known as ${name}`);
+  if (found.length > 1) {
+    const candidates = found.map((f) => `${f.tenant}/${f.letter}`);
+    if (options.json) context.printJson({ ambiguous: name, candidates });
+    throw new CommandError(exit.usage, `${name} may be ${candidates.join(', ')}: name one of them`);
+  }
+  const { tenant, letter } = found[0]!;
+  const timeline = await reader.timeline(tenant, letter);
+  const facts = await reader.facts(tenant, letter);
+  await recordAccess(
+    data,
+    paths,
+    [tenant],
+    options.save === undefined ? 'show' : 'export',
+    `${tenant}/${letter}`,
+  );
+  const described = describeLetter(tenant, letter, timeline, facts);
+  if (options.save !== undefined) await saveObjects(reader, tenant, described.objects, options.save);
+  if (options.json) context.printJson(described);
+  else {
+    context.print(`${tenant}/${letter}`);
+    for (const [recipient, names] of Object.entries(described.facts))
+      context.print(`  ${recipient}: ${names.map((f) => f.fact).join(', ')}`);
+    context.print('timeline');
+    for (const entry of timeline) for (const line of describeEntry(entry)) context.print(`  ${line}`);
+    context.print('objects');
+    for (const object of described.objects)
+      context.print(
+        `  entry ${object.entry}  ${object.role}  ${object.size} bytes  SHA-256 ${object.sha256}${options.save === undefined ? '' : `  ${object.file}`}`,
+      );
+  }
+  return exit.good;
+}
+
+async function verify(options: CommonOptions & { tenant?: string }, context: Context) {
+  const { data, paths } = await storeOf(options, context);
+  requireStore(paths);
+  using audit = openAudit(paths);
+  if (options.tenant !== undefined && !audit.tenants().includes(options.tenant))
+    throw new CommandError(exit.usage, `tenant ${options.tenant} has no log in ${data}`);
+  const result = await verifyStore(audit, options.tenant);
+  if (options.json) context.printJson(result);
+  else {
+    for (const f of result.findings) context.print(`${f.tenant}: ${f.place}: ${f.problem}`);
+    for (const head of result.heads) context.print(`${head.tenant}: ${head.size} entries, root ${head.root}`);
+    context.print(
+      `${result.entries} entries and ${result.objects} objects verified, ${result.findings.length} findings`,
+    );
+  }
+  if (result.findings.length > 0) return exit.finding;
+  // A store with findings is left as it is: nothing more is written into a log that does not hold.
+  await recordAccess(
+    data,
+    paths,
+    result.heads.map((h) => h.tenant),
+    'verify',
+    'whole log',
+  );
+  return exit.good;
+}
+
+function openReader(paths: StorePaths): Reader & Disposable {
+  requireStore(paths);
+  return openSqliteReader(paths);
+}
+
+function requireStore(paths: StorePaths): void {
+  if (!existsSync(paths.file))
+    throw new CommandError(
+      exit.usage,
+      `${paths.file}: there is no store; name its directory by --data or the configuration by --config`,
+    );
+}
+
+/** Looking is itself recorded: by the running gateway, or, where none runs, by this command. */
+async function recordAccess(
+  data: string,
+  paths: StorePaths,
+  tenants: readonly string[],
+  action: AccessEntry['action'],
+  query: string,
+): Promise<void> {
+  const access = {
+    actor: { type: 'operator' as const, name: userInfo().username },
+    action,
+    query: query.slice(0, 2000),
+  };
+  using gateway = await connectToGateway(data);
+  if (gateway !== null) {
+    for (const tenant of tenants) await gateway.ask({ command: 'record-access', tenant, access });
+    return;
+  }
+  using _lock = await lockStore(data, 'command');
+  await using store = await openSqliteStore({
+    directory: data,
+    keysDirectory: paths.keys,
+    checkpointsDirectory: paths.checkpoints,
+    originPrefix: 'unused',
+  });
+  for (const tenant of tenants) await store.recordAccess(tenant, access);
+}
+
+function readQuery(options: SearchOptions): SearchQuery {
+  const limit = options.limit === undefined ? undefined : Number(options.limit);
+  if (limit !== undefined && !(Number.isSafeInteger(limit) && limit > 0))
+    throw new CommandError(exit.usage, `--limit ${options.limit}: a whole number from 1 on`);
+  return {
+    ...pick('tenant', options.tenant),
+    ...pick('address', options.address),
+    ...pick('messageId', options.messageId),
+    ...pick('privateId', options.privateId),
+    ...pick('subject', options.subject),
+    ...pick('kind', options.kind as EntryKind | undefined),
+    ...pick('since', readTime('--since', options.since)),
+    ...pick('until', readTime('--until', options.until)),
+    ...pick('fact', options.fact),
+    ...pick('limit', limit),
+  };
+}
+
+function pick<K extends keyof SearchQuery>(
+  key: K,
+  value: SearchQuery[K] | undefined,
+): Pick<SearchQuery, K> | Record<string, never> {
+  return value === undefined ? {} : ({ [key]: value } as Pick<SearchQuery, K>);
+}
+
+function readTime(option: string, text: string | undefined): string | undefined {
+  if (text === undefined) return undefined;
+  const time = new Date(text);
+  if (Number.isNaN(time.getTime()))
+    throw new CommandError(
+      exit.usage,
+      `${option} ${text}: a time such as 2026-03-01 or 2026-03-01T08:00:00Z`,
+    );
+  return time.toISOString();
+}
+
+async function fileDigest(path: string): Promise<string> {
+  const hash = createHash('sha256');
+  try {
+    await pipeline(createReadStream(path), hash);
+  } catch (error) {
+    throw new CommandError(exit.usage, `${path}: ${(error as Error).message}`, error);
+  }
+  return hash.digest('hex');
+}
+
+async function saveObjects(
+  reader: Reader,
+  tenant: string,
+  objects: readonly LetterObject[],
+  directory: string,
+): Promise<void> {
+  await mkdir(directory, { recursive: true });
+  for (const { object, body, file } of objects) {
+    await pipeline(
+      async function* () {
+        yield* await bytesOf(reader, tenant, object, 0);
+        if (body !== undefined) yield* await bytesOf(reader, tenant, body.object, body.from);
+      },
+      createWriteStream(join(directory, file), { flags: 'wx' }),
+    );
+  }
+}
+
+async function bytesOf(
+  reader: Reader,
+  tenant: string,
+  object: string,
+  from: number,
+): Promise<AsyncIterable<Buffer>> {
+  const opened = await reader.object(tenant, object);
+  if (opened === null) throw new CommandError(exit.finding, `object ${tenant}/${object} is missing`);
+  return opened.read(from);
+}
+
+async function proof(place: string, options: CommonOptions, context: Context) {
+  const match = /^([a-z0-9][a-z0-9-]{0,62})\/(\d{1,15})$/.exec(place);
+  if (match === null) throw new CommandError(exit.usage, `${place}: an entry is named tenant/index`);
+  const [tenant, index] = [match[1]!, Number(match[2])];
+  const { data, paths } = await storeOf(options, context);
+  using reader = openReader(paths);
+  const text = await reader.proof(tenant, index);
+  if (text === null) throw new CommandError(exit.usage, `there is no entry ${place}`);
+  await recordAccess(data, paths, [tenant], 'export', `proof of ${place}`);
+  if (options.json) context.printJson({ tenant, index, proof: text });
+  else context.print(text.trimEnd());
+  return exit.good;
+}
