@@ -12,8 +12,8 @@ export interface BlockInput {
   /** What was delivered, such as `inbound`, `confirmation of dispatch` or `notification`. */
   readonly kind: string;
   readonly verdict: Verdict;
-  /** The letter that it belongs to (`tenant/index`), or null where it fits none. */
-  readonly letter: string | null;
+  /** The letter that it belongs to (`tenant/index`), null where it fits none; absent where it is one itself. */
+  readonly letter?: string | null | undefined;
   readonly privateId?: string | null;
   /** Recipients that a confirmation speaks of. */
   readonly recipients?: readonly string[];
@@ -37,7 +37,7 @@ export function deliveredBlock(input: BlockInput): Buffer {
     [`${START}-Tenant`, clean(input.tenant)],
     [`${START}-Kind`, clean(input.kind)],
     [`${START}-Verdict`, input.verdict],
-    [`${START}-Letter`, clean(input.letter) ?? 'unmatched'],
+    [`${START}-Letter`, input.letter === undefined ? null : (clean(input.letter) ?? 'unmatched')],
     [`${START}-Private-Id`, privateIdOf(input.privateId)],
     [`${START}-Recipients`, listed(input.recipients ?? [])],
     [`${START}-Stated-Time`, clean(input.statedTime)],
