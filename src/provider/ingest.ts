@@ -1,0 +1,245 @@
+/**
+ * One message from the provider into the store: staged while it arrives, read, matched to a letter, routed, and
+ * recorded with its evidence in one commit. Reading may fail at any point; storing does not.
+ */
+import type { TenantConfig } from '../config/schema.ts';
+import { type BlockInput, deliveredBlock } from '../demail/block.ts';
+import type { Directory } from '../directory/directory.ts';
+import { CONFIRMATIONS, INBOX } from '../directory/mailboxes.ts';
+import type { FetchedFrom } from '../evidence/entry.ts';
+import type { Log } from '../observe/log.ts';
+import type { Fetched, Store } from '../store/store.ts';
+import type { Incidents } from './incidents.ts';
+import { confirmedRecipients, type Match, matchLetter, notifiedRecipients } from './match.ts';
+import { createCapture, type Reading, readMessage } from './reading.ts';
+import {
+  nowhere,
+  type Route,
+  routeFallback,
+  routeInbound,
+  routeToRecipients,
+  routeToSender,
+} from './route.ts';
+import type { Settlement } from './settle.ts';
+import { stageMessage } from './staging.ts';
+
+export interface Ingest {
+  /**
+   * Records the message unless it is recorded already; resolves after the commit.
+   * @throws what the content or the store throws: then nothing was recorded
+   */
+  take(
+    config: TenantConfig,
+    source: FetchedFrom,
+    content: AsyncIterable<Buffer>,
+    fromSentFolder: boolean,
+  ): Promise<void>;
+  /** A look at the whole account is complete. */
+  roundEnded(): void;
+}
+
+export interface IngestDeps {
+  readonly store: Store;
+  readonly directory: () => Directory;
+  readonly tenant: string;
+  readonly settlement: Settlement;
+  readonly incidents: Incidents;
+  readonly log: Log;
+}
+
+const unmatchedIncident = 'unmatched-confirmation';
+
+export function createIngest(deps: IngestDeps): Ingest {
+  const { store, tenant, incidents, log, settlement } = deps;
+  let unmatched = 0;
+
+  async function record(fetched: Fetched): Promise<number | null> {
+    const recorded = await store.recordFetched(tenant, fetched);
+    if (recorded === null) return null;
+    const { source, kind } = fetched;
+    log.info({ folder: source.folder, uid: source.uid, kind, index: recorded.index }, 'fetched');
+    return recorded.index;
+  }
+
+  async function takeInbound(config: TenantConfig, reading: Reading, base: Base): Promise<void> {
+    const route = routeInbound(deps.directory(), config, reading.addressed, reading.isPrivate);
+    const index = await record({
+      kind: 'inbound',
+      ...base,
+      ...placing(reading, route, INBOX, { kind: 'inbound' }),
+    });
+    if (index !== null && isNowhere(route)) tellUndeliverable(index, route);
+  }
+
+  /** Private mail that fits nobody is not shown to anybody: the notice says where it lies, not what it says. */
+  function tellUndeliverable(index: number, { unknown }: Route) {
+    incidents.open(
+      tenant,
+      `undeliverable ${tenant}/${index}`,
+      `A private De-Mail fits no mailbox and was delivered to nobody.\nIt is kept as ${tenant}/${index}.\nAddressed to: ${unknown.join(', ') || '(no address of this tenant)'}`,
+    );
+  }
+
+  async function takeConfirmation(config: TenantConfig, reading: Reading, base: Base): Promise<void> {
+    const { confirmation, confirmationType } = reading;
+    const match = await matchLetter(store, tenant, reading);
+    const recipients = confirmedRecipients(reading, match);
+    const received = routeToRecipients(deps.directory(), config, recipients, reading.isPrivate);
+    const route = routeAnswer(config, reading, match, received, recipients);
+    const index = await record({
+      kind: 'confirmation',
+      ...base,
+      confirmation: confirmationType!,
+      letter: match?.letter ?? null,
+      transaction: match?.transaction ?? null,
+      recipients,
+      statedTime: confirmation?.statedTime ?? null,
+      matchedBy: match?.matchedBy ?? null,
+      ...(confirmation?.originalMessageId ? { originalMessageId: confirmation.originalMessageId } : {}),
+      ...placing(reading, route, CONFIRMATIONS, {
+        ...blockOf(match, reading),
+        recipients,
+        statedTime: confirmation?.statedTime ?? null,
+      }),
+    });
+    if (index !== null && match !== null && isNowhere(route)) tellUndeliverable(index, route);
+    if (match !== null && confirmationType === 'dispatch') await settleDoubt(match);
+    // A confirmation about a letter that this tenant received fits a recipient, and is no riddle.
+    if (match === null && index !== null && isNowhere(received)) tellUnmatched(index);
+  }
+
+  function tellUnmatched(index: number) {
+    unmatched += 1;
+    incidents.open(
+      tenant,
+      unmatchedIncident,
+      `A confirmation fits no letter that this gateway knows.\nIt is kept as ${tenant}/${index}, and delivered to the fallback mailbox unless it is private.`,
+    );
+  }
+
+  async function settleDoubt({ letter, transaction }: Match): Promise<void> {
+    const item = await store.transaction(tenant, letter, transaction);
+    if (item?.state === 'in-doubt') await settlement.byConfirmation(item);
+  }
+
+  async function takeNotification(config: TenantConfig, reading: Reading, base: Base): Promise<void> {
+    const { messageType, notificationType } = reading.metadata;
+    const match = await matchLetter(store, tenant, reading);
+    const recipients = notifiedRecipients(reading, match);
+    const addressed = routeInbound(deps.directory(), config, reading.addressed, reading.isPrivate);
+    const route =
+      match === null
+        ? addressed
+        : routeToSender(deps.directory(), config, match.submission, reading.isPrivate);
+    const index = await record({
+      kind: 'notification',
+      ...base,
+      notification: [messageType, notificationType].filter(Boolean).join(': ').slice(0, 200),
+      letter: match?.letter ?? null,
+      transaction: match?.transaction ?? null,
+      recipients,
+      matchedBy: match?.matchedBy ?? null,
+      ...placing(reading, route, CONFIRMATIONS, { ...blockOf(match, reading), recipients }),
+    });
+    if (index !== null && isNowhere(route)) tellUndeliverable(index, route);
+  }
+
+  /** The provider's own copy: evidence, and the end of a doubt. Gesendet has its copy since the submission. */
+  async function takeSentCopy(reading: Reading, base: Base): Promise<void> {
+    const match = await matchLetter(store, tenant, reading);
+    await record({
+      kind: 'sent-copy',
+      ...base,
+      letter: match?.letter ?? null,
+      transaction: match?.transaction ?? null,
+      deposits: [],
+    });
+    if (match !== null) await settlement.bySentCopy(match.letter, match.transaction);
+  }
+
+  function routeAnswer(
+    config: TenantConfig,
+    reading: Reading,
+    match: Match | null,
+    received: Route,
+    recipients: readonly string[],
+  ): Route {
+    const directory = deps.directory();
+    if (match !== null) {
+      // Receipt and retrieval go to the recipient as well; both may be of this tenant, each with a copy.
+      const own = reading.addressed.envelopeTo.filter((a) => directory.tenantOfAddress(a)?.id === tenant);
+      const copyOfRecipient =
+        own.length > 0 && own.every((a) => recipients.includes(a) && a !== match.submission.sender);
+      return copyOfRecipient && !isNowhere(received)
+        ? received
+        : routeToSender(directory, config, match.submission, reading.isPrivate);
+    }
+    if (!isNowhere(received)) return received;
+    return reading.isPrivate ? nowhere : routeFallback(directory, config);
+  }
+
+  return {
+    async take(config, source, content, fromSentFolder) {
+      const capture = createCapture();
+      const staged = await stageMessage(store, tenant, content, capture.push);
+      const reading = readMessage(capture, staged.index);
+      const base: Base = {
+        staged,
+        source,
+        header: reading.header,
+        demail: reading.facts,
+        attachments: staged.index.attachments,
+        verdict: 'not-checked',
+      };
+      if (fromSentFolder) await takeSentCopy(reading, base);
+      else if (reading.kind === 'confirmation') await takeConfirmation(config, reading, base);
+      else if (reading.kind === 'notification') await takeNotification(config, reading, base);
+      else await takeInbound(config, reading, base);
+    },
+    roundEnded() {
+      if (unmatched === 0)
+        incidents.close(tenant, unmatchedIncident, 'no further confirmation without a letter');
+      unmatched = 0;
+    },
+  };
+
+  function placing(
+    reading: Reading,
+    route: Route,
+    mailbox: string,
+    block: Pick<BlockInput, 'kind'> & Partial<BlockInput>,
+  ): Pick<Fetched, 'deposits' | 'forward'> {
+    const whole = {
+      tenant,
+      verdict: 'not-checked',
+      privateId: reading.metadata.privateId,
+      ...block,
+    } as const;
+    return {
+      deposits: route.destinations.map(({ owner, reason }) => ({
+        owner,
+        mailbox,
+        reason,
+        prefix: deliveredBlock({ ...whole, reason }),
+        flags: [],
+      })),
+      ...(route.forward.length > 0
+        ? { forward: { recipients: route.forward, prefix: deliveredBlock(whole) } }
+        : {}),
+    };
+  }
+
+  function blockOf(match: Match | null, reading: Reading) {
+    return {
+      kind: reading.metadata.messageType ?? 'unknown',
+      letter: match === null ? null : `${tenant}/${match.letter}`,
+      inReplyTo: match?.submission.header.messageId ?? null,
+    };
+  }
+}
+
+type Base = Pick<Fetched, 'staged' | 'source' | 'header' | 'demail' | 'attachments' | 'verdict'>;
+
+function isNowhere({ destinations, forward }: Route): boolean {
+  return destinations.length + forward.length === 0;
+}

@@ -1,0 +1,274 @@
+/**
+ * The link to the De-Mail providers: for each tenant its own outbox, its own fetching, its own forwarding.
+ * Nothing is shared between tenants but the store, so no account can hold up another.
+ */
+import { readSecret } from '../config/files.ts';
+import type { ProviderConfig, TenantConfig } from '../config/schema.ts';
+import type { Directory } from '../directory/directory.ts';
+import type { Actor } from '../evidence/entry.ts';
+import type { Log } from '../observe/log.ts';
+import type { Store } from '../store/store.ts';
+import { type Clock, systemClock } from './clock.ts';
+import { loadTarget } from './connect.ts';
+import { type Deadlines, startDeadlines } from './deadlines.ts';
+import { startDiskWatch } from './disk.ts';
+import { type Fetching, startFetching } from './fetch.ts';
+import type { FetchSettings } from './folder.ts';
+import { type Forwarding, startForwarding } from './forward.ts';
+import { createHealth, type Health } from './health.ts';
+import { createIncidents, type Incidents } from './incidents.ts';
+import { createIngest } from './ingest.ts';
+import { tellOperators } from './notices.ts';
+import { type Outbox, startOutbox } from './outbox.ts';
+import { createPool, type Pool } from './pool.ts';
+import { createReports } from './reports.ts';
+import { createSettlement, type Decision, type Settlement } from './settle.ts';
+import { openSession, type Timeouts } from './smtp-session.ts';
+
+export interface LinkDeps {
+  readonly store: Store;
+  /** The directory of now: it is replaced on reload. */
+  readonly directory: () => Directory;
+  readonly log: Log;
+  /** Name of this gateway in EHLO and Message-IDs. */
+  readonly hostname: string;
+  /** Its free space is watched. */
+  readonly dataDir: string;
+  readonly clock?: Clock;
+  /** From 0 to below 1. */
+  readonly random?: () => number;
+  readonly timeouts?: Timeouts;
+  readonly fetching?: FetchSettings;
+}
+
+/** A transaction of the outbox. */
+export interface TransactionName {
+  readonly tenant: string;
+  readonly letter: number;
+  readonly transaction: number;
+}
+
+export interface Intervention extends TransactionName {
+  readonly actor: Actor;
+  readonly reason: string;
+}
+
+export interface AccountStatus {
+  readonly tenant: string;
+  readonly account: string;
+  /** Handing over. */
+  readonly smtp: SideStatus;
+  /** Fetching. */
+  readonly imap: SideStatus;
+  /** Forwarding to the tenant's own server; null where it is not configured. */
+  readonly forward: (SideStatus & { readonly queued: number }) | null;
+  readonly queued: number;
+  readonly inDoubt: number;
+  readonly running: number;
+}
+
+export interface SideStatus {
+  /** RFC 3339, or null where nothing has succeeded since the start. */
+  readonly lastSuccess: string | null;
+  /** The last failure, or null while all is well. */
+  readonly lastError: string | null;
+}
+
+export interface ProviderLink {
+  /** Looks at the tenant's account now. @throws Error what the account says, or for an unknown tenant */
+  fetchNow(tenant: string): Promise<void>;
+  /** Everything of the tenant that waits is tried now. */
+  retryNow(tenant: string): Promise<void>;
+  /** One transaction is tried now. @throws Error where it does not wait in the queue */
+  retryTransaction(intervention: Intervention): Promise<void>;
+  /** Settles a doubtful hand-over. @throws Error where it is not in doubt */
+  settle(intervention: Intervention & { readonly decision: Decision }): Promise<void>;
+  status(): Promise<AccountStatus[]>;
+  /** Follows a changed configuration: new tenants start, removed ones stop. */
+  refresh(): Promise<void>;
+  /** Lets running hand-overs finish for at most `graceMs` (5 s), then breaks them off. */
+  close(graceMs?: number): Promise<void>;
+}
+
+interface Account {
+  readonly outbox: Outbox;
+  readonly fetching: Fetching;
+  readonly forwarding: Forwarding;
+  readonly deadlines: Deadlines;
+  readonly settlement: Settlement;
+  readonly health: { readonly smtp: Health; readonly imap: Health; readonly forward: Health };
+}
+
+export async function startProviderLink(deps: LinkDeps): Promise<ProviderLink> {
+  const { store, directory } = deps;
+  const clock = deps.clock ?? systemClock;
+  const incidents = await createIncidents({
+    ...deps,
+    clock,
+    tell: (tenant, _incident, text) =>
+      tellOperators(
+        { store, directory: directory(), hostname: deps.hostname, now: new Date(clock.now()) },
+        tenant,
+        text,
+      ),
+  });
+  const disk = startDiskWatch({ ...deps, clock, incidents });
+  const accounts = new Map<string, Account>();
+
+  async function refresh() {
+    const wanted = new Set(directory().tenants.map((tenant) => tenant.id));
+    for (const id of wanted) {
+      if (!accounts.has(id)) accounts.set(id, await startAccount({ ...deps, clock }, incidents, id));
+    }
+    for (const [id, account] of accounts) {
+      if (wanted.has(id)) continue;
+      accounts.delete(id);
+      await closeAccount(account, 5_000);
+    }
+  }
+
+  function account(tenant: string): Account {
+    const found = accounts.get(tenant);
+    if (found === undefined) throw new Error(`no tenant ${tenant} is served here`);
+    return found;
+  }
+
+  await refresh();
+  return {
+    fetchNow: async (tenant) => account(tenant).fetching.fetchNow(),
+    async retryNow(tenant) {
+      const { health, outbox, forwarding } = account(tenant);
+      for (const item of await store.openTransactions(tenant)) {
+        if (item.state !== 'queued') continue;
+        await store.rescheduleTransaction(tenant, item.letter, item.transaction, clock.now()).catch(() => {});
+      }
+      health.smtp.retryNow();
+      health.forward.retryNow();
+      outbox.wake();
+      forwarding.wake();
+    },
+    async retryTransaction({ tenant, letter, transaction, actor, reason }) {
+      const { health, outbox } = account(tenant);
+      await store.rescheduleTransaction(tenant, letter, transaction, clock.now());
+      const subject = `${tenant}/${letter} transaction ${transaction}`;
+      await store.recordOperation(tenant, { actor, action: 'queue retry', subject, reason });
+      health.smtp.retryNow();
+      outbox.wake();
+    },
+    settle: async (intervention) => account(intervention.tenant).settlement.byOperator(intervention),
+    status: () => Promise.all([...accounts].map(([tenant, a]) => statusOf(deps, tenant, a))),
+    refresh,
+    async close(graceMs = 5_000) {
+      disk.close();
+      await Promise.all([...accounts.values()].map((a) => closeAccount(a, graceMs)));
+      accounts.clear();
+      await incidents.settled();
+      incidents.stop();
+    },
+  };
+}
+
+type Deps = LinkDeps & { readonly clock: Clock };
+
+async function startAccount(deps: Deps, incidents: Incidents, tenant: string): Promise<Account> {
+  const { store, directory, clock } = deps;
+  await store.openTenant(tenant);
+  const random = deps.random ?? Math.random;
+  const log = deps.log.child({ tenant });
+  const base = { store, directory, tenant, log, clock, random, incidents, hostname: deps.hostname };
+  const health = (incident: string, what: string) =>
+    createHealth({ tenant, incident, what }, incidents, clock, random);
+  const sides = {
+    smtp: health('account-smtp', 'hand-over to the De-Mail provider'),
+    imap: health('account-imap', 'fetching from the De-Mail provider'),
+    forward: health('own-server', 'forwarding to the own mail server'),
+  };
+  const reports = createReports(base);
+  const settlement = createSettlement({ ...base, reports });
+  const ingest = createIngest({ ...base, settlement });
+  const deadlines = startDeadlines({
+    ...base,
+    reports,
+    settlement,
+    lastError: () => (sides.smtp.failures > 0 ? sides.smtp.lastError : null),
+  });
+  return {
+    outbox: await startOutbox({ ...base, reports, health: sides.smtp, pool: providerPool(deps, tenant) }),
+    forwarding: await startForwarding({ ...base, health: sides.forward, pool: forwardPool(deps, tenant) }),
+    fetching: startFetching({ ...base, ingest, health: sides.imap, settings: deps.fetching }),
+    deadlines,
+    settlement,
+    health: sides,
+  };
+}
+
+async function closeAccount(account: Account, graceMs: number): Promise<void> {
+  for (const health of Object.values(account.health)) health.close();
+  await Promise.all([
+    account.deadlines.close(),
+    account.fetching.close(),
+    account.outbox.close(graceMs),
+    account.forwarding.close(graceMs),
+  ]);
+}
+
+function providerPool(deps: Deps, tenant: string): Pool {
+  return createPool(deps.clock, async (signal) => {
+    const { provider } = configOf(deps, tenant);
+    const target = await loadTarget(provider.smtp, provider);
+    return openSession(
+      target,
+      { hostname: deps.hostname, credentials: credentialsOf(provider), timeouts: deps.timeouts },
+      signal,
+    );
+  });
+}
+
+function forwardPool(deps: Deps, tenant: string): Pool {
+  return createPool(deps.clock, async (signal) => {
+    const settings = configOf(deps, tenant).delivery.forward;
+    if (settings === undefined) throw new Error('forwarding is not configured any more');
+    const target = await loadTarget(settings, settings);
+    return openSession(
+      target,
+      { hostname: deps.hostname, lmtp: settings.protocol === 'lmtp', timeouts: deps.timeouts },
+      signal,
+    );
+  });
+}
+
+function configOf(deps: Deps, tenant: string): TenantConfig {
+  const config = deps.directory().tenant(tenant);
+  if (config === undefined) throw new Error(`tenant ${tenant} is no longer configured`);
+  return config;
+}
+
+function credentialsOf({ user, password }: ProviderConfig) {
+  return user === undefined || password === undefined ? undefined : { user, password: readSecret(password) };
+}
+
+async function statusOf(deps: LinkDeps, tenant: string, account: Account): Promise<AccountStatus> {
+  const config = deps.directory().tenant(tenant);
+  const open = await deps.store.openTransactions(tenant);
+  const { smtp, imap, forward } = account.health;
+  return {
+    tenant,
+    account: config?.provider.account ?? '',
+    smtp: sideOf(smtp),
+    imap: sideOf(imap),
+    forward:
+      config?.delivery.forward === undefined
+        ? null
+        : { ...sideOf(forward), queued: (await deps.store.openForwards(tenant)).length },
+    queued: open.filter((item) => item.state !== 'in-doubt').length,
+    inDoubt: open.filter((item) => item.state === 'in-doubt').length,
+    running: account.outbox.running(),
+  };
+}
+
+function sideOf(health: Health): SideStatus {
+  return {
+    lastSuccess: health.lastSuccess === null ? null : new Date(health.lastSuccess).toISOString(),
+    lastError: health.failures > 0 ? health.lastError : null,
+  };
+}

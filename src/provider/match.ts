@@ -1,0 +1,58 @@
+/** Which letter a confirmation, a notification or a Sent copy belongs to. */
+import type { Entry, SubmissionEntry } from '../evidence/entry.ts';
+import type { Store } from '../store/store.ts';
+import type { Reading } from './reading.ts';
+
+export interface Match {
+  readonly letter: number;
+  readonly transaction: number;
+  readonly matchedBy: 'private-id' | 'message-id';
+  readonly submission: Entry & SubmissionEntry;
+  /** Recipients of the transaction, lower case. */
+  readonly recipients: readonly string[];
+}
+
+/**
+ * By private-id, then by the provider's message id. A message whose header and XML name different private-ids
+ * fits nothing: recipients can read a private-id, and could have put it there.
+ */
+export async function matchLetter(store: Store, tenant: string, reading: Reading): Promise<Match | null> {
+  const { keys, conflict } = reading.correlation;
+  if (conflict) return null;
+  for (const { by, value } of keys) {
+    const found =
+      by === 'private-id'
+        ? await store.byPrivateId(tenant, value)
+        : await store.byProviderMessageId(tenant, value);
+    if (found === null) continue;
+    const submission = await store.submissionOf(tenant, found.letter);
+    const transaction = submission?.transactions.find((t) => t.id === found.transaction);
+    if (submission === null || transaction === undefined) continue;
+    const recipients = [...transaction.to, ...transaction.cc, ...transaction.bcc].map((a) => a.toLowerCase());
+    return { ...found, matchedBy: by, submission, recipients };
+  }
+  return null;
+}
+
+/** Recipients that a confirmation speaks of: never one that the transaction did not have. */
+export function confirmedRecipients(reading: Reading, match: Match | null): readonly string[] {
+  const stated = reading.confirmation?.recipients ?? statedInHeader(reading);
+  if (match === null) return stated;
+  const own = stated.filter((address) => match.recipients.includes(address));
+  if (own.length > 0) return own;
+  const certain = reading.confirmationType === 'dispatch' || match.recipients.length === 1;
+  return stated.length === 0 && certain ? match.recipients : [];
+}
+
+/** A notification does not always say whom it is about: then it is about everybody in the transaction. */
+export function notifiedRecipients(reading: Reading, match: Match | null): readonly string[] {
+  const stated = statedInHeader(reading);
+  if (match === null) return stated;
+  const own = stated.filter((address) => match.recipients.includes(address));
+  return own.length > 0 ? own : match.recipients;
+}
+
+/** The recipient of the original is the Cc within chosen-recipient (TR-01201 IO 3.4.1). */
+function statedInHeader({ metadata }: Reading): readonly string[] {
+  return metadata.chosenRecipients?.cc.map(({ address }) => address) ?? [];
+}

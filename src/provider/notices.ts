@@ -1,0 +1,109 @@
+/**
+ * Mails that the gateway itself writes, to the sender of a letter or to the tenant's operators: composed,
+ * recorded as evidence and placed into the INBOX in one commit.
+ */
+import { randomUUID } from 'node:crypto';
+import type { TenantConfig } from '../config/schema.ts';
+import type { Directory } from '../directory/directory.ts';
+import { INBOX } from '../directory/mailboxes.ts';
+import type { NoticeEntry } from '../evidence/entry.ts';
+import { composeNotice, type NoticeInput } from '../mime/notice.ts';
+import type { Deposit, Store } from '../store/store.ts';
+import { type Route, routeFallback } from './route.ts';
+import { stageMessage } from './staging.ts';
+import { incidentText, type Text } from './texts.ts';
+
+/** A composed mail and what the log says about it. */
+export interface Outgoing {
+  readonly letter: number | null;
+  readonly about: NoticeEntry['about'];
+  /** For the log: what the mail tells. */
+  readonly text: string;
+  readonly bytes: Uint8Array;
+  /** Names it within the letter: a second one of that name is not sent. */
+  readonly once?: string;
+}
+
+/** Records the mail and places it, by the route, into INBOX and the queue to the own server. */
+export async function deliver(
+  store: Store,
+  tenant: TenantConfig,
+  route: Route,
+  outgoing: Outgoing,
+): Promise<void> {
+  const { letter, about, text, once } = outgoing;
+  const deposits = route.destinations.map(
+    ({ owner, reason }): Deposit => ({ owner, mailbox: INBOX, reason, prefix: new Uint8Array(), flags: [] }),
+  );
+  const message = await stageMessage(store, tenant.id, [outgoing.bytes]);
+  await store.deliverNotice(
+    tenant.id,
+    {
+      letter,
+      about,
+      text,
+      message,
+      deposits,
+      ...(route.forward.length === 0 ? {} : { forward: route.forward }),
+    },
+    once,
+  );
+}
+
+/** Every operator of the tenant, in the facade and at the own server. */
+export function routeToOperators(directory: Directory, tenant: TenantConfig): Route {
+  const { facade, forward } = tenant.delivery;
+  const destinations = tenant.operators.flatMap((login) => {
+    const owner = directory.mailboxOf(tenant, login);
+    return facade && owner !== undefined ? [{ owner, reason: 'operator' }] : [];
+  });
+  const addresses = forward === undefined ? [] : [...tenant.operators];
+  const route: Route = { destinations, forward: addresses, unknown: [] };
+  return destinations.length + addresses.length > 0 ? route : routeFallback(directory, tenant);
+}
+
+/** One mail to the operators about an incident. Its text names entries, never what a mail says. */
+export async function tellOperators(
+  deps: {
+    readonly store: Store;
+    readonly directory: Directory;
+    readonly hostname: string;
+    readonly now: Date;
+  },
+  tenant: TenantConfig,
+  text: string,
+): Promise<void> {
+  const { store, directory, hostname, now } = deps;
+  await deliver(store, tenant, routeToOperators(directory, tenant), {
+    letter: null,
+    about: 'incident',
+    text,
+    bytes: composeMail(hostname, now, tenant.operators, incidentText(tenant.language, tenant.name, text)),
+  });
+}
+
+/** Who a mail of the gateway is from, and under which name it is known. */
+export function letterhead(hostname: string, now: Date): Pick<NoticeInput, 'from' | 'date' | 'messageId'> {
+  return {
+    from: { name: 'De-Mail-Gateway', address: `mailer-daemon@${hostname}` },
+    date: now,
+    messageId: `<${randomUUID()}@${hostname}>`,
+  };
+}
+
+/** A plain mail. */
+export function composeMail(
+  hostname: string,
+  now: Date,
+  to: readonly string[],
+  text: Text,
+  inReplyTo: string | null = null,
+): Buffer {
+  return composeNotice({
+    ...letterhead(hostname, now),
+    to: to.map((address) => ({ address })),
+    subject: text.subject,
+    text: text.body,
+    inReplyTo,
+  });
+}

@@ -1,0 +1,55 @@
+/** Connections kept open between messages. How many are in use at once is the worker's business. */
+import type { Clock } from './clock.ts';
+import type { SmtpSession } from './smtp-session.ts';
+
+export interface Pool {
+  /**
+   * A connection that answered just now, kept or new.
+   * @throws what opening a new one throws.
+   */
+  take(signal: AbortSignal): Promise<SmtpSession>;
+  /** Gives it back; an unusable one is dropped. */
+  give(session: SmtpSession): void;
+  close(): void;
+}
+
+/** Servers close idle connections after some minutes; better to do it first. */
+const idleFor = 30_000;
+/** A connection used this recently (milliseconds) is taken without asking. */
+const fresh = 1_000;
+
+export function createPool(clock: Clock, open: (signal: AbortSignal) => Promise<SmtpSession>): Pool {
+  const idle = new Map<SmtpSession, { readonly since: number; readonly timer: Disposable }>();
+  let closed = false;
+  return {
+    async take(signal) {
+      for (const [session, { since, timer }] of [...idle].reverse()) {
+        if (!idle.delete(session)) continue;
+        timer[Symbol.dispose]();
+        if (!session.usable()) continue;
+        if (clock.now() - since < fresh || (await session.probe())) return session;
+        session.close();
+      }
+      return open(signal);
+    },
+    give(session) {
+      if (closed || !session.usable()) {
+        session.close();
+        return;
+      }
+      const drop = () => {
+        idle.delete(session);
+        session.close();
+      };
+      idle.set(session, { since: clock.now(), timer: clock.after(idleFor, drop) });
+    },
+    close() {
+      closed = true;
+      for (const [session, { timer }] of idle) {
+        timer[Symbol.dispose]();
+        session.close();
+      }
+      idle.clear();
+    },
+  };
+}

@@ -1,0 +1,128 @@
+/**
+ * Doubt about a hand-over, settled: by the provider's dispatch confirmation, by its Sent copy, by the tenant's
+ * policy, or by an operator.
+ */
+import type { Directory } from '../directory/directory.ts';
+import type { Actor, Entry, HandoverOutcomeEntry, HandoverSettledEntry } from '../evidence/entry.ts';
+import type { Log } from '../observe/log.ts';
+import type { OutboxItem, Store } from '../store/store.ts';
+import type { Reports } from './reports.ts';
+
+export type Decision = HandoverSettledEntry['decision'];
+
+export interface OperatorDecision {
+  readonly letter: number;
+  readonly transaction: number;
+  readonly decision: Decision;
+  readonly actor: Actor;
+  readonly reason: string;
+}
+
+export interface Settlement {
+  /** True where the provider already confirmed the dispatch: then it is settled now. */
+  byConfirmation(item: OutboxItem): Promise<boolean>;
+  /** The provider's own copy of the letter lies in its Sent folder. No effect where nothing is in doubt. */
+  bySentCopy(letter: number, transaction: number): Promise<void>;
+  /** Hands over again what has been in doubt since before `since`, unless that could fix a date twice. */
+  byPolicy(item: OutboxItem, since: number): Promise<void>;
+  /** @throws Error where the transaction is not in doubt. */
+  byOperator(decision: OperatorDecision): Promise<void>;
+}
+
+export interface SettlementDeps {
+  readonly store: Store;
+  readonly directory: () => Directory;
+  readonly tenant: string;
+  readonly reports: Reports;
+  readonly log: Log;
+}
+
+const gateway: Actor = { type: 'gateway', name: 'provider link' };
+
+export function createSettlement(deps: SettlementDeps): Settlement {
+  const { store, tenant, reports, log } = deps;
+
+  async function doubtful(letter: number, transaction: number): Promise<OutboxItem | null> {
+    const item = await store.transaction(tenant, letter, transaction);
+    return item?.state === 'in-doubt' ? item : null;
+  }
+
+  async function settle(
+    item: OutboxItem,
+    outcome: (Entry & HandoverOutcomeEntry) | undefined,
+    what: Pick<HandoverSettledEntry, 'decision' | 'by' | 'actor' | 'reason'>,
+  ): Promise<void> {
+    const { letter, transaction } = item;
+    const recipients = outcome?.recipients.map((r) => r.address) ?? item.recipients;
+    await store.settleHandover(tenant, { letter, transaction, recipients, ...what });
+    log.info({ tenant, letter, transaction, decision: what.decision, by: what.by }, 'doubt settled');
+    await reports.settled(item, what);
+  }
+
+  /** The outcome that left it in doubt. */
+  async function lastDoubt(item: OutboxItem, timeline: readonly Entry[]) {
+    return timeline.findLast(
+      (e): e is Entry & HandoverOutcomeEntry =>
+        e.kind === 'handover-outcome' && e.transaction === item.transaction && e.result === 'in-doubt',
+    );
+  }
+
+  return {
+    async byConfirmation(item) {
+      const timeline = await store.timeline(tenant, item.letter);
+      const confirmed = timeline.some(
+        (e) =>
+          e.kind === 'confirmation' && e.confirmation === 'dispatch' && e.transaction === item.transaction,
+      );
+      if (!confirmed || (await doubtful(item.letter, item.transaction)) === null) return false;
+      await settle(item, await lastDoubt(item, timeline), {
+        decision: 'handed-over',
+        by: 'dispatch-confirmation',
+        actor: gateway,
+        reason: 'the provider confirmed the dispatch',
+      });
+      return true;
+    },
+
+    async bySentCopy(letter, transaction) {
+      const item = await doubtful(letter, transaction);
+      if (item === null) return;
+      await settle(item, await lastDoubt(item, await store.timeline(tenant, letter)), {
+        decision: 'handed-over',
+        by: 'sent-copy',
+        actor: gateway,
+        reason: 'the provider keeps a secured copy among the sent messages',
+      });
+    },
+
+    async byPolicy(item, since) {
+      const timeline = await store.timeline(tenant, item.letter);
+      const submission = timeline.find((e) => e.kind === 'submission');
+      // A second copy that is fetched would fix a date of service of its own (VwZG 5a): never by itself.
+      if (submission === undefined || submission.options.includes('retrieval')) return;
+      const doubt = await lastDoubt(item, timeline);
+      if (doubt === undefined || Date.parse(doubt.time) > since) return;
+      await settle(item, doubt, {
+        decision: 'resend',
+        by: 'policy',
+        actor: gateway,
+        reason: 'onUncertain: resend',
+      });
+    },
+
+    async byOperator({ letter, transaction, decision, actor, reason }) {
+      const item = await doubtful(letter, transaction);
+      if (item === null) {
+        throw new Error(
+          `${tenant}/${letter} transaction ${transaction} is not in doubt: there is nothing to settle`,
+        );
+      }
+      await settle(item, await lastDoubt(item, await store.timeline(tenant, letter)), {
+        decision,
+        by: 'operator',
+        actor,
+        reason,
+      });
+    },
+  };
+}
