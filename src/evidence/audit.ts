@@ -61,3 +61,20 @@ export interface Finding {
   readonly place: string;
   readonly problem: string;
 }
+
+/** What entries say of objects: content, and how handed-over forms are put together. */
+export interface ObjectClaims {
+  /** Object → what the first entry that names it says. */
+  readonly objects: Map<
+    string,
+    { readonly index: number; readonly sha256: string; readonly size: number; readonly message: boolean }
+  >;
+  readonly handed: {
+    readonly index: number;
+    readonly header: string;
+    readonly submitted: string;
+    readonly bodyFrom: number;
+    readonly sha256: string;
+    readonly size: number;
+  }[];
+}

@@ -2,8 +2,7 @@
 import { createHash } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import { createIndexer } from '../mime/structure.ts';
-import type { AuditObject, AuditSource } from './audit.ts';
-import type { ObjectClaims } from './verify.ts';
+import type { AuditObject, AuditSource, ObjectClaims } from './audit.ts';
 
 /** Returns the number of objects read. */
 export async function verifyObjects(

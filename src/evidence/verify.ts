@@ -2,7 +2,7 @@
  * Verification of a whole store: every leaf, tile, checkpoint, derived column, queue row and object is
  * computed again from the entries and the bytes, and compared. Every finding names its place.
  */
-import type { AuditEntry, AuditSource, Finding } from './audit.ts';
+import type { AuditEntry, AuditSource, Finding, ObjectClaims } from './audit.ts';
 import { commitmentOf, entryBytes, parseEntry } from './canonical.ts';
 import { openCheckpoint } from './checkpoint.ts';
 import type { Entry } from './entry.ts';
@@ -54,23 +54,6 @@ export async function verifyStore(
     heads.push({ tenant, size: log.edge.size, root: edgeRoot(log.edge).toString('base64') });
   }
   return { findings, entries, objects, heads };
-}
-
-/** What entries say of objects: content, and how handed-over forms are put together. */
-export interface ObjectClaims {
-  /** Object → what the first entry that names it says. */
-  readonly objects: Map<
-    string,
-    { readonly index: number; readonly sha256: string; readonly size: number; readonly message: boolean }
-  >;
-  readonly handed: {
-    readonly index: number;
-    readonly header: string;
-    readonly submitted: string;
-    readonly bodyFrom: number;
-    readonly sha256: string;
-    readonly size: number;
-  }[];
 }
 
 type Report = (place: string, problem: string) => void;
