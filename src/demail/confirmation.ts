@@ -10,7 +10,7 @@ import { childElements, parseXml } from './xml.ts';
 const NAMESPACE = 'urn:de-mail';
 
 /** A header of the original message, as the confirmation repeats it. */
-export interface OriginalHeader {
+interface OriginalHeader {
   readonly name: string;
   /** Unfolded. */
   readonly value: string;
@@ -115,7 +115,7 @@ export function findXmlPart(index: MessageIndex): PartIndex | null {
 }
 
 /** The first value under that lower-case name among the original's headers. */
-export function originalValue(original: readonly OriginalHeader[], lower: string): string | null {
+function originalValue(original: readonly OriginalHeader[], lower: string): string | null {
   return original.find(({ name }) => name.toLowerCase() === lower)?.value ?? null;
 }
 

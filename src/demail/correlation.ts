@@ -2,7 +2,7 @@
 import type { Confirmation } from './confirmation.ts';
 import type { Metadata } from './metadata.ts';
 
-export interface CorrelationKey {
+interface CorrelationKey {
   readonly by: 'private-id' | 'message-id';
   readonly value: string;
 }

@@ -8,7 +8,7 @@ import { isNormHeader, isProviderHeader, optionHeaders } from './options.ts';
 import { recipientPieces } from './recipients.ts';
 
 /** Maps an address (lower case) to its De-Mail form; undefined leaves it. */
-export type MapAddress = (address: string) => string | undefined;
+type MapAddress = (address: string) => string | undefined;
 
 export interface PlanInput {
   /** RCPT addresses of the submission, in De-Mail form. */

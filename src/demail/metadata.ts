@@ -6,7 +6,7 @@ import { readOptions } from './options.ts';
 import { addressesOf, parseRecipientList, type RecipientList } from './recipients.ts';
 
 /** TR-01201 IO 3.1.12, as written there. */
-export const messageTypes = [
+const messageTypes = [
   'normal',
   'confirmation of dispatch',
   'confirmation of receipt',

@@ -2,7 +2,7 @@
 import { formatMailbox, parseAddressList } from '../mime/address.ts';
 import { decodeWords } from '../mime/words.ts';
 
-export interface Recipient {
+interface Recipient {
   /** Decoded display name, or null. */
   readonly name: string | null;
   /** addr-spec in lower case. */

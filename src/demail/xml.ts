@@ -3,7 +3,7 @@ import { isUtf8 } from 'node:buffer';
 import { DOMParser, type Document, type Element, type Node, ParseError } from '@xmldom/xmldom';
 
 /** Largest document that is read; a confirmation has some 20 KiB. */
-export const MAX_XML_BYTES = 1024 * 1024;
+const MAX_XML_BYTES = 1024 * 1024;
 /** Most markup that is read: bounds the tree, whatever the size. */
 const MAX_TAGS = 10_000;
 

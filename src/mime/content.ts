@@ -106,7 +106,7 @@ function readToken(value: string | null): string {
  * `head; name=value; name="value"` by one linear scan. A value without quotes goes up to the next
  * semicolon, white space included: clients write file names so.
  */
-export function readParameterised(value: string): [string, Params] {
+function readParameterised(value: string): [string, Params] {
   const params: [string, string][] = [];
   const semicolon = value.indexOf(';');
   if (semicolon === -1) return [value.trim(), params];

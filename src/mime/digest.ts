@@ -56,39 +56,62 @@ base64Values['='.charCodeAt(0)] = PAD;
 
 /** RFC 2045 6.8: characters outside the alphabet are ignored; padding ends a quantum, not the data. */
 function createBase64Decoder(): Decode {
-  let bits = 0;
-  let count = 0;
+  let heldBits = 0;
+  let heldCount = 0;
   return (bytes, last) => {
-    const out = Buffer.allocUnsafe(((bytes.length * 3) >> 2) + 6);
+    const end = bytes.length;
+    const out = Buffer.allocUnsafe(((end * 3) >> 2) + 6);
+    // Locals, not the closure's variables: this loop runs over every byte of every attachment.
+    let bits = heldBits;
+    let count = heldCount;
     let length = 0;
-    const flush = () => {
-      if (count === 2) out[length++] = bits >> 4;
-      if (count === 3) {
-        out[length++] = bits >> 10;
-        out[length++] = bits >> 2;
+    for (let i = 0; i < end; i += 1) {
+      while (count === 0 && i + 3 < end) {
+        const a = base64Values[bytes[i]!]!;
+        const b = base64Values[bytes[i + 1]!]!;
+        const c = base64Values[bytes[i + 2]!]!;
+        const d = base64Values[bytes[i + 3]!]!;
+        if ((a | b | c | d) >= OTHER) break;
+        out[length] = (a << 2) | (b >> 4);
+        out[length + 1] = (b << 4) | (c >> 2);
+        out[length + 2] = (c << 6) | d;
+        length += 3;
+        i += 4;
       }
-      bits = 0;
-      count = 0;
-    };
-    for (let i = 0; i < bytes.length; i += 1) {
+      if (i >= end) break;
       const value = base64Values[bytes[i]!]!;
       if (value < OTHER) {
         bits = (bits << 6) | value;
         count += 1;
         if (count === 4) {
-          out[length++] = bits >> 16;
-          out[length++] = bits >> 8;
-          out[length++] = bits;
+          out[length] = bits >> 16;
+          out[length + 1] = bits >> 8;
+          out[length + 2] = bits;
+          length += 3;
           bits = 0;
           count = 0;
         }
       } else if (value === PAD) {
-        flush();
+        length += endQuantum(out, length, bits, count);
+        bits = 0;
+        count = 0;
       }
     }
-    if (last) flush();
+    if (last) length += endQuantum(out, length, bits, count);
+    heldBits = bits;
+    heldCount = count;
     return out.subarray(0, length);
   };
+}
+
+/** Writes the whole bytes of an unfinished quantum; returns how many there are. */
+function endQuantum(out: Buffer, at: number, bits: number, count: number): number {
+  if (count === 2) out[at] = bits >> 4;
+  if (count === 3) {
+    out[at] = bits >> 10;
+    out[at + 1] = bits >> 2;
+  }
+  return Math.max(0, count - 1);
 }
 
 const EQUALS = 61;

@@ -3,9 +3,9 @@ import { type Entity, message, multipart, rawEntity, textEntity, writeFields } f
 import { formatDate } from './date.ts';
 import { type NoticeInput, noticeFields } from './notice.ts';
 
-export type DsnAction = 'failed' | 'delayed' | 'relayed' | 'delivered';
+type DsnAction = 'failed' | 'delayed' | 'relayed' | 'delivered';
 
-export interface DsnRecipient {
+interface DsnRecipient {
   readonly address: string;
   /** RFC 3461 ORCPT, `type;address`. */
   readonly orcpt?: string | null;

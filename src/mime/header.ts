@@ -82,7 +82,7 @@ function fieldNameEnd(raw: Buffer): number {
 }
 
 /** Bytes of a header as text: UTF-8 where valid, else ISO-8859-1, so that nothing is lost. */
-export function decodeText(bytes: Buffer): string {
+function decodeText(bytes: Buffer): string {
   return isUtf8(bytes) ? bytes.toString('utf8') : bytes.toString('latin1');
 }
 

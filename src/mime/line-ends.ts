@@ -34,20 +34,23 @@ export function createLineEndCheck(maxLine = 1000): LineEndCheck {
   }
 
   function scan(chunk: Uint8Array): LineEndViolation | null {
+    // A local, not the closure's variable: this loop runs over every byte received.
+    let cr = afterCr;
     for (let i = 0; i < chunk.length; i += 1) {
       const byte = chunk[i];
       if (byte === LF) {
         const at = offset + i;
-        if (!afterCr) return first('bare-lf', at);
+        if (!cr) return first('bare-lf', at);
         if (at - lineStart >= maxLine) return { kind: 'line-too-long', offset: lineStart + maxLine };
         lineStart = at + 1;
-        afterCr = false;
-      } else if (afterCr) {
+        cr = false;
+      } else if (cr) {
         return first('bare-cr', offset + i - 1);
       } else if (byte === CR) {
-        afterCr = true;
+        cr = true;
       }
     }
+    afterCr = cr;
     offset += chunk.length;
     return offset - lineStart > maxLine ? { kind: 'line-too-long', offset: lineStart + maxLine } : null;
   }

@@ -5,7 +5,7 @@ import { type Entity, fileEntity, message, multipart, rawEntity, textEntity } fr
 import { formatDate } from './date.ts';
 import { encodeWords } from './words.ts';
 
-export interface NoticeAddress {
+interface NoticeAddress {
   readonly name?: string | null;
   readonly address: string;
 }

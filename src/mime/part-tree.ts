@@ -16,7 +16,7 @@ export interface Limits {
 }
 
 /** An offset in the message and the number of line ends before it. */
-export interface Position {
+interface Position {
   readonly at: number;
   readonly lines: number;
 }

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { readdirSync, readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { simpleParser } from 'mailparser';
 import { describe, expect, test } from 'vitest';
@@ -378,6 +379,36 @@ describe('on any bytes', () => {
         expect(JSON.parse(JSON.stringify(index))).toEqual(index);
       }),
       { numRuns: 4000 },
+    );
+  });
+});
+
+describe('mutated De-Mails', () => {
+  const folder = new URL('../../test/vectors/cases/', import.meta.url);
+  const cases = readdirSync(folder).map((name) => readFileSync(new URL(name, folder)));
+  const edit = fc.tuple(
+    fc.nat(),
+    fc.nat(30),
+    fc.constantFrom('', '\r\n', '\n', '--=_b', '--=_b--\r\n', '"', '\0', ';', '\xff'),
+  );
+  test('give an index whose parts lie within, whatever the chunks', () => {
+    fc.assert(
+      fc.property(
+        fc.constantFrom(...cases),
+        fc.array(edit, { minLength: 1, maxLength: 4 }),
+        (original, edits) => {
+          let text = original.toString('latin1');
+          for (const [position, length, insert] of edits) {
+            const at = position % text.length;
+            text = text.slice(0, at) + insert + text.slice(at + length);
+          }
+          const bytes = Buffer.from(text, 'latin1');
+          const index = indexOf(bytes);
+          expect(inChunks(bytes, [997, 64])).toEqual(index);
+          for (const part of all(index.root)) expect(part.bodyEnd).toBeLessThanOrEqual(bytes.length);
+        },
+      ),
+      { numRuns: 1000 },
     );
   });
 });

@@ -120,7 +120,7 @@ function unescapeBytes(source: Buffer, mark: number): Buffer {
 }
 
 /** Text of `bytes` in `charset`; ISO-8859-1 where the charset is unknown, so that nothing is lost. */
-export function decodeCharset(bytes: Buffer, charset: string): string {
+function decodeCharset(bytes: Buffer, charset: string): string {
   if (charset === 'utf-8' || charset === 'us-ascii') return bytes.toString('utf8');
   return iconv.encodingExists(charset) ? iconv.decode(bytes, charset) : bytes.toString('latin1');
 }
