@@ -1,11 +1,9 @@
 /** What a schema cannot say: names that must exist, must be unique, must fit each other. */
 import { isIP } from 'node:net';
 import { matchesDomain } from '../demail/domains.ts';
+import { needsLevelHigh } from '../demail/options.ts';
 import type { Config, TenantConfig } from './schema.ts';
 import type { Finding, Path } from './yaml.ts';
-
-/** TR-01201 FU 3.3: these need the auth level high. */
-export const optionsOfLevelHigh = ['private', 'retrieval', 'authoritative'] as const;
 
 /** All contradictions within a configuration that fits the schema. Pure. */
 export function crossCheck(config: Config, known: { knownTenants?: readonly string[] } = {}): Finding[] {
@@ -74,7 +72,7 @@ function checkTenant(tenant: TenantConfig, at: Path, add: (path: Path, message: 
 
   for (const [list, options] of Object.entries(tenant.options)) {
     options.forEach((option, i) => {
-      const needsHigh = (optionsOfLevelHigh as readonly string[]).includes(option);
+      const needsHigh = needsLevelHigh(option);
       if (list === 'default' && !tenant.options.permitted.includes(option)) {
         add([...at, 'options', list, i], `${option} is a default but not among options.permitted`);
       }

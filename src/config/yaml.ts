@@ -10,7 +10,7 @@ export interface Finding {
   readonly message: string;
 }
 
-export interface YamlError {
+interface YamlError {
   readonly line: number;
   readonly message: string;
 }

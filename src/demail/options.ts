@@ -46,6 +46,11 @@ export function saysOption(fields: readonly HeaderField[], option: DispatchOptio
   return findField(fields, optionHeaders[option].toLowerCase()) !== undefined;
 }
 
+/** Options that an account of the auth level normal cannot use (TR-01201 FU 3.3). */
+export function needsLevelHigh(option: DispatchOption): boolean {
+  return option === 'private' || option === 'retrieval' || option === 'authoritative';
+}
+
 /** Any header in the norm's name space, known or not. */
 export function isNormHeader(lower: string): boolean {
   return lower.startsWith('x-de-mail-');

@@ -30,7 +30,7 @@ export interface Issued {
   readonly key: string;
 }
 
-export interface IssueRequest {
+interface IssueRequest {
   readonly commonName: string;
   readonly dnsNames?: readonly string[];
   readonly ipAddresses?: readonly string[];
@@ -79,7 +79,7 @@ export async function createAuthority({ name }: { readonly name: string }): Prom
  * An authority from its stored files.
  * @throws Error where certificate or key cannot be read or do not belong together
  */
-export async function openAuthority(stored: Issued): Promise<Authority> {
+async function openAuthority(stored: Issued): Promise<Authority> {
   const certificate = new X509Certificate(stored.certificate);
   const pkcs8 = createPrivateKey(stored.key).export({ type: 'pkcs8', format: 'der' });
   const signingKey = await webcrypto.subtle.importKey('pkcs8', pkcs8, ALGORITHM, false, ['sign']);

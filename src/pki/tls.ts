@@ -6,7 +6,7 @@ import type { SecureContextOptions, TlsOptions } from 'node:tls';
  * TR allows it only with encrypt-then-MAC, which OpenSSL does not insist on. No static RSA, no DHE: no
  * mail client of the last ten years needs it.
  */
-export const cipherSuites = [
+const cipherSuites = [
   'TLS_AES_256_GCM_SHA384',
   'TLS_AES_128_GCM_SHA256',
   'TLS_AES_128_CCM_SHA256',
@@ -19,7 +19,7 @@ export const cipherSuites = [
 ] as const;
 
 /** Key agreement groups of the TR that OpenSSL and mail clients share; the first is everybody's. */
-export const curves = [
+const curves = [
   'P-256',
   'P-384',
   'P-521',

@@ -4,12 +4,10 @@
  */
 
 import type { TenantConfig, UserConfig } from '../config/schema.ts';
-import { readOptions, saysOption } from '../demail/options.ts';
+import { needsLevelHigh, readOptions, saysOption } from '../demail/options.ts';
 import type { ErrorCode } from '../errors.ts';
 import { type DispatchOption, dispatchOptions } from '../evidence/entry.ts';
 import type { HeaderField } from '../mime/header.ts';
-
-const needHigh: ReadonlySet<DispatchOption> = new Set(['private', 'retrieval', 'authoritative']);
 
 /**
  * The options of a letter, or why it cannot have them. A header says yes or no for its own option alone. Pure.
@@ -30,7 +28,7 @@ export function chooseOptions(
   for (const option of chosen) {
     const permitted = user?.permittedOptions ?? tenant.options.permitted;
     if (!permitted.includes(option)) return { code: 'option-not-permitted', detail: option };
-    if (needHigh.has(option) && tenant.provider.authLevel !== 'high') {
+    if (needsLevelHigh(option) && tenant.provider.authLevel !== 'high') {
       return { code: 'option-needs-high', detail: option };
     }
   }
