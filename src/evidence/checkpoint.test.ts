@@ -1,12 +1,12 @@
 import { createPublicKey, generateKeyPairSync } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import { openCheckpoint, signCheckpoint, verifierKey } from './checkpoint.ts';
+import { createNoteSigner, openCheckpoint, signCheckpoint, verifierKey } from './checkpoint.ts';
 
 const name = 'gateway.example/stadt-waren';
 const { privateKey } = generateKeyPairSync('ed25519');
 const key = verifierKey(name, createPublicKey(privateKey));
 const root = Buffer.alloc(32, 7);
-const note = signCheckpoint({ origin: name, size: 42, root }, { name, privateKey });
+const note = signCheckpoint({ origin: name, size: 42, root }, createNoteSigner(name, privateKey));
 
 describe('signed checkpoints', () => {
   it('come back as they were signed', () => {

@@ -12,7 +12,20 @@ export interface Checkpoint {
 
 export interface NoteSigner {
   readonly name: string;
-  readonly privateKey: KeyObject;
+  /** Signature line of a note's text, with its line end. */
+  sign(text: string): string;
+}
+
+/** A signer of notes; what depends on the key alone is computed once. */
+export function createNoteSigner(name: string, privateKey: KeyObject): NoteSigner {
+  const id = keyId(name, rawPublicKey(createPublicKey(privateKey)));
+  return {
+    name,
+    sign(text) {
+      const signature = sign(null, Buffer.from(text), privateKey);
+      return `${EM_DASH} ${name} ${Buffer.concat([id, signature]).toString('base64')}\n`;
+    },
+  };
 }
 
 /** `name+hexid+base64(type ‖ key)`, the form in which a log's key is published. */
@@ -23,9 +36,7 @@ export function verifierKey(name: string, publicKey: KeyObject): string {
 
 export function signCheckpoint(checkpoint: Checkpoint, signer: NoteSigner): string {
   const body = `${checkpoint.origin}\n${checkpoint.size}\n${checkpoint.root.toString('base64')}\n`;
-  const id = keyId(signer.name, rawPublicKey(createPublicKey(signer.privateKey)));
-  const signature = sign(null, Buffer.from(body), signer.privateKey);
-  return `${body}\n${EM_DASH} ${signer.name} ${Buffer.concat([id, signature]).toString('base64')}\n`;
+  return `${body}\n${signer.sign(body)}`;
 }
 
 /**

@@ -1,7 +1,7 @@
 /** What a write command works with: the connection, the tenants' logs, and what to tell after the commit. */
 import type Database from 'better-sqlite3';
 import { commitmentOf, entryBytes, SALT_LENGTH } from '../../evidence/canonical.ts';
-import { signCheckpoint, verifierKey } from '../../evidence/checkpoint.ts';
+import { createNoteSigner, type NoteSigner, signCheckpoint, verifierKey } from '../../evidence/checkpoint.ts';
 import { ENTRY_VERSION, type Entry, type EntryBody } from '../../evidence/entry.ts';
 import { appendLeaves, edgeRoot, leafHash, loadEdge, type TreeEdge } from '../../evidence/merkle.ts';
 import { type EvidenceTable, evidenceTables, projectionOf } from '../../evidence/projection.ts';
@@ -13,6 +13,7 @@ import { insertSql } from './schema.ts';
 export interface TenantLog {
   readonly keys: TenantKeys;
   readonly origin: string;
+  readonly signer: NoteSigner;
   edge: TreeEdge;
   /** Leaves of the running transaction, not yet in the tree. */
   pending: Buffer[];
@@ -112,7 +113,7 @@ export function createWriteContext(
         }
         const note = signCheckpoint(
           { origin: log.origin, size: edge.size, root: edgeRoot(edge) },
-          { name: log.origin, privateKey: log.keys.logPrivate },
+          log.signer,
         );
         sql(
           'INSERT INTO checkpoint (tenant, origin, size, note) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET size = excluded.size, note = excluded.note',
@@ -153,7 +154,13 @@ function openLog(
         | { hashes: Buffer }
         | undefined
     )?.hashes ?? Buffer.alloc(0);
-  return { keys, origin, edge: loadEdge(row?.size ?? 0, read), pending: [] };
+  return {
+    keys,
+    origin,
+    signer: createNoteSigner(origin, keys.logPrivate),
+    edge: loadEdge(row?.size ?? 0, read),
+    pending: [],
+  };
 }
 
 /** Body of the first entry of a log. */
