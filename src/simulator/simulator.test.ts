@@ -1,5 +1,8 @@
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { DOMParser } from '@xmldom/xmldom';
 import { expect, test } from 'vitest';
+import { startSimulator } from './simulator.ts';
 import { checkIntegrity, partsOf } from './testing/check-message.ts';
 import { allOf, erika, handover, header, max, submit, testSimulator } from './testing/customer.ts';
 
@@ -60,4 +63,23 @@ test('a confirmation repeats the headers and the checksum of its original, folds
   expect(texts('Subject')).toEqual(['Eingangsbestätigung: Bescheid über die Grundsteuer 2026']);
   expect(texts('Text')[0]).toContain(`Empfänger: ${max}\n`);
   expect(texts('Sender')).toEqual(['Eingangsbestaetigung@provider.de-mail.example']);
+});
+
+test('a directory too deep for a control socket does without', async () => {
+  await using open = await testSimulator({ controlSocket: join(tmpdir(), 'x'.repeat(120)) });
+  expect(await submit(open.simulator)).toContain('250');
+});
+
+test('a port that is taken is named, and nothing stays behind', async () => {
+  await using open = await testSimulator();
+  const { smtp, imap } = open.simulator.ports;
+  const directory = join(open.directory, 'second');
+  await expect(startSimulator({ directory, signature: 'p256', ports: { smtp: 0, imap } })).rejects.toThrow(
+    `${imap}`,
+  );
+  await expect(startSimulator({ directory, signature: 'p256', ports: { smtp, imap: 0 } })).rejects.toThrow(
+    `${smtp}`,
+  );
+  await using third = await startSimulator({ directory, signature: 'p256', ports: { smtp: 0, imap: 0 } });
+  expect(third.ports.smtp).toBeGreaterThan(0);
 });

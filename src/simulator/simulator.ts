@@ -40,6 +40,9 @@ export interface Simulator extends AsyncDisposable {
   close(): Promise<void>;
 }
 
+/** Bytes of a Unix socket's path on Linux, sun_path of unix(7) without its NUL. */
+const maxSocketPath = 107;
+
 /**
  * Starts the provider.
  * @param input see options.ts
@@ -109,11 +112,12 @@ export async function startSimulator(
     close: () => opened.disposeAsync(),
     [Symbol.asyncDispose]: () => opened.disposeAsync(),
   };
-  const closeControl = await listenControl(
-    options.controlSocket ?? join(directory, 'control.sock'),
-    simulator,
-  );
-  cleanup.defer(closeControl);
+  const control = options.controlSocket ?? join(directory, 'control.sock');
+  if (Buffer.byteLength(control) <= maxSocketPath) {
+    cleanup.defer(await listenControl(control, simulator));
+  } else {
+    log.warn({ control }, 'path is too long for a socket: no orders are taken; set controlSocket');
+  }
   const opened = cleanup.move();
   return simulator;
 }
