@@ -12,7 +12,7 @@ export interface ContentError {
   readonly detail?: string;
 }
 
-/** RFC 5322 3.6: at most once. Twice, two readers could see two different letters. */
+/** RFC 5322 3.6: at most once. Twice, two readers could see two different letters; of others no harm comes. */
 const once = new Set([
   'date',
   'sender',
@@ -21,10 +21,7 @@ const once = new Set([
   'cc',
   'bcc',
   'message-id',
-  'in-reply-to',
-  'references',
   'subject',
-  'mime-version',
   'content-type',
   'content-transfer-encoding',
 ]);

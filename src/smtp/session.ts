@@ -173,9 +173,9 @@ export function createHandlers(
         (error: unknown) => {
           if (error instanceof Flood) {
             cutOff(session, replyTo(error));
-          } else if ((error as NodeJS.ErrnoException).code === 'ECONNECTION') {
+          } else if (stream.destroyed && !stream.readableEnded) {
             log.info({ peer: session.remoteAddress }, 'client went away in the middle of a message');
-            callback(null);
+            callback(refusal(error));
           } else {
             fail(error, session, callback);
           }

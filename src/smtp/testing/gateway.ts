@@ -14,14 +14,23 @@ import { type HouseOptions, house } from './house.ts';
 
 export const PASSWORD = 'rosebud';
 
-let prepared: Promise<{ hash: string; server: Issued; client: Issued }> | undefined;
+interface Identities {
+  readonly hash: string;
+  /** PEM. */
+  readonly authority: string;
+  readonly server: Issued;
+  readonly client: Issued;
+}
+
+let prepared: Promise<Identities> | undefined;
 
 /** Password hash and certificates, made once for all tests of a process. */
-export function identities(): Promise<{ hash: string; server: Issued; client: Issued }> {
+export function identities(): Promise<Identities> {
   prepared ??= (async () => {
     const authority = await createAuthority({ name: 'test' });
     return {
       hash: await hashPassword(PASSWORD),
+      authority: authority.certificate,
       server: await authority.issue({
         commonName: 'localhost',
         ipAddresses: ['127.0.0.1'],
