@@ -141,7 +141,12 @@ export function settleHandover(
   } else {
     for (const address of body.recipients)
       removeRecipient(context, tenant, body.letter, body.transaction, address);
-    closeIfDone(context, tenant, body.letter, body.transaction);
+    // Recipients that the doubtful attempt did not name were waiting for another: they wait no longer.
+    if (!closeIfDone(context, tenant, body.letter, body.transaction) && state === 'in-doubt') {
+      context
+        .sql(`UPDATE outbox SET state = 'queued', next_attempt = ? WHERE tenant = ? AND letter = ? AND tx = ?`)
+        .run(context.now, tenant, body.letter, body.transaction);
+    }
   }
   context.changes.push({ topic: 'outbox', tenant });
 }
