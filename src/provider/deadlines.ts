@@ -89,7 +89,7 @@ async function lookAtQueued(deps: DeadlineDeps, config: TenantConfig, item: Outb
 }
 
 async function lookAtDoubt(deps: DeadlineDeps, config: TenantConfig, item: OutboxItem): Promise<void> {
-  if (await deps.settlement.byConfirmation(item)) return;
+  if (await deps.settlement.byProvider(item.letter, item.transaction)) return;
   if (config.provider.onUncertain !== 'resend') return;
   await deps.settlement.byPolicy(item, deps.clock.now() - uncertainWait);
 }

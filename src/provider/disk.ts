@@ -4,6 +4,7 @@ import type { Directory } from '../directory/directory.ts';
 import type { Log } from '../observe/log.ts';
 import type { Clock } from './clock.ts';
 import type { Incidents } from './incidents.ts';
+import { incidentTexts } from './texts.ts';
 
 export interface DiskWatch {
   /** Looks now. */
@@ -36,10 +37,10 @@ export function startDiskWatch(deps: DiskDeps): DiskWatch {
     try {
       const free = await freeBytes();
       const low = free < lowSpace;
-      const text = `the disk that holds ${dataDir} has ${Math.floor(free / 1024 ** 2)} MiB left; make room, or mail is refused`;
+      const text = incidentTexts.diskFull(dataDir, Math.floor(free / 1024 ** 2));
       for (const { id } of deps.directory().tenants) {
         if (low) incidents.open(id, 'disk-full', text);
-        else incidents.close(id, 'disk-full', 'there is room on the disk again');
+        else incidents.close(id, 'disk-full', incidentTexts.diskFree);
       }
     } catch (error) {
       log.error({ error: String(error) }, 'free space cannot be read');

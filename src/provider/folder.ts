@@ -7,6 +7,7 @@ import type { Clock } from './clock.ts';
 import { download, UnreadableMessage } from './download.ts';
 import type { Incidents } from './incidents.ts';
 import type { Ingest } from './ingest.ts';
+import { incidentTexts } from './texts.ts';
 
 export interface FetchSettings {
   /** Bytes asked for in one FETCH. */
@@ -86,13 +87,20 @@ export function createFolder(deps: FolderDeps, client: ImapFlow, name: string): 
       const failures = (at.failures.get(uid) ?? 0) + 1;
       at.failures.set(uid, failures);
       log.warn({ tenant, folder: name, uid, failures, error: error.message }, 'message cannot be fetched');
-      if (failures === unreadableAfter) incidents.open(tenant, incident, error.message);
+      if (failures === unreadableAfter) {
+        incidents.open(tenant, incident, incidentTexts.unreadable(name, uid, error.message));
+      }
       return;
     }
-    if ((at.failures.get(uid) ?? 0) >= unreadableAfter)
-      incidents.close(tenant, incident, 'message was fetched');
+    if ((at.failures.get(uid) ?? 0) >= unreadableAfter) {
+      incidents.close(tenant, incident, incidentTexts.fetched);
+    }
     at.failures.delete(uid);
     at.done.add(uid);
+  }
+
+  async function move(uid: number, doneFolder: string): Promise<boolean> {
+    return (await client.messageMove(String(uid), doneFolder, { uid: true })) !== false;
   }
 
   /** After the commit only. What fails here is done at the next full comparison. */
@@ -102,8 +110,9 @@ export function createFolder(deps: FolderDeps, client: ImapFlow, name: string): 
     try {
       await client.messageFlagsAdd(String(uid), ['\\Seen'], { uid: true });
       if (doneFolder === undefined) return;
-      const moved = await client.messageMove(String(uid), doneFolder, { uid: true });
-      if (moved === false) throw new Error(`message cannot be moved to ${doneFolder}`);
+      if (await move(uid, doneFolder)) return;
+      await client.mailboxCreate(doneFolder);
+      if (!(await move(uid, doneFolder))) throw new Error(`message cannot be moved to ${doneFolder}`);
     } catch (error) {
       if (!client.usable) throw error;
       log.warn({ tenant, folder: name, uid, error: String(error) }, 'message not marked as done');

@@ -13,15 +13,16 @@ import { hasEightBit } from './attempt.ts';
 import { type BackOff, backOffDelay, type Clock } from './clock.ts';
 import { createDue } from './due.ts';
 import type { Health } from './health.ts';
-import type { Incidents } from './incidents.ts';
+import type { TellOperators } from './notices.ts';
 import type { Pool } from './pool.ts';
 import type { SmtpSession, Transmission } from './smtp-session.ts';
+import { incidentTexts } from './texts.ts';
 
 export interface ForwardDeps {
   readonly store: Store;
   readonly directory: () => Directory;
   readonly tenant: string;
-  readonly incidents: Incidents;
+  readonly tell: TellOperators;
   readonly health: Health;
   readonly pool: Pool;
   readonly log: Log;
@@ -192,11 +193,10 @@ async function conclude(
   });
   log.info({ tenant, letter: item.letter, attempt, end: sent.end, reply: sent.reply }, 'forwarding');
   if (lost.length > 0) {
-    const whom = lost.map((r) => `${r.address}: ${r.reply}`).join('\n');
-    deps.incidents.open(
-      tenant,
-      `forwarding of ${tenant}/${item.letter}`,
-      `${tenant}/${item.letter} was not taken by the own mail server:\n${whom}`,
-    );
+    await deps.tell(config, {
+      letter: item.letter,
+      once: `not-forwarded/${attempt}`,
+      text: incidentTexts.notForwarded(`${tenant}/${item.letter}`, lost),
+    });
   }
 }

@@ -4,6 +4,7 @@
  */
 import { type BackOff, backOffDelay, type Clock } from './clock.ts';
 import type { Incidents } from './incidents.ts';
+import { incidentTexts, type Said } from './texts.ts';
 
 export interface Health {
   /** Epoch milliseconds before which nothing should be tried. */
@@ -23,8 +24,8 @@ export interface HealthSettings {
   readonly tenant: string;
   /** Name of the incident that a lasting failure opens. */
   readonly incident: string;
-  /** What fails, for people: `hand-over to the De-Mail provider`. */
-  readonly what: string;
+  /** What fails, for people. */
+  readonly what: Said;
   readonly backOff?: BackOff;
 }
 
@@ -64,7 +65,7 @@ export function createHealth(
       lastSuccess = clock.now();
       alarm?.[Symbol.dispose]();
       alarm = undefined;
-      incidents.close(tenant, incident, `${what}: works again`);
+      incidents.close(tenant, incident, incidentTexts.worksAgain(what));
     },
     failed(error) {
       lastError = error instanceof Error ? error.message : String(error);
@@ -75,7 +76,7 @@ export function createHealth(
       const wait = backOffDelay(settings.backOff ?? standardBackOff, failures, random);
       retryAt = now + wait;
       alarm ??= clock.after(incidentAfter, () => {
-        incidents.open(tenant, incident, `${what} fails: ${lastError}`);
+        incidents.open(tenant, incident, incidentTexts.fails(what, lastError ?? ''));
       });
       return wait;
     },

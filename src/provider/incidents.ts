@@ -2,15 +2,16 @@
  * What is wrong for a tenant: recorded once when it begins and once when it ends, and told to the tenant's
  * operators once. Calls return at once; a record that fails (a full disk is an incident) is tried again.
  */
-import type { TenantConfig } from '../config/schema.ts';
 import type { Directory } from '../directory/directory.ts';
 import type { Log } from '../observe/log.ts';
 import type { Store } from '../store/store.ts';
 import type { Clock } from './clock.ts';
+import type { TellOperators } from './notices.ts';
+import type { Said } from './texts.ts';
 
 export interface Incidents {
-  open(tenant: string, incident: string, text: string): void;
-  close(tenant: string, incident: string, text: string): void;
+  open(tenant: string, incident: string, text: Said): void;
+  close(tenant: string, incident: string, text: Said): void;
   /** Resolves when everything said so far is recorded or waits for its next try. */
   settled(): Promise<void>;
   stop(): void;
@@ -19,8 +20,7 @@ export interface Incidents {
 export interface IncidentDeps {
   readonly store: Store;
   readonly directory: () => Directory;
-  /** Tells the tenant's operators. */
-  readonly tell: (tenant: TenantConfig, incident: string, text: string) => Promise<void>;
+  readonly tell: TellOperators;
   readonly log: Log;
   readonly clock: Clock;
 }
@@ -31,7 +31,7 @@ interface Wanted {
   readonly tenant: string;
   readonly incident: string;
   readonly state: 'opened' | 'closed';
-  readonly text: string;
+  readonly text: Said;
 }
 
 /** Incidents that the store still has open are known from the start, so that they can be closed. */
@@ -83,13 +83,14 @@ export async function createIncidents(deps: IncidentDeps): Promise<Incidents> {
     });
   }
 
-  async function record({ tenant, incident, state, text }: Wanted) {
-    log.warn({ tenant, incident, state, text }, 'incident');
+  async function record({ tenant, incident, state, text: said }: Wanted) {
     const name = key(tenant, incident);
+    const config = deps.directory().tenant(tenant);
+    const text = said[config?.language ?? 'en'];
+    log.warn({ tenant, incident, state, text }, 'incident');
     const changed = await store.recordIncident(tenant, { incident, state, text });
     if (changed && state === 'opened') untold.add(name);
-    const config = deps.directory().tenant(tenant);
-    if (untold.has(name) && config) await deps.tell(config, incident, text);
+    if (untold.has(name) && config) await deps.tell(config, { text: said });
     untold.delete(name);
   }
 

@@ -11,6 +11,7 @@ import type { Log } from '../observe/log.ts';
 import type { Fetched, Store } from '../store/store.ts';
 import type { Incidents } from './incidents.ts';
 import { confirmedRecipients, type Match, matchLetter, notifiedRecipients } from './match.ts';
+import type { TellOperators } from './notices.ts';
 import { createCapture, type Reading, readMessage } from './reading.ts';
 import {
   nowhere,
@@ -22,6 +23,7 @@ import {
 } from './route.ts';
 import type { Settlement } from './settle.ts';
 import { stageMessage } from './staging.ts';
+import { incidentTexts } from './texts.ts';
 
 export interface Ingest {
   /**
@@ -44,6 +46,7 @@ export interface IngestDeps {
   readonly tenant: string;
   readonly settlement: Settlement;
   readonly incidents: Incidents;
+  readonly tell: TellOperators;
   readonly log: Log;
 }
 
@@ -68,16 +71,13 @@ export function createIngest(deps: IngestDeps): Ingest {
       ...base,
       ...placing(reading, route, INBOX, { kind: 'inbound' }),
     });
-    if (index !== null && isNowhere(route)) tellUndeliverable(index, route);
+    if (index !== null && isNowhere(route)) await tellUndeliverable(config, index, route);
   }
 
-  /** Private mail that fits nobody is not shown to anybody: the notice says where it lies, not what it says. */
-  function tellUndeliverable(index: number, { unknown }: Route) {
-    incidents.open(
-      tenant,
-      `undeliverable ${tenant}/${index}`,
-      `A private De-Mail fits no mailbox and was delivered to nobody.\nIt is kept as ${tenant}/${index}.\nAddressed to: ${unknown.join(', ') || '(no address of this tenant)'}`,
-    );
+  /** Private mail that fits nobody is shown to nobody: the notice says where it lies, not what it says. */
+  async function tellUndeliverable(config: TenantConfig, index: number, { unknown }: Route) {
+    const text = incidentTexts.undeliverable(`${tenant}/${index}`, unknown);
+    await deps.tell(config, { text, once: `undeliverable/${index}` });
   }
 
   async function takeConfirmation(config: TenantConfig, reading: Reading, base: Base): Promise<void> {
@@ -102,24 +102,15 @@ export function createIngest(deps: IngestDeps): Ingest {
         statedTime: confirmation?.statedTime ?? null,
       }),
     });
-    if (index !== null && match !== null && isNowhere(route)) tellUndeliverable(index, route);
-    if (match !== null && confirmationType === 'dispatch') await settleDoubt(match);
+    if (index !== null && match !== null && isNowhere(route)) await tellUndeliverable(config, index, route);
+    if (match !== null) await settlement.byProvider(match.letter, match.transaction);
     // A confirmation about a letter that this tenant received fits a recipient, and is no riddle.
     if (match === null && index !== null && isNowhere(received)) tellUnmatched(index);
   }
 
   function tellUnmatched(index: number) {
     unmatched += 1;
-    incidents.open(
-      tenant,
-      unmatchedIncident,
-      `A confirmation fits no letter that this gateway knows.\nIt is kept as ${tenant}/${index}, and delivered to the fallback mailbox unless it is private.`,
-    );
-  }
-
-  async function settleDoubt({ letter, transaction }: Match): Promise<void> {
-    const item = await store.transaction(tenant, letter, transaction);
-    if (item?.state === 'in-doubt') await settlement.byConfirmation(item);
+    incidents.open(tenant, unmatchedIncident, incidentTexts.unmatched(`${tenant}/${index}`));
   }
 
   async function takeNotification(config: TenantConfig, reading: Reading, base: Base): Promise<void> {
@@ -141,7 +132,7 @@ export function createIngest(deps: IngestDeps): Ingest {
       matchedBy: match?.matchedBy ?? null,
       ...placing(reading, route, CONFIRMATIONS, { ...blockOf(match, reading), recipients }),
     });
-    if (index !== null && isNowhere(route)) tellUndeliverable(index, route);
+    if (index !== null && isNowhere(route)) await tellUndeliverable(config, index, route);
   }
 
   /** The provider's own copy: evidence, and the end of a doubt. Gesendet has its copy since the submission. */
@@ -154,7 +145,7 @@ export function createIngest(deps: IngestDeps): Ingest {
       transaction: match?.transaction ?? null,
       deposits: [],
     });
-    if (match !== null) await settlement.bySentCopy(match.letter, match.transaction);
+    if (match !== null) await settlement.byProvider(match.letter, match.transaction);
   }
 
   function routeAnswer(
@@ -197,8 +188,7 @@ export function createIngest(deps: IngestDeps): Ingest {
       else await takeInbound(config, reading, base);
     },
     roundEnded() {
-      if (unmatched === 0)
-        incidents.close(tenant, unmatchedIncident, 'no further confirmation without a letter');
+      if (unmatched === 0) incidents.close(tenant, unmatchedIncident, incidentTexts.allMatched);
       unmatched = 0;
     },
   };

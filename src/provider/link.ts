@@ -18,12 +18,13 @@ import { type Forwarding, startForwarding } from './forward.ts';
 import { createHealth, type Health } from './health.ts';
 import { createIncidents, type Incidents } from './incidents.ts';
 import { createIngest } from './ingest.ts';
-import { tellOperators } from './notices.ts';
+import { operatorTeller, type TellOperators } from './notices.ts';
 import { type Outbox, startOutbox } from './outbox.ts';
 import { createPool, type Pool } from './pool.ts';
 import { createReports } from './reports.ts';
 import { createSettlement, type Decision, type Settlement } from './settle.ts';
 import { openSession, type Timeouts } from './smtp-session.ts';
+import type { Said } from './texts.ts';
 
 export interface LinkDeps {
   readonly store: Store;
@@ -102,23 +103,15 @@ interface Account {
 export async function startProviderLink(deps: LinkDeps): Promise<ProviderLink> {
   const { store, directory } = deps;
   const clock = deps.clock ?? systemClock;
-  const incidents = await createIncidents({
-    ...deps,
-    clock,
-    tell: (tenant, _incident, text) =>
-      tellOperators(
-        { store, directory: directory(), hostname: deps.hostname, now: new Date(clock.now()) },
-        tenant,
-        text,
-      ),
-  });
+  const tell = operatorTeller({ store, directory, hostname: deps.hostname, clock });
+  const incidents = await createIncidents({ ...deps, clock, tell });
   const disk = startDiskWatch({ ...deps, clock, incidents });
   const accounts = new Map<string, Account>();
 
   async function refresh() {
     const wanted = new Set(directory().tenants.map((tenant) => tenant.id));
     for (const id of wanted) {
-      if (!accounts.has(id)) accounts.set(id, await startAccount({ ...deps, clock }, incidents, id));
+      if (!accounts.has(id)) accounts.set(id, await startAccount({ ...deps, clock }, incidents, tell, id));
     }
     for (const [id, account] of accounts) {
       if (wanted.has(id)) continue;
@@ -170,18 +163,33 @@ export async function startProviderLink(deps: LinkDeps): Promise<ProviderLink> {
 
 type Deps = LinkDeps & { readonly clock: Clock };
 
-async function startAccount(deps: Deps, incidents: Incidents, tenant: string): Promise<Account> {
+async function startAccount(
+  deps: Deps,
+  incidents: Incidents,
+  tell: TellOperators,
+  tenant: string,
+): Promise<Account> {
   const { store, directory, clock } = deps;
   await store.openTenant(tenant);
   const random = deps.random ?? Math.random;
   const log = deps.log.child({ tenant });
-  const base = { store, directory, tenant, log, clock, random, incidents, hostname: deps.hostname };
-  const health = (incident: string, what: string) =>
+  const { hostname } = deps;
+  const base = { store, directory, tenant, log, clock, random, incidents, tell, hostname };
+  const health = (incident: string, what: Said) =>
     createHealth({ tenant, incident, what }, incidents, clock, random);
   const sides = {
-    smtp: health('account-smtp', 'hand-over to the De-Mail provider'),
-    imap: health('account-imap', 'fetching from the De-Mail provider'),
-    forward: health('own-server', 'forwarding to the own mail server'),
+    smtp: health('account-smtp', {
+      de: 'Die Übergabe an den De-Mail-Anbieter',
+      en: 'Hand-over to the De-Mail provider',
+    }),
+    imap: health('account-imap', {
+      de: 'Das Abholen vom De-Mail-Anbieter',
+      en: 'Fetching from the De-Mail provider',
+    }),
+    forward: health('own-server', {
+      de: 'Das Weiterleiten an den eigenen Mailserver',
+      en: 'Forwarding to the own mail server',
+    }),
   };
   const reports = createReports(base);
   const settlement = createSettlement({ ...base, reports });
@@ -193,7 +201,13 @@ async function startAccount(deps: Deps, incidents: Incidents, tenant: string): P
     lastError: () => (sides.smtp.failures > 0 ? sides.smtp.lastError : null),
   });
   return {
-    outbox: await startOutbox({ ...base, reports, health: sides.smtp, pool: providerPool(deps, tenant) }),
+    outbox: await startOutbox({
+      ...base,
+      reports,
+      settlement,
+      health: sides.smtp,
+      pool: providerPool(deps, tenant),
+    }),
     forwarding: await startForwarding({ ...base, health: sides.forward, pool: forwardPool(deps, tenant) }),
     fetching: startFetching({ ...base, ingest, health: sides.imap, settings: deps.fetching }),
     deadlines,

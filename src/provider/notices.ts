@@ -9,9 +9,10 @@ import { INBOX } from '../directory/mailboxes.ts';
 import type { NoticeEntry } from '../evidence/entry.ts';
 import { composeNotice, type NoticeInput } from '../mime/notice.ts';
 import type { Deposit, Store } from '../store/store.ts';
+import type { Clock } from './clock.ts';
 import { type Route, routeFallback } from './route.ts';
 import { stageMessage } from './staging.ts';
-import { incidentText, type Text } from './texts.ts';
+import { incidentText, type Said, type Text } from './texts.ts';
 
 /** A composed mail and what the log says about it. */
 export interface Outgoing {
@@ -62,24 +63,31 @@ export function routeToOperators(directory: Directory, tenant: TenantConfig): Ro
   return destinations.length + addresses.length > 0 ? route : routeFallback(directory, tenant);
 }
 
-/** One mail to the operators about an incident. Its text names entries, never what a mail says. */
-export async function tellOperators(
-  deps: {
-    readonly store: Store;
-    readonly directory: Directory;
-    readonly hostname: string;
-    readonly now: Date;
-  },
+/** Tells a tenant's operators; `once` names it within the letter (or among all, where that is null). */
+export type TellOperators = (
   tenant: TenantConfig,
-  text: string,
-): Promise<void> {
-  const { store, directory, hostname, now } = deps;
-  await deliver(store, tenant, routeToOperators(directory, tenant), {
-    letter: null,
-    about: 'incident',
-    text,
-    bytes: composeMail(hostname, now, tenant.operators, incidentText(tenant.language, tenant.name, text)),
-  });
+  told: { readonly text: Said; readonly letter?: number | null; readonly once?: string },
+) => Promise<void>;
+
+/** One mail to all operators. Its text names entries and addresses, never what a mail says. */
+export function operatorTeller(deps: {
+  readonly store: Store;
+  readonly directory: () => Directory;
+  readonly hostname: string;
+  readonly clock: Clock;
+}): TellOperators {
+  const { store, directory, hostname, clock } = deps;
+  return async (tenant, { text: said, letter = null, once }) => {
+    const text = said[tenant.language];
+    const mail = incidentText(tenant.language, tenant.name, text);
+    await deliver(store, tenant, routeToOperators(directory(), tenant), {
+      letter,
+      about: 'incident',
+      text,
+      bytes: composeMail(hostname, new Date(clock.now()), tenant.operators, mail),
+      ...(once === undefined ? {} : { once }),
+    });
+  };
 }
 
 /** Who a mail of the gateway is from, and under which name it is known. */

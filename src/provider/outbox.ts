@@ -26,6 +26,8 @@ import { createDue } from './due.ts';
 import type { Health } from './health.ts';
 import type { Pool } from './pool.ts';
 import type { Reports } from './reports.ts';
+import { resumeReports } from './resume.ts';
+import type { Settlement } from './settle.ts';
 import type { SmtpSession, Transmission } from './smtp-session.ts';
 
 export interface OutboxDeps {
@@ -34,6 +36,7 @@ export interface OutboxDeps {
   readonly tenant: string;
   readonly hostname: string;
   readonly reports: Reports;
+  readonly settlement: Settlement;
   readonly health: Health;
   readonly pool: Pool;
   readonly log: Log;
@@ -57,6 +60,7 @@ export async function startOutbox(deps: OutboxDeps): Promise<Outbox> {
   const { store, tenant, health, pool, log, clock } = deps;
   const stop = new AbortController();
   await recover(deps);
+  await resumeReports(deps);
   const due = createDue({
     clock,
     log,
@@ -114,7 +118,7 @@ async function recover(deps: OutboxDeps): Promise<void> {
       reply,
       peer: { endpoint: intent?.endpoint ?? '' },
     });
-    await deps.reports.inDoubt(item, reply);
+    await deps.settlement.byProvider(item.letter, item.transaction);
   }
 }
 
@@ -266,7 +270,10 @@ async function conclude(deps: OutboxDeps, run: Run, peer: Peer, sent: Transmissi
     'hand-over',
   );
   if (doubtful) {
-    await reports.inDoubt(item, sent.reply);
+    // The confirmation may have come before we knew that we would need it.
+    if (!(await deps.settlement.byProvider(letter, transaction))) {
+      await reports.inDoubt({ ...item, attempts: attempt }, sent.reply);
+    }
     return;
   }
   const by = (wanted: RecipientResult['result']) => sent.recipients.filter((r) => r.result === wanted);

@@ -77,7 +77,7 @@ export function createReports(deps: ReportDeps): Reports {
     await deliver(store, config, routeToSender(deps.directory(), config, letter), {
       letter: letter.index,
       about: action,
-      text: `${action}: ${results.map((r) => `${r.address}: ${r.reply}`).join('; ')}`.slice(0, 2_000),
+      text: `${results.map((r) => r.address).join(', ')}: ${results[0]!.reply}`,
       bytes,
       once,
     });

@@ -19,10 +19,11 @@ export interface OperatorDecision {
 }
 
 export interface Settlement {
-  /** True where the provider already confirmed the dispatch: then it is settled now. */
-  byConfirmation(item: OutboxItem): Promise<boolean>;
-  /** The provider's own copy of the letter lies in its Sent folder. No effect where nothing is in doubt. */
-  bySentCopy(letter: number, transaction: number): Promise<void>;
+  /**
+   * Settles it where the provider has already said that it took the letter, by a dispatch confirmation or by
+   * its own Sent copy. False where it is not in doubt, or still is.
+   */
+  byProvider(letter: number, transaction: number): Promise<boolean>;
   /** Hands over again what has been in doubt since before `since`, unless that could fix a date twice. */
   byPolicy(item: OutboxItem, since: number): Promise<void>;
   /** @throws Error where the transaction is not in doubt. */
@@ -60,7 +61,7 @@ export function createSettlement(deps: SettlementDeps): Settlement {
   }
 
   /** The outcome that left it in doubt. */
-  async function lastDoubt(item: OutboxItem, timeline: readonly Entry[]) {
+  function lastDoubt(item: OutboxItem, timeline: readonly Entry[]) {
     return timeline.findLast(
       (e): e is Entry & HandoverOutcomeEntry =>
         e.kind === 'handover-outcome' && e.transaction === item.transaction && e.result === 'in-doubt',
@@ -68,31 +69,15 @@ export function createSettlement(deps: SettlementDeps): Settlement {
   }
 
   return {
-    async byConfirmation(item) {
-      const timeline = await store.timeline(tenant, item.letter);
-      const confirmed = timeline.some(
-        (e) =>
-          e.kind === 'confirmation' && e.confirmation === 'dispatch' && e.transaction === item.transaction,
-      );
-      if (!confirmed || (await doubtful(item.letter, item.transaction)) === null) return false;
-      await settle(item, await lastDoubt(item, timeline), {
-        decision: 'handed-over',
-        by: 'dispatch-confirmation',
-        actor: gateway,
-        reason: 'the provider confirmed the dispatch',
-      });
-      return true;
-    },
-
-    async bySentCopy(letter, transaction) {
+    async byProvider(letter, transaction) {
       const item = await doubtful(letter, transaction);
-      if (item === null) return;
-      await settle(item, await lastDoubt(item, await store.timeline(tenant, letter)), {
-        decision: 'handed-over',
-        by: 'sent-copy',
-        actor: gateway,
-        reason: 'the provider keeps a secured copy among the sent messages',
-      });
+      if (item === null) return false;
+      const timeline = await store.timeline(tenant, letter);
+      const doubt = lastDoubt(item, timeline);
+      const word = timeline.map((e) => wordOf(e, transaction, doubt)).find((found) => found !== null);
+      if (word === undefined) return false;
+      await settle(item, doubt, { decision: 'handed-over', actor: gateway, ...word });
+      return true;
     },
 
     async byPolicy(item, since) {
@@ -100,7 +85,7 @@ export function createSettlement(deps: SettlementDeps): Settlement {
       const submission = timeline.find((e) => e.kind === 'submission');
       // A second copy that is fetched would fix a date of service of its own (VwZG 5a): never by itself.
       if (submission === undefined || submission.options.includes('retrieval')) return;
-      const doubt = await lastDoubt(item, timeline);
+      const doubt = lastDoubt(item, timeline);
       if (doubt === undefined || Date.parse(doubt.time) > since) return;
       await settle(item, doubt, {
         decision: 'resend',
@@ -117,7 +102,7 @@ export function createSettlement(deps: SettlementDeps): Settlement {
           `${tenant}/${letter} transaction ${transaction} is not in doubt: there is nothing to settle`,
         );
       }
-      await settle(item, await lastDoubt(item, await store.timeline(tenant, letter)), {
+      await settle(item, lastDoubt(item, await store.timeline(tenant, letter)), {
         decision,
         by: 'operator',
         actor,
@@ -125,4 +110,26 @@ export function createSettlement(deps: SettlementDeps): Settlement {
       });
     },
   };
+}
+
+type Word = Pick<HandoverSettledEntry, 'by' | 'reason'>;
+
+/**
+ * What the entry says for all recipients of the doubtful attempt: several attempts of one transaction share its
+ * private-id, so the provider's word on one of them says nothing about recipients that it does not name.
+ */
+function wordOf(
+  entry: Entry,
+  transaction: number,
+  doubt: (Entry & HandoverOutcomeEntry) | undefined,
+): Word | null {
+  if (doubt === undefined || !('transaction' in entry) || entry.transaction !== transaction) return null;
+  const namesAll = (named: readonly string[]) => doubt.recipients.every((r) => named.includes(r.address));
+  if (entry.kind === 'confirmation' && entry.confirmation === 'dispatch' && namesAll(entry.recipients)) {
+    return { by: 'dispatch-confirmation', reason: 'the provider confirmed the dispatch' };
+  }
+  if (entry.kind === 'sent-copy' && namesAll(entry.demail.chosenRecipients)) {
+    return { by: 'sent-copy', reason: 'the provider keeps a secured copy among the sent messages' };
+  }
+  return null;
 }

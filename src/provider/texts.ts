@@ -1,6 +1,9 @@
 /** What the gateway's own mails say, in the tenant's language. Plain text, for people in an office. */
 export type Language = 'de' | 'en';
 
+/** The same said in each language. */
+export type Said = Readonly<Record<Language, string>>;
+
 export interface Text {
   readonly subject: string;
   readonly body: string;
@@ -84,4 +87,43 @@ ${recipients.map((address) => `    ${address}`).join('\n')}
 ${mail}: ${letter}
 ${answer}: ${reply}
 `;
+}
+
+/** What becomes an incident, for the tenant's operators. It names entries and addresses, never content. */
+export const incidentTexts = {
+  fails: (what: Said, error: string): Said => ({
+    de: `${what.de} schlägt fehl: ${error}`,
+    en: `${what.en} fails: ${error}`,
+  }),
+  worksAgain: (what: Said): Said => ({ de: `${what.de} geht wieder`, en: `${what.en} works again` }),
+  diskFull: (folder: string, mebibytes: number): Said => ({
+    de: `Auf dem Datenträger von ${folder} sind noch ${mebibytes} MiB frei. Schaffen Sie Platz, sonst werden Mails abgewiesen.`,
+    en: `The disk that holds ${folder} has ${mebibytes} MiB left. Make room, or mail is refused.`,
+  }),
+  diskFree: { de: 'Auf dem Datenträger ist wieder Platz', en: 'There is room on the disk again' },
+  unreadable: (folder: string, uid: number, error: string): Said => ({
+    de: `Eine Nachricht beim Anbieter kann nicht abgeholt werden (${folder}, UID ${uid}): ${error}\nAlle anderen werden abgeholt; der Versuch wird wiederholt.`,
+    en: `A message at the provider cannot be fetched (${folder}, UID ${uid}): ${error}\nAll others are; it is tried again.`,
+  }),
+  fetched: { de: 'Die Nachricht wurde abgeholt', en: 'The message was fetched' },
+  undeliverable: (entry: string, addresses: readonly string[]): Said => ({
+    de: `Eine persönliche De-Mail passt zu keinem Postfach und wurde niemandem zugestellt.\nSie liegt im Nachweis als ${entry}.\nAdressiert an: ${addresses.join(', ') || '(keine Adresse dieses Mandanten)'}`,
+    en: `A private De-Mail fits no mailbox and was delivered to nobody.\nIt is kept as ${entry}.\nAddressed to: ${addresses.join(', ') || '(no address of this tenant)'}`,
+  }),
+  unmatched: (entry: string): Said => ({
+    de: `Eine Bestätigung passt zu keinem Vorgang, den das Gateway kennt.\nSie liegt im Nachweis als ${entry} und, wenn sie nicht persönlich ist, im Auffangpostfach.`,
+    en: `A confirmation fits no letter that the gateway knows.\nIt is kept as ${entry} and, unless it is private, in the fallback mailbox.`,
+  }),
+  allMatched: {
+    de: 'Keine weitere Bestätigung ohne Vorgang',
+    en: 'No further confirmation without a letter',
+  },
+  notForwarded: (entry: string, results: readonly { address: string; reply: string }[]): Said => ({
+    de: `Der eigene Mailserver hat ${entry} nicht angenommen:\n${listed(results)}`,
+    en: `The own mail server did not take ${entry}:\n${listed(results)}`,
+  }),
+} as const;
+
+function listed(results: readonly { address: string; reply: string }[]): string {
+  return results.map(({ address, reply }) => `    ${address}: ${reply}`).join('\n');
 }

@@ -94,7 +94,7 @@ describe('delivery', () => {
     expect(await marked(w, 'geheim-1')).toMatchObject([{ kind: 'inbound', delivered: [] }]);
     expect((await w.mails(poststelle, INBOX)).map((m) => headerOf(m, 'Subject'))).toContain('offen-1');
     const [notice] = await w.until(async () => {
-      const told = (await w.mails(jan, INBOX)).filter((m) => bodyOf(m).includes('private'));
+      const told = (await w.mails(jan, INBOX)).filter((m) => bodyOf(m).includes('niemandem'));
       return told.length > 0 && told;
     });
     expect(notice!.toString('utf8')).not.toContain('geheim-1');
@@ -114,13 +114,15 @@ describe('delivery', () => {
     expect(found.every((c) => c.matchedBy === null && c.verdict === 'not-checked')).toBe(true);
     const shown = await w.mails(poststelle, CONFIRMATIONS);
     expect(shown.map((m) => headerOf(m, 'X-Demail-Gateway-Letter'))).toContain('unmatched');
-    await w.until(async () => (await w.mails(jan, INBOX)).some((m) => bodyOf(m).includes('Zuordnung') || bodyOf(m).includes('fits no letter')));
+    await w.until(async () => (await w.mails(jan, INBOX)).some((m) => bodyOf(m).includes('keinem Vorgang')));
     const opened = kindOf(await w.entries(), 'incident').filter(
       (i) => i.incident === 'unmatched-confirmation' && i.state === 'opened',
     );
     expect(opened).toHaveLength(1);
     await link.fetchNow('stadt');
-    await w.until(async () => !(await w.store.incidents('stadt')).some((i) => i.incident === 'unmatched-confirmation'));
+    await w.until(
+      async () => !(await w.store.incidents('stadt')).some((i) => i.incident === 'unmatched-confirmation'),
+    );
   });
 
   it('a confirmation about a letter that the tenant received goes to its recipient', async () => {
@@ -156,7 +158,9 @@ describe('delivery', () => {
       ),
     );
     expect(headerOf(mail, 'X-Demail-Gateway-Tenant')).toBe('dorf');
-    expect(await w.store.facts('dorf', letter)).not.toContainEqual(expect.objectContaining({ fact: 'received' }));
+    expect(await w.store.facts('dorf', letter)).not.toContainEqual(
+      expect.objectContaining({ fact: 'received' }),
+    );
   });
 });
 
@@ -188,11 +192,12 @@ describe('at the provider', () => {
     const first = await w.startLink();
     await first.fetchNow('stadt');
     await first.close();
-    const size = (await w.store.head('stadt')).size;
+    const fetched = async () => (await w.entries()).filter((e) => 'verdict' in e).length;
+    const before = await fetched();
     provider.simulator.renumber('stadt', 'INBOX');
     const second = await w.startLink();
     await second.fetchNow('stadt');
-    expect((await w.store.head('stadt')).size).toBe(size);
+    expect(await fetched()).toBe(before);
     expect(await marked(w, 'once-1')).toHaveLength(1);
   });
 
@@ -201,7 +206,6 @@ describe('at the provider', () => {
     const body = `${'y'.repeat(76)}\r\n`.repeat(40_000);
     await provider.simulator.deposit('stadt', demail({ Subject: 'cut-1' }, body), stadt('erika'));
     provider.simulator.faults.cutDuringFetch = 2;
-    await w.startLink();
     const link = await w.startLink();
     await w.until(async () => {
       await link.fetchNow('stadt').catch(() => {});

@@ -7,6 +7,7 @@ import type { Entry } from '../../src/evidence/entry.ts';
 import { type Authority, createAuthority } from '../../src/pki/authority.ts';
 import { createManualClock } from '../../src/provider/testing/manual-clock.ts';
 import { type SubmissionPeer, startSubmissionPeer } from '../../src/provider/testing/submission-peer.ts';
+import type { Store } from '../../src/store/store.ts';
 import {
   bodyOf,
   erika,
@@ -353,6 +354,52 @@ describe('in doubt', () => {
     await expect(
       link.settle({ tenant: 'stadt', letter, transaction: 0, decision: 'abandoned', actor, reason: 'x' }),
     ).rejects.toThrow(/not in doubt/);
+  });
+
+  it('holds only what was on its way; what waited for another attempt goes on once it is settled', async () => {
+    const clock = createManualClock();
+    await using peer = await startSubmissionPeer({ authority });
+    peer.behaviour.rcpt = (address) => (address === erna ? '450 4.2.1 mailbox busy' : null);
+    peer.behaviour.data = () => 'cut';
+    await using world = await openWorld({ provider: accounts({ stadt: peer }) }, clock);
+    const letter = await world.submit({ rcpt: [max, erna], to: `${max}, ${erna}` });
+    const link = await world.startLink();
+    await world.until(inDoubt(world));
+    peer.behaviour.rcpt = () => null;
+    peer.behaviour.data = () => null;
+    await link.settle({
+      tenant: 'stadt',
+      letter,
+      transaction: 0,
+      decision: 'handed-over',
+      actor: { type: 'operator', name: 'root' },
+      reason: 'the provider has it',
+    });
+    await world.until(done(world));
+    expect(peer.received.map((r) => r.recipients)).toEqual([[max], [erna]]);
+    expect(kindOf(await world.entries(), 'handover-settled')[0]!.recipients).toEqual([max]);
+  });
+
+  it('a report that a crash cut off is written at the next start, and only then', async () => {
+    await using peer = await startSubmissionPeer({ authority });
+    peer.behaviour.data = () => '554 5.7.1 no';
+    await using world = await openWorld({ provider: accounts({ stadt: peer }) });
+    await world.submit();
+    const failing: Store = new Proxy(world.store, {
+      get: (target, name) =>
+        name === 'deliverNotice'
+          ? () => Promise.reject(new Error('killed'))
+          : (Reflect.get(target, name) as unknown),
+    });
+    const first = await world.startLink({ store: failing });
+    await world.until(done(world));
+    await first.close();
+    expect(await world.mails(erika, INBOX)).toEqual([]);
+    for (let start = 0; start < 2; start += 1) {
+      const link = await world.startLink();
+      await link.close();
+      expect(await world.mails(erika, INBOX)).toHaveLength(1);
+    }
   });
 
   it.each([

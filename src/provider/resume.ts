@@ -1,0 +1,55 @@
+/**
+ * Reports that a crash cut off: an outcome was recorded, the mail about it was not. Each report has a name within
+ * its letter, so what was told already is not told again.
+ */
+import type { Entry, RecipientResult, SubmissionEntry } from '../evidence/entry.ts';
+import type { Store } from '../store/store.ts';
+import type { Clock } from './clock.ts';
+import type { Reports } from './reports.ts';
+
+export interface ResumeDeps {
+  readonly store: Store;
+  readonly tenant: string;
+  readonly reports: Reports;
+  readonly clock: Clock;
+}
+
+/** Letters older than this are not looked at again: longer than retries last by default. */
+const lookBack = 8 * 24 * 3_600_000;
+
+/** Tells what is still to be told about doubts and failures. */
+export async function resumeReports(deps: ResumeDeps): Promise<void> {
+  const { store, tenant, reports } = deps;
+  for (const item of await store.openTransactions(tenant)) {
+    if (item.state === 'in-doubt') await reports.inDoubt(item, item.lastReply ?? '');
+  }
+  const since = new Date(deps.clock.now() - lookBack).toISOString();
+  for (const fact of ['refused', 'expired', 'abandoned'] as const) {
+    for (const { index } of await store.search({ tenant, kind: 'submission', fact, since, limit: 10_000 })) {
+      await resumeLetter(deps, await store.timeline(tenant, index));
+    }
+  }
+}
+
+async function resumeLetter({ reports }: ResumeDeps, timeline: readonly Entry[]): Promise<void> {
+  const letter = timeline.find((e): e is Entry & SubmissionEntry => e.kind === 'submission');
+  if (letter === undefined) return;
+  const told = timeline.flatMap((e) => (e.kind === 'notice' && e.about === 'failed' ? [e.text] : []));
+  const untold = (results: readonly RecipientResult[]) =>
+    results.filter((r) => r.result === 'refused' && !told.some((text) => text.includes(r.address)));
+  for (const entry of timeline) {
+    if (entry.kind === 'handover-outcome') {
+      await reports.failed(letter, entry.transaction, untold(entry.recipients));
+    } else if (entry.kind === 'expired') {
+      const results = entry.recipients.map((address) => refused(address, entry.lastReply));
+      await reports.failed(letter, entry.transaction, untold(results));
+    } else if (entry.kind === 'handover-settled' && entry.decision === 'abandoned' && entry.by === 'policy') {
+      const results = entry.recipients.map((address) => refused(address, entry.reason));
+      await reports.failed(letter, entry.transaction, untold(results));
+    }
+  }
+}
+
+function refused(address: string, reply: string): RecipientResult {
+  return { address, result: 'refused', reply };
+}
