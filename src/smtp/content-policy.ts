@@ -42,8 +42,11 @@ export function fromAddress(fields: readonly HeaderField[]): { address: string }
 export function checkHeader(fields: readonly HeaderField[]): ContentError | undefined {
   if (fields.length > MAX_FIELDS) return { code: 'header-malformed', detail: 'too many fields' };
   const seen = new Set<string>();
+  let line = 1;
   for (const field of fields) {
-    if (field.name === '') return { code: 'header-malformed', detail: 'a line that is no header field' };
+    // Among them the `From ` line of an mbox file: a peer could take it for the end of the header.
+    if (field.name === '') return { code: 'header-malformed', detail: `line ${line} is no header field` };
+    line += field.raw.toString('latin1').split('\n').length - 1;
     if (once.has(field.lower) && seen.has(field.lower)) {
       return { code: 'header-malformed', detail: `${field.name} occurs twice` };
     }

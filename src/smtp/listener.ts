@@ -2,6 +2,8 @@
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '../config/schema.ts';
+import { createAttempts } from '../directory/attempts.ts';
+import type { Log } from '../observe/log.ts';
 import { type ServerIdentity, tlsServerOptions } from '../pki/tls.ts';
 import { Unavailable } from '../unavailable.ts';
 import { type GatewayConnection, GatewayServer } from './connection.ts';
@@ -115,8 +117,7 @@ async function openListener(
     closeTimeout: GRACE_MS,
     ...handlers,
   });
-  // Scanners and dropped connections end here; each is one line at most, and none of them our fault.
-  server.on('error', (error) => log.debug({ err: error }, 'connection failed'));
+  server.on('error', createFailureLog(log, deps.now ?? Date.now));
   await new Promise<void>((resolve, reject) => {
     server.server.once('error', (error) => {
       reject(new Unavailable(`cannot listen on ${address}:${port} (${name}): ${error.message}`));
@@ -124,6 +125,30 @@ async function openListener(
     server.listen(port, address, resolve);
   });
   return { server, handlers };
+}
+
+/** TLS alerts by which a client says that it does not trust our certificate. */
+const DISTRUST = /ALERT_(UNKNOWN_CA|BAD_CERTIFICATE|CERTIFICATE_(UNKNOWN|EXPIRED)|UNSUPPORTED_CERTIFICATE)/;
+const DISTRUST_LOG_MS = 3_600_000;
+
+/**
+ * Scanners and dropped connections are no news. A client that rejects our certificate is: its user sees
+ * an empty error or none, and nobody else would tell the administrator. Once an hour per address.
+ */
+function createFailureLog(log: Log, now: () => number) {
+  const told = createAttempts({ limit: 1, windowMs: DISTRUST_LOG_MS, now, maxKeys: 10_000 });
+  return (
+    error: Error & { code?: string; remoteAddress?: string; meta?: { remoteAddress?: string } },
+  ): void => {
+    const peer = error.remoteAddress ?? error.meta?.remoteAddress ?? 'unknown';
+    if (!DISTRUST.test(error.code ?? '')) log.debug({ err: error, peer }, 'connection failed');
+    else if (told.reserve(peer)) {
+      log.warn(
+        { peer, alert: error.code },
+        'client does not trust the certificate; install the CA or check the name',
+      );
+    }
+  };
 }
 
 async function closeListener({

@@ -96,8 +96,9 @@ describe('the header', () => {
     ['Subject: x\nSubject: y\n', 'Subject occurs twice'],
     ['To: a@b\nTO: c@d\n', 'TO occurs twice'],
     ['Message-ID: <a@b>\nMessage-ID: <a@b>\n', 'Message-ID occurs twice'],
-    ['Subject: x\nno field\n', 'a line that is no header field'],
-    [' folded from the start\n', 'a line that is no header field'],
+    ['Subject: x\n folded\nno field\n', 'line 3 is no header field'],
+    [' folded from the start\n', 'line 1 is no header field'],
+    ['From erika@stadt.example Mon Nov 24 09:00:00 2026\nSubject: x\n', 'line 1 is no header field'],
     ['X: y\n'.repeat(1001), 'too many fields'],
   ])('%#', (text, detail) => {
     const result = checkHeader(header(text));

@@ -382,6 +382,38 @@ describe('a message that is too large', () => {
   });
 });
 
+describe('limits of connections', () => {
+  it('all together', async () => {
+    await using small = await startGateway({ limits: 'smtpSessions: 1' });
+    await using first = await dial(small.ports.relay);
+    expect(first.greeting).toMatch(/^220 /);
+    await using second = await dial(small.ports.relay);
+    expect(second.greeting).toMatch(/^421 4\.7\.0 Too many connections/);
+    expect(await second.reply()).toBe('closed');
+    expect(await first.say('NOOP')).toMatch(/^250 /);
+  });
+
+  it('of one address, given back when they end', async () => {
+    await using small = await startGateway({ limits: 'smtpSessionsPerAddress: 1' });
+    const first = await dial(small.ports.submissions, { rejectUnauthorized: false });
+    await using refused = await dial(small.ports.submissions, { rejectUnauthorized: false });
+    expect(refused.greeting).toBe('closed');
+    await first.say('QUIT');
+    await first[Symbol.asyncDispose]();
+    await vi.waitFor(async () => {
+      await using next = await dial(small.ports.submissions, { rejectUnauthorized: false });
+      expect(next.greeting).toMatch(/^220 /);
+    });
+  });
+
+  it('of idleness', async () => {
+    await using small = await startGateway({ limits: 'idleTimeout: 1s' });
+    await using idle = await dial(small.ports.relay);
+    expect(await idle.reply()).toMatch(/^421 /);
+    expect(await idle.reply()).toBe('closed');
+  });
+});
+
 describe('while the gateway stops', () => {
   it('a message in transfer is finished, and answered', async () => {
     const stopping = await startGateway();

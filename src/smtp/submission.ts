@@ -93,7 +93,8 @@ function ownCopy({ directory, identity, sender }: Dialogue, from: string): Depos
     identity.type === 'user'
       ? ({ type: 'user', name: identity.principal.user.login } as const)
       : directory.mailboxOf(sender.tenant, from);
-  if (owner === undefined) return [];
+  // Without the facade nobody would read a relay's copies; its own server keeps them.
+  if (owner === undefined || (identity.type === 'relay' && !sender.tenant.delivery.facade)) return [];
   return [{ owner, mailbox: SENT, reason: 'sent', prefix: Buffer.alloc(0), flags: ['\\Seen'] }];
 }
 

@@ -4,7 +4,8 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import pino from 'pino';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import {
   ERIKA,
   identities,
@@ -170,6 +171,30 @@ describe('TLS as openssl sees it', () => {
   ])('%s', async (_, options, expected) => {
     expect(await client(gateway.ports.submissions, ...options)).toMatch(expected);
     expect(await client(gateway.ports.submission, '-starttls', 'smtp', ...options)).toMatch(expected);
+  });
+
+  it('a client that does not trust the certificate is told of once, to the administrator', async () => {
+    const lines: string[] = [];
+    const log = pino({ level: 'warn' }, { write: (line: string) => lines.push(line) });
+    await using watched = await startGateway({ log });
+    for (const version of ['-tls1_2', '-tls1_3', '-tls1_3']) {
+      const port = `127.0.0.1:${watched.ports.submissions}`;
+      const answer = await feed(
+        'openssl',
+        ['s_client', '-connect', port, '-verify_return_error', version],
+        'QUIT\r\n',
+      );
+      expect(answer).toMatch(/^exit 1/);
+    }
+    await vi.waitFor(() => expect(lines.length).toBeGreaterThan(0));
+    expect(lines.map((line) => JSON.parse(line))).toMatchObject([
+      {
+        room: 'smtp',
+        listener: 'submissions',
+        peer: '127.0.0.1',
+        alert: expect.stringContaining('UNKNOWN_CA'),
+      },
+    ]);
   });
 
   it('the certificates are strictly valid', async () => {

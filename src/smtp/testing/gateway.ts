@@ -48,7 +48,9 @@ export interface TestGateway extends AsyncDisposable {
   readonly ports: { submission: number; submissions: number; relay: number };
 }
 
-export interface TestGatewayOptions extends HouseOptions, Partial<Pick<SmtpDeps, 'isLocked' | 'now'>> {
+export interface TestGatewayOptions
+  extends HouseOptions,
+    Partial<Pick<SmtpDeps, 'isLocked' | 'now' | 'log'>> {
   /** Puts something between the listener and the store. */
   readonly around?: (store: Store) => Pick<Store, 'stage' | 'acceptSubmission'>;
 }
