@@ -35,7 +35,9 @@ function fits(certificate: X509Certificate, ca: X509Certificate, names: readonly
   return (
     certificate.verify(ca.publicKey) &&
     certificate.validToDate.getTime() - Date.now() > renewBeforeMs &&
-    names.every((name) => (isIP(name) ? certificate.checkIP(name) : certificate.checkHost(name)) !== undefined)
+    names.every(
+      (name) => (isIP(name) ? certificate.checkIP(name) : certificate.checkHost(name)) !== undefined,
+    )
   );
 }
 

@@ -71,5 +71,8 @@ export function portFrom(env: NodeJS.ProcessEnv, variable: string): number | und
   if (text === undefined || text === '') return undefined;
   const port = Number(text);
   if (/^\d{1,5}$/.test(text) && port <= 65_535) return port;
-  throw new CommandError(exit.configuration, `${variable}: ${JSON.stringify(text)} is no port; use 0 to 65535`);
+  throw new CommandError(
+    exit.configuration,
+    `${variable}: ${JSON.stringify(text)} is no port; use 0 to 65535`,
+  );
 }

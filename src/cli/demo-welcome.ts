@@ -15,7 +15,15 @@ export function printWelcome(demo: Demo, options: CommonOptions, context: Contex
   const { config, ports, simulator, caFile, name } = demo;
   const logins = config.tenants.flatMap((tenant) => tenant.users.map((user) => user.login));
   if (options.json) {
-    context.printJson({ event: 'listening', host: name, ports, simulator, ca: caFile, logins, password: 'demo' });
+    context.printJson({
+      event: 'listening',
+      host: name,
+      ports,
+      simulator,
+      ca: caFile,
+      logins,
+      password: 'demo',
+    });
     return;
   }
   const lines = [

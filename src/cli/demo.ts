@@ -46,7 +46,10 @@ async function runDemo(options: DemoOptions, context: Context) {
   await mkdir(dataDir, { recursive: true, mode: 0o700 });
   const name = options.name ?? (options.listen === '127.0.0.1' ? 'localhost' : options.listen);
   const names = [...new Set([name, 'localhost', '127.0.0.1', options.listen])];
-  const caFile = await ensureDemoCertificate(dataDir, names.filter((n) => n !== '0.0.0.0' && n !== '::'));
+  const caFile = await ensureDemoCertificate(
+    dataDir,
+    names.filter((n) => n !== '0.0.0.0' && n !== '::'),
+  );
 
   const wanted = {
     smtp: portFrom(context.env, simulatorVariables.smtp) ?? 2465,
@@ -55,7 +58,13 @@ async function runDemo(options: DemoOptions, context: Context) {
   await using simulator = await startSimulatorProcess(join(dataDir, 'simulator'), wanted);
   const configFile =
     options.config ??
-    (await writeDemoConfig({ dataDir, env: context.env, listen: options.listen, name, simulator: simulator.ports }));
+    (await writeDemoConfig({
+      dataDir,
+      env: context.env,
+      listen: options.listen,
+      name,
+      simulator: simulator.ports,
+    }));
   const config = loadConfig(configFile, { data: dataDir });
   return await serve({
     config,
@@ -72,7 +81,10 @@ async function runDemo(options: DemoOptions, context: Context) {
 async function reset(dataDir: string): Promise<void> {
   if (!existsSync(dataDir)) return;
   if (!existsSync(join(dataDir, 'simulator'))) {
-    throw new CommandError(exit.usage, `--reset: ${dataDir} was not made by the demo (see ${template}); not removed`);
+    throw new CommandError(
+      exit.usage,
+      `--reset: ${dataDir} was not made by the demo (see ${template}); not removed`,
+    );
   }
   await rm(dataDir, { recursive: true });
 }

@@ -1,16 +1,21 @@
 /** The command line: one file per command, each adding itself to the program. */
 import { createRequire } from 'node:module';
 import { Command, CommanderError } from 'commander';
+import { ConfigError } from '../config/load.ts';
 import { Unavailable } from '../unavailable.ts';
 import type { Context } from './context.ts';
+import * as demo from './demo.ts';
 import * as evidence from './evidence.ts';
 import { CommandError, type ExitCode, exit } from './exit.ts';
+import * as start from './start.ts';
 import * as stop from './stop.ts';
 import * as user from './user.ts';
 
 const registrations: readonly ((program: Command, context: Context) => void)[] = [
-  evidence.register,
+  start.register,
   stop.register,
+  demo.register,
+  evidence.register,
   user.register,
 ];
 
@@ -36,7 +41,8 @@ export async function runCommandLine(args: readonly string[]): Promise<ExitCode>
   } catch (error) {
     // commander has printed its own text: help and version end well, everything else is usage.
     if (error instanceof CommanderError) return error.exitCode === 0 ? exit.good : exit.usage;
-    context.warn(`demail-gateway: ${(error as Error).message}`);
+    if (error instanceof ConfigError) for (const line of error.lines) context.warn(line);
+    else context.warn(`demail-gateway: ${(error as Error).message}`);
     return exitCodeOf(error);
   }
 }
@@ -55,5 +61,6 @@ function buildProgram(context: Context): Command {
 function exitCodeOf(error: unknown): ExitCode {
   if (error instanceof CommandError) return error.exitCode;
   if (error instanceof Unavailable) return exit.unavailable;
+  if (error instanceof ConfigError) return exit.configuration;
   return exit.finding;
 }

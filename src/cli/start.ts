@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { type CommonOptions, type Context, withCommonOptions } from './context.ts';
-import { loadFor } from './load.ts';
 import { printListening } from './listening.ts';
+import { loadFor } from './load.ts';
 import { serve } from './serve.ts';
 
 /** `start`: the gateway in the foreground, for a service manager. */

@@ -1,0 +1,125 @@
+/**
+ * The wiring: opens the store, starts the services on it, closes them in reverse order. Nothing here knows
+ * what a service does; services know nothing of each other.
+ */
+import { mkdir, readFile } from 'node:fs/promises';
+import type { Config } from './config/schema.ts';
+import { type ControlRequest, serveControl } from './control.ts';
+import { createAuthenticator } from './directory/authenticator.ts';
+import { createDirectory } from './directory/create.ts';
+import { lockStore } from './lock.ts';
+import type { Log } from './observe/log.ts';
+import { type ProviderLink, startProviderLink } from './provider/link.ts';
+import { startSmtp } from './smtp/listener.ts';
+import { openSqliteStore } from './store/sqlite/open.ts';
+import type { Store } from './store/store.ts';
+
+export type ListenerName = keyof Config['listeners'];
+export type ListenerPorts = Readonly<Partial<Record<ListenerName, number>>>;
+
+export interface GatewayOptions {
+  readonly config: Config;
+  /** Where the configuration came from, for `status`. */
+  readonly configFile: string;
+  readonly log: Log;
+}
+
+export interface Gateway {
+  /** Ports as bound. */
+  readonly ports: ListenerPorts;
+  /** Resolves when the control socket was asked to stop the gateway. */
+  readonly stopRequested: Promise<void>;
+  /** Drains and closes everything, the last opened first. */
+  close(): Promise<void>;
+}
+
+/**
+ * Starts everything.
+ * @throws Unavailable where the store is in use or a port is busy (it names the port and its key)
+ * @throws LogInconsistent, KeyError where the store must not be used as it is
+ */
+export async function startGateway({ config, configFile, log }: GatewayOptions): Promise<Gateway> {
+  await using opened = new AsyncDisposableStack();
+  await mkdir(config.data, { recursive: true, mode: 0o700 });
+  opened.use(await lockStore(config.data, 'gateway'));
+  const store = opened.use(
+    await openSqliteStore({
+      directory: config.data,
+      ...(config.keys && { keysDirectory: config.keys.directory }),
+      ...(config.checkpoints && { checkpointsDirectory: config.checkpoints.directory }),
+      originPrefix: config.hostname,
+    }),
+  );
+  const directory = createDirectory(config);
+  const deps = { store, directory: () => directory, log };
+  for (const { id } of config.tenants) await store.openTenant(id);
+
+  const authenticator = createAuthenticator({ ...deps, limits: config.limits });
+  const tls = await readTls(config);
+  const link = await startProviderLink({ ...deps, hostname: config.hostname, dataDir: config.data });
+  opened.defer(() => link.close());
+  const smtp = await startSmtp({ ...deps, config, authenticator, tls });
+  opened.defer(() => smtp.close());
+
+  const ports = { ...smtp.ports };
+  const stop = Promise.withResolvers<void>();
+  const startedAt = new Date().toISOString();
+  const status = async () => ({
+    pid: process.pid,
+    startedAt,
+    config: configFile,
+    data: config.data,
+    ports,
+    accounts: await link.status(),
+  });
+  opened.use(
+    await serveControl(
+      config.data,
+      (request) => obey(request, { store, link, config, status, stop: stop.resolve }),
+      log.child({ room: 'control' }),
+    ),
+  );
+  log.info({ ports, data: config.data }, 'gateway ready');
+  const running = opened.move();
+  return { ports, stopRequested: stop.promise, close: () => running.disposeAsync() };
+}
+
+interface Powers {
+  readonly store: Store;
+  readonly link: ProviderLink;
+  readonly config: Config;
+  readonly status: () => Promise<unknown>;
+  readonly stop: () => void;
+}
+
+/** Does what a command asked for over the control socket. */
+async function obey(
+  request: ControlRequest,
+  { store, link, config, status, stop }: Powers,
+): Promise<unknown> {
+  switch (request.command) {
+    case 'status':
+      return await status();
+    case 'stop':
+      stop();
+      return { pid: process.pid };
+    case 'fetch-now': {
+      const wanted = request.tenant === undefined ? config.tenants.map(({ id }) => id) : [request.tenant];
+      await Promise.all(wanted.map((tenant) => link.fetchNow(tenant)));
+      return { tenants: wanted };
+    }
+    case 'queue-retry':
+      return await link.retryTransaction(request);
+    case 'queue-settle':
+      return await link.settle(request);
+    case 'record-access':
+      return await store.recordAccess(request.tenant, request.access);
+  }
+}
+
+async function readTls({ tls }: Config) {
+  const [certificate, key, ...clientAuthorities] = await Promise.all(
+    [tls.certificate, tls.key, ...tls.clientAuthorities].map((file) => readFile(file)),
+  );
+  return { certificate: certificate!, key: key!, clientAuthorities };
+}
