@@ -162,6 +162,23 @@ function words(entry: Entry): string[] {
         `notification ${entry.notification}${entry.recipients.length > 0 ? ` about ${entry.recipients.join(', ')}` : ''}, verdict ${entry.verdict}`,
         ...deliveries(entry),
       ];
+    case 'verdict':
+      return [
+        `verdict on entry ${entry.about}: ${entry.verdict}`,
+        ...entry.checks.map((c) => `${c.name}: ${c.result}: ${c.reason}`),
+      ];
+    case 'overdue':
+      return [
+        `${entry.confirmation} confirmation is overdue for ${entry.recipients.join(', ')}, handed over ${entry.since}`,
+      ];
+    case 'login-intent':
+      return [
+        `login to ${entry.account} by ${entry.protocol} at level ${entry.level} begins (${entry.actor.name}): ${entry.reason}`,
+      ];
+    case 'login-outcome':
+      return [`login to ${entry.account} by ${entry.protocol}: ${entry.result}; ${entry.detail}`];
+    case 'opened':
+      return [`opened by ${entry.actor.name} in ${entry.mailbox}`];
     case 'sent-copy':
       return [
         `provider's Sent copy, ${entry.letter === null ? 'fits no letter' : `of hand-over ${entry.transaction}`}`,

@@ -22,6 +22,36 @@ export interface ObjectFact {
   readonly size: number;
 }
 
+/** What in the client's message chose a dispatch option, in the order in which they count. */
+export const optionSources = [
+  'header',
+  'subject-tag',
+  'delivery-receipt',
+  'sensitivity',
+  'read-receipt',
+  'importance',
+  'default',
+  'implied',
+] as const;
+export type OptionSource = (typeof optionSources)[number];
+
+/** A signature inside a message: an evidence object of its own. */
+export interface EmbeddedSignature {
+  readonly kind: 'smime-signed' | 'smime-opaque' | 'p7s' | 'pdf';
+  /** IMAP part number, such as `1.2`. */
+  readonly part: string;
+  readonly sha256: string;
+  readonly signer: string | null;
+  readonly verdict: Verdict;
+}
+
+/** One step of a verdict, in words (ETSI EN 319 102-1). */
+export interface CheckFact {
+  readonly name: string;
+  readonly result: 'passed' | 'failed' | 'undecided';
+  readonly reason: string;
+}
+
 /** Who acted: a login, a relay host, an operator, or the gateway itself. */
 export interface Actor {
   readonly type: 'user' | 'relay' | 'operator' | 'gateway';
@@ -110,6 +140,16 @@ export interface SubmissionEntry {
   readonly message: ObjectFact;
   readonly attachments: readonly Attachment[];
   readonly options: readonly DispatchOption[];
+  /** Which control chose each option. */
+  readonly optionSources?: readonly {
+    readonly option: DispatchOption;
+    readonly by: OptionSource;
+    readonly value?: string;
+  }[];
+  /** File reference (Aktenzeichen), as the sender gave it. */
+  readonly fileReference?: string;
+  /** Signatures that the sender put into the message. */
+  readonly signatures?: readonly EmbeddedSignature[];
   /** What the client asked for as private-id, before the random part. */
   readonly clientPrivateId?: string;
   /** Headers that the client set and that were not honoured. */
@@ -209,6 +249,9 @@ interface FetchedEntry {
   readonly demail: DemailFacts;
   readonly attachments: readonly Attachment[];
   readonly verdict: Verdict;
+  /** How the verdict came about; absent where nothing was checked. */
+  readonly checks?: readonly CheckFact[];
+  readonly signatures?: readonly EmbeddedSignature[];
   readonly delivered: readonly Delivery[];
 }
 
@@ -231,6 +274,13 @@ export interface ConfirmationEntry extends FetchedEntry {
   /** Time that the confirmation states (RFC 3339), or null. */
   readonly statedTime: string | null;
   readonly matchedBy: 'private-id' | 'message-id' | null;
+  /**
+   * Does it count? `no`: it is stored and shown, and states no fact. `provisional`: all holds but the revocation
+   * status, which is not final yet. Absent: the release that wrote it did not check.
+   */
+  readonly counts?: 'yes' | 'provisional' | 'no';
+  /** Each comparison between confirmation and letter. */
+  readonly comparisons?: readonly CheckFact[];
   /** X-de-mail-message-id that the provider gave the letter, as the confirmation states it. */
   readonly originalMessageId?: string;
 }
@@ -243,6 +293,57 @@ export interface NotificationEntry extends FetchedEntry {
   readonly transaction: number | null;
   readonly recipients: readonly string[];
   readonly matchedBy: 'private-id' | 'message-id' | null;
+}
+
+/** A later verdict about a fetched message: every verdict is kept, the latest is shown. */
+export interface VerdictEntry {
+  readonly kind: 'verdict';
+  /** Index of the entry that is judged. */
+  readonly about: number;
+  readonly letter: number | null;
+  readonly recipients: readonly string[];
+  readonly verdict: Verdict;
+  readonly checks: readonly CheckFact[];
+  /** Certificates and revocation data that it rests on. */
+  readonly material: readonly (ObjectFact & { readonly type: 'certificate' | 'crl' | 'ocsp' })[];
+}
+
+/** A confirmation that was asked for has not come in time: silence is an event. */
+export interface OverdueEntry {
+  readonly kind: 'overdue';
+  readonly letter: number;
+  readonly confirmation: ConfirmationType;
+  readonly recipients: readonly string[];
+  /** RFC 3339 time of the hand-over. */
+  readonly since: string;
+}
+
+/** A login at the provider is about to happen: at level high it serves what lies there (FU 3.3.5). */
+export interface LoginIntentEntry {
+  readonly kind: 'login-intent';
+  readonly account: string;
+  readonly protocol: 'imap' | 'smtp';
+  readonly level: 'normal' | 'high';
+  readonly reason: string;
+  readonly actor: Actor;
+}
+
+export interface LoginOutcomeEntry {
+  readonly kind: 'login-outcome';
+  readonly account: string;
+  readonly protocol: 'imap' | 'smtp';
+  readonly intent: number;
+  readonly result: 'logged-in' | 'failed' | 'unknown';
+  readonly detail: string;
+}
+
+/** Somebody opened a private De-Mail. */
+export interface OpenedMailEntry {
+  readonly kind: 'opened';
+  readonly actor: Actor;
+  /** Index of the entry that brought the message. */
+  readonly letter: number;
+  readonly mailbox: string;
 }
 
 /** The provider's own Sent copy of a letter. */
@@ -312,6 +413,11 @@ export type EntryBody =
   | SentCopyEntry
   | ForwardIntentEntry
   | ForwardOutcomeEntry
+  | VerdictEntry
+  | OverdueEntry
+  | LoginIntentEntry
+  | LoginOutcomeEntry
+  | OpenedMailEntry
   | AccessEntry
   | OperationEntry
   | IncidentEntry;

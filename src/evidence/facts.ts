@@ -13,6 +13,10 @@ export const factNames = [
   'dispatched',
   'received',
   'retrieved',
+  'dispatch-overdue',
+  'receipt-overdue',
+  'retrieval-overdue',
+  'disputed',
   'notified',
   'deposited',
   'forwarded',
@@ -73,12 +77,24 @@ export function factsOf(entry: Entry): Fact[] {
     case 'expired':
       return say(entry.letter, entry.recipients, 'expired', entry.lastReply);
     case 'confirmation': {
-      if (entry.letter === null) return [];
+      // What does not hold moves nothing; what was not checked says so by its verdict.
+      if (entry.letter === null || entry.counts === 'no') return [];
       const fact = ({ dispatch: 'dispatched', receipt: 'received', retrieval: 'retrieved' } as const)[
         entry.confirmation
       ];
       return say(entry.letter, entry.recipients, fact, entry.statedTime);
     }
+    case 'verdict':
+      return entry.letter === null || entry.verdict !== 'invalid'
+        ? []
+        : say(entry.letter, entry.recipients, 'disputed', `confirmation in entry ${entry.about} is invalid`);
+    case 'overdue':
+      return say(
+        entry.letter,
+        entry.recipients,
+        `${entry.confirmation}-overdue`,
+        `handed over ${entry.since}`,
+      );
     case 'notification':
       return entry.letter === null ? [] : say(entry.letter, entry.recipients, 'notified', entry.notification);
     case 'inbound':

@@ -23,6 +23,9 @@ export const evidenceTables = {
   fact: ['idx', 'letter', 'recipient', 'fact', 'time', 'detail'],
   /** Entry → letter that it belongs to. */
   letter_entry: ['idx', 'letter'],
+  /** Verdicts that came after the entry that they judge. */
+  verdict: ['idx', 'about', 'verdict'],
+  file_reference: ['idx', 'reference'],
   /**
    * Keyed digests of every file seen: messages and attachments. An object's address is such a digest, so
    * this also says which objects are evidence and stay as long as the entry.
@@ -70,6 +73,11 @@ export function projectionOf(entry: Entry, keyed: KeyedDigest): EvidenceRow[] {
         for (const address of [...t.to, ...t.cc, ...t.bcc]) add('message_recipient', address, t.privateId);
       }
       for (const a of entry.attachments) add('digest', keyed(a.sha256), a.name ?? '');
+      if (entry.fileReference !== undefined) add('file_reference', entry.fileReference);
+      break;
+    case 'verdict':
+      add('verdict', entry.about, entry.verdict);
+      for (const material of entry.material) object(material);
       break;
     case 'handover-intent':
       object(entry.handed.header);
@@ -115,6 +123,8 @@ export function letterOf(entry: Entry): number | null {
     case 'inbound':
       return entry.index;
     case 'log-opened':
+    case 'login-intent':
+    case 'login-outcome':
     case 'access':
     case 'operation':
     case 'incident':

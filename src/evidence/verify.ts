@@ -247,6 +247,9 @@ function collectClaims(entry: Entry, claims: ObjectClaims, submitted: Map<number
     case 'notice':
       claim(entry.message, true);
       break;
+    case 'verdict':
+      for (const material of entry.material) claim(material, false);
+      break;
     case 'handover-intent':
       claim(entry.handed.header, false);
       claims.handed.push({

@@ -379,6 +379,130 @@ describe.each(engines)('the store on %s', (_, openStore) => {
     expect(await store.recordIncident(tenant, { ...opened, state: 'closed' })).toBe(false);
   });
 
+  describe('confirmations', () => {
+    const max = 'max@buerger.de-mail.example';
+    const confirm = async (
+      letter: number,
+      confirmation: 'dispatch' | 'receipt',
+      uid: number,
+      counts: 'yes' | 'provisional' | 'no' = 'yes',
+    ) => {
+      const { kind: _, ...body } = inbound(
+        await stageText(store, tenant, `Message-ID: <c${uid}>\r\n\r\n${confirmation}`),
+        uid,
+      ) as Fetched & { kind: 'inbound' };
+      return (await store.recordFetched(tenant, {
+        ...body,
+        kind: 'confirmation',
+        confirmation,
+        letter,
+        transaction: 0,
+        recipients: [max],
+        statedTime: null,
+        matchedBy: 'private-id',
+        counts,
+        verdict: 'indeterminate',
+        reverifyAt: now + 1000,
+      }))!.index;
+    };
+    const handOver = async (letter: number) => {
+      const header = (await stageText(store, tenant, 'h\r\n\r\n')).object;
+      await store.recordHandoverIntent(tenant, {
+        letter,
+        transaction: 0,
+        attempt: 1,
+        endpoint: 'e',
+        recipients: [max],
+        handed: { sha256: 'ab', size: 9, header, bodyFrom: 0 },
+        edits: [],
+      });
+      await store.recordHandoverOutcome(tenant, {
+        letter,
+        transaction: 0,
+        attempt: 1,
+        result: 'done',
+        recipients: [{ address: max, result: 'accepted', reply: '250' }],
+        reply: '250',
+        peer: { endpoint: 'e' },
+      });
+    };
+    const awaited = async () =>
+      [
+        ...(await store.awaited(tenant, 'dispatch', now + 1, 9)),
+        ...(await store.awaited(tenant, 'receipt', now + 1, 9)),
+      ].map((a) => a.confirmation);
+
+    it('are awaited from the hand-over on, and silence is told once', async () => {
+      const letter = await accept();
+      expect(await awaited()).toEqual([]);
+      await handOver(letter);
+      expect(await awaited()).toEqual(['dispatch', 'receipt']);
+      await confirm(letter, 'dispatch', 1);
+      expect(await awaited()).toEqual(['receipt']);
+      const overdue = {
+        letter,
+        confirmation: 'receipt',
+        recipients: [max],
+        since: '2026-03-01T08:00:00.000Z',
+      } as const;
+      expect(await store.recordOverdue(tenant, overdue)).toBe(true);
+      expect(await store.recordOverdue(tenant, overdue)).toBe(false);
+      expect((await store.search({ fact: 'receipt-overdue' })).map((l) => l.index)).toEqual([letter]);
+    });
+
+    it('that come before our own outcome are not awaited', async () => {
+      const letter = await accept();
+      await confirm(letter, 'dispatch', 1);
+      await handOver(letter);
+      expect(await awaited()).toEqual(['receipt']);
+    });
+
+    it('that do not count state no fact', async () => {
+      const letter = await accept();
+      await confirm(letter, 'dispatch', 1, 'no');
+      expect((await store.facts(tenant, letter)).map((f) => f.fact)).not.toContain('dispatched');
+    });
+
+    it('are judged again, the newest verdict is shown, and an invalid one disputes the fact', async () => {
+      const letter = await accept();
+      const about = await confirm(letter, 'dispatch', 1, 'provisional');
+      expect(await store.dueReverifications(tenant, now, 9)).toEqual([]);
+      expect(await store.nextReverificationAt(tenant, now)).toBe(now + 1000);
+      expect(await store.dueReverifications(tenant, now + 1000, 9)).toEqual([about]);
+      const crl = (await stageText(store, tenant, 'crl')).object;
+      await store.recordVerdict(tenant, {
+        about,
+        letter,
+        recipients: [max],
+        verdict: 'invalid',
+        checks: [{ name: 'revocation', result: 'failed', reason: 'revoked' }],
+        material: [{ type: 'crl', object: crl }],
+        nextAttempt: null,
+      });
+      expect(await store.dueReverifications(tenant, now + 1e9, 9)).toEqual([]);
+      expect(await store.latestVerdict(tenant, about)).toMatchObject({
+        verdict: 'invalid',
+        checks: [{ reason: 'revoked' }],
+      });
+      expect((await store.search({ kind: 'confirmation' }))[0]).toMatchObject({
+        index: about,
+        verdict: 'invalid',
+      });
+      expect((await store.facts(tenant, letter)).map((f) => f.fact)).toContain('disputed');
+      expect(await store.object(tenant, crl.object)).not.toBeNull();
+    });
+  });
+
+  it('locks a tenant, with its entry', async () => {
+    const lock = { locked: true, actor: { type: 'operator', name: 'ops' }, reason: 'abuse' } as const;
+    expect(await store.setLock(tenant, lock)).toBe(true);
+    expect(await store.setLock(tenant, lock)).toBe(false);
+    expect(await store.lock(tenant)).toMatchObject({ reason: 'abuse', actor: 'ops' });
+    expect(await store.lock(other)).toBeNull();
+    expect(await store.setLock(tenant, { ...lock, locked: false })).toBe(true);
+    expect(await store.lock(tenant)).toBeNull();
+  });
+
   describe('mailboxes', () => {
     const append = async (mailbox: number, text: string, flags: string[] = []) =>
       store.appendMessage(tenant, mailbox, {

@@ -9,7 +9,10 @@
  */
 import type {
   AccessEntry,
+  Actor,
+  CheckFact,
   ConfirmationEntry,
+  ConfirmationType,
   Entry,
   EntryKind,
   ExpiredEntry,
@@ -20,13 +23,18 @@ import type {
   HandoverSettledEntry,
   InboundEntry,
   IncidentEntry,
+  LoginIntentEntry,
+  LoginOutcomeEntry,
   NoticeEntry,
   NotificationEntry,
   ObjectFact,
+  OpenedMailEntry,
   OperationEntry,
+  OverdueEntry,
   SentCopyEntry,
   SubmissionEntry,
   Verdict,
+  VerdictEntry,
 } from '../evidence/entry.ts';
 import type { Fact } from '../evidence/facts.ts';
 import type { MessageIndex } from '../mime/types.ts';
@@ -95,6 +103,7 @@ export interface Notice extends Body<NoticeEntry> {
   readonly forward?: readonly string[];
 }
 
+/** `reverifyAt`: epoch ms of the first later look at an indeterminate verdict. */
 export type Fetched = (
   | ({ readonly kind: 'inbound' } & Body<InboundEntry>)
   | ({ readonly kind: 'confirmation' } & Body<ConfirmationEntry>)
@@ -103,6 +112,9 @@ export type Fetched = (
 ) & {
   readonly staged: StagedMessage;
   readonly deposits: readonly Deposit[];
+  readonly reverifyAt?: number;
+  /** Certificates and revocation data that the verdict rests on: kept as a verdict entry of its own. */
+  readonly material?: VerdictRecord['material'];
   /** Queue a copy for the tenant's own server: these internal addresses, this prepended block. */
   readonly forward?: { readonly recipients: readonly string[]; readonly prefix: Uint8Array };
 };
@@ -119,6 +131,32 @@ export interface HandoverIntent extends Omit<Body<HandoverIntentEntry>, 'handed'
 export interface HandoverOutcome extends Body<HandoverOutcomeEntry> {
   /** When to try the deferred recipients again, epoch milliseconds; required for `deferred`. */
   readonly nextAttempt?: number;
+}
+
+export interface VerdictRecord extends Omit<VerdictEntry, 'kind' | 'material'> {
+  readonly material: readonly {
+    readonly type: 'certificate' | 'crl' | 'ocsp';
+    readonly object: StagedObject;
+  }[];
+  /** Epoch ms of the next look, or null where the verdict is final. */
+  readonly nextAttempt: number | null;
+}
+
+/** A confirmation that was asked for and has not come. */
+export interface AwaitedConfirmation {
+  readonly letter: number;
+  readonly recipient: string;
+  readonly confirmation: ConfirmationType;
+  /** Epoch ms of the hand-over. */
+  readonly since: number;
+}
+
+export interface JudgedMessage {
+  readonly index: number;
+  readonly verdict: Verdict;
+  /** RFC 3339 time of the verdict. */
+  readonly time: string;
+  readonly checks: readonly CheckFact[];
 }
 
 export interface Transactor {
@@ -157,6 +195,22 @@ export interface Transactor {
     tenant: string,
     outcome: Body<ForwardOutcomeEntry> & { readonly nextAttempt?: number },
   ): Promise<void>;
+
+  /** A later verdict about a fetched message, with what it rests on. */
+  recordVerdict(tenant: string, verdict: VerdictRecord): Promise<{ index: number }>;
+  /** Plans the next look at an indeterminate verdict; null: it is final. No entry. */
+  planReverification(tenant: string, about: number, nextAttempt: number | null): Promise<void>;
+  /** False where nothing of it is awaited any more: the confirmation came in between. */
+  recordOverdue(tenant: string, overdue: Body<OverdueEntry>): Promise<boolean>;
+  /** Committed before the connection is made. Returns the index that the outcome names. */
+  recordLoginIntent(tenant: string, intent: Body<LoginIntentEntry>): Promise<{ index: number }>;
+  recordLoginOutcome(tenant: string, outcome: Body<LoginOutcomeEntry>): Promise<void>;
+  recordOpened(tenant: string, opened: Body<OpenedMailEntry>): Promise<void>;
+  /** Locks or unlocks a tenant's link (hand-over and fetching), with its entry. False: it already was so. */
+  setLock(
+    tenant: string,
+    lock: { readonly locked: boolean; readonly actor: Actor; readonly reason: string },
+  ): Promise<boolean>;
 
   recordAccess(tenant: string, access: Body<AccessEntry>): Promise<void>;
   recordOperation(tenant: string, operation: Body<OperationEntry>): Promise<void>;
@@ -329,6 +383,8 @@ export interface SearchQuery {
   /** Hex SHA-256 of a file: a whole message or an attachment. */
   readonly sha256?: string;
   readonly fact?: string;
+  /** File reference (Aktenzeichen), whole. */
+  readonly fileReference?: string;
   readonly limit?: number;
 }
 
@@ -383,6 +439,19 @@ export interface Reader {
     tenant: string,
     messageId: string,
   ): Promise<{ letter: number; transaction: number } | null>;
+  /** Messages whose verdict is to be looked at again by `now` (epoch ms), oldest first. */
+  dueReverifications(tenant: string, now: number, limit: number): Promise<number[]>;
+  nextReverificationAt(tenant: string, now: number): Promise<number | null>;
+  /** The newest verdict about an entry: its own, or a later one. */
+  latestVerdict(tenant: string, index: number): Promise<JudgedMessage | null>;
+  /** Confirmations of this type that were asked for, handed over before `before` (epoch ms), not told yet. */
+  awaited(
+    tenant: string,
+    confirmation: ConfirmationType,
+    before: number,
+    limit: number,
+  ): Promise<AwaitedConfirmation[]>;
+  lock(tenant: string): Promise<{ reason: string; since: string; actor: string } | null>;
   /** Open incidents. */
   incidents(tenant: string): Promise<{ incident: string; since: string; text: string }[]>;
 
@@ -411,6 +480,7 @@ export type Change =
   | { readonly topic: 'forward'; readonly tenant: string }
   | { readonly topic: 'mailbox'; readonly tenant: string; readonly mailbox: number }
   | { readonly topic: 'mailboxes'; readonly tenant: string; readonly owner: MailboxOwner }
+  | { readonly topic: 'lock'; readonly tenant: string }
   | { readonly topic: 'evidence'; readonly tenant: string; readonly index: number };
 
 export interface Changes {

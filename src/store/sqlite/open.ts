@@ -10,6 +10,7 @@ import { toWireMessage, toWireObject } from './commands/wire.ts';
 import { prepareObjectDirectory, stageObject } from './objects.ts';
 import { createReadContext } from './read-context.ts';
 import { evidenceReader } from './read-evidence.ts';
+import { judgementReader } from './read-judgement.ts';
 import { mailboxReader } from './read-mailboxes.ts';
 import { queueReader } from './read-queues.ts';
 import { startWriter } from './transactor.ts';
@@ -78,6 +79,7 @@ export async function openSqliteStore(options: StoreOptions): Promise<Store> {
     return {
       ...evidenceReader(context),
       ...queueReader(context),
+      ...judgementReader(context),
       ...mailboxes,
       changes: {
         subscribe(listener) {
@@ -109,13 +111,28 @@ export async function openSqliteStore(options: StoreOptions): Promise<Store> {
           forward: forward ?? null,
           once: once ?? null,
         }),
-      recordFetched: (tenant, { staged, deposits, forward, ...body }) =>
+      recordFetched: (tenant, { staged, deposits, forward, reverifyAt, material, ...body }) =>
         writer.call('recordFetched', tenant, {
           body,
           message: toWireMessage(staged),
           deposits,
           forward: forward ?? null,
+          reverifyAt: reverifyAt ?? null,
+          material: (material ?? []).map(({ type, object }) => ({ type, object: toWireObject(object) })),
         }),
+      recordVerdict: (tenant, { material, nextAttempt, ...body }) =>
+        writer.call('recordVerdict', tenant, {
+          body,
+          nextAttempt,
+          material: material.map(({ type, object }) => ({ type, object: toWireObject(object) })),
+        }),
+      planReverification: (tenant, about, nextAttempt) =>
+        writer.call('planReverification', tenant, { about, nextAttempt }),
+      recordOverdue: (tenant, body) => writer.call('recordOverdue', tenant, body),
+      recordLoginIntent: (tenant, body) => writer.call('recordLoginIntent', tenant, body),
+      recordLoginOutcome: (tenant, body) => writer.call('recordLoginOutcome', tenant, body),
+      recordOpened: (tenant, body) => writer.call('recordOpened', tenant, body),
+      setLock: (tenant, lock) => writer.call('setLock', tenant, lock),
       recordForwardIntent: (tenant, body) => writer.call('recordForwardIntent', tenant, body),
       recordForwardOutcome: (tenant, { nextAttempt, ...body }) =>
         writer.call('recordForwardOutcome', tenant, { body, nextAttempt: nextAttempt ?? null }),
@@ -173,6 +190,7 @@ export function openSqliteReader(paths: StorePaths): Reader & Disposable {
   return {
     ...evidenceReader(context),
     ...queueReader(context),
+    ...judgementReader(context),
     ...mailboxReader(context),
     [Symbol.dispose]: () => void db.close(),
   };

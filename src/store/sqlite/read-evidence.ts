@@ -127,10 +127,9 @@ export function evidenceReader(context: ReadContext): EvidenceReader {
 
     async search(query) {
       const { where, values } = conditions(context, query);
-      const rows = sql(`SELECT m.* FROM message m WHERE ${where} ORDER BY m.tenant, m.idx LIMIT ?`).all(
-        ...values,
-        query.limit ?? 1000,
-      ) as MessageRecord[];
+      const rows = sql(
+        `SELECT m.tenant, m.idx, m.kind, m.time, m.letter, m.message_id, m.sender, m.subject, COALESCE((SELECT v.verdict FROM verdict v WHERE v.tenant = m.tenant AND v.about = m.idx ORDER BY v.idx DESC LIMIT 1), m.verdict) AS verdict FROM message m WHERE ${where} ORDER BY m.tenant, m.idx LIMIT ?`,
+      ).all(...values, query.limit ?? 1000) as MessageRecord[];
       return rows.map(summary);
     },
 
@@ -217,9 +216,14 @@ function conditions(context: ReadContext, query: SearchQuery): { where: string; 
       like(query.address),
     );
   }
+  if (query.fileReference !== undefined)
+    add(
+      'EXISTS (SELECT 1 FROM file_reference f WHERE f.tenant = m.tenant AND f.reference = ? AND f.idx = m.idx)',
+      query.fileReference,
+    );
   if (query.fact !== undefined)
     add(
-      'EXISTS (SELECT 1 FROM fact f WHERE f.tenant = m.tenant AND f.letter = m.letter AND f.fact = ?)',
+      'EXISTS (SELECT 1 FROM fact f WHERE f.tenant = m.tenant AND f.letter = m.letter AND (f.letter = m.idx OR f.idx = m.idx) AND f.fact = ?)',
       query.fact,
     );
   if (query.sha256 !== undefined) {

@@ -62,6 +62,8 @@ const migrations: readonly string[] = [
   ${evidenceTable('provider_id', 'message_id TEXT NOT NULL, letter INTEGER NOT NULL, tx INTEGER', ['tenant, message_id'])}
   ${evidenceTable('fact', 'letter INTEGER NOT NULL, recipient TEXT NOT NULL, fact TEXT NOT NULL, time TEXT NOT NULL, detail TEXT', ['tenant, letter'])}
   ${evidenceTable('letter_entry', 'letter INTEGER NOT NULL', ['tenant, letter'])}
+  ${evidenceTable('verdict', 'about INTEGER NOT NULL, verdict TEXT NOT NULL', ['tenant, about'])}
+  ${evidenceTable('file_reference', 'reference TEXT NOT NULL', ['tenant, reference'])}
   ${evidenceTable('digest', 'digest TEXT NOT NULL, name TEXT', ['tenant, digest'])}
 
   CREATE TABLE object (
@@ -111,6 +113,17 @@ const migrations: readonly string[] = [
     PRIMARY KEY (tenant, account, folder, uidvalidity, uid)
   ) STRICT, WITHOUT ROWID;
   CREATE INDEX fetched_object ON fetched (tenant, account, object);
+
+  -- What was asked for and has not come; since is NULL until the hand-over, told once silence was an event.
+  CREATE TABLE awaited (
+    tenant TEXT NOT NULL, letter INTEGER NOT NULL, recipient TEXT NOT NULL, confirmation TEXT NOT NULL,
+    since INTEGER, told INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (tenant, letter, recipient, confirmation)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX awaited_since ON awaited (tenant, confirmation, since) WHERE told = 0 AND since IS NOT NULL;
+  CREATE TABLE reverify (tenant TEXT NOT NULL, idx INTEGER NOT NULL, next_attempt INTEGER NOT NULL,
+    PRIMARY KEY (tenant, idx)) STRICT, WITHOUT ROWID;
+  CREATE TABLE tenant_lock (tenant TEXT PRIMARY KEY, since TEXT NOT NULL, reason TEXT NOT NULL, actor TEXT NOT NULL) STRICT, WITHOUT ROWID;
 
   CREATE TABLE notice_once (tenant TEXT NOT NULL, letter INTEGER NOT NULL, name TEXT NOT NULL, idx INTEGER NOT NULL,
     PRIMARY KEY (tenant, letter, name)) STRICT, WITHOUT ROWID;

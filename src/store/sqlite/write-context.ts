@@ -8,6 +8,7 @@ import { type EvidenceTable, evidenceTables, projectionOf } from '../../evidence
 import { loadTenantKeys, type TenantKeys } from '../keys.ts';
 import { keyedDigest, random, sealChunk, wrapKey } from '../sealing.ts';
 import type { Change } from '../store.ts';
+import { followAwaited } from './awaited.ts';
 import { insertSql } from './schema.ts';
 
 export interface TenantLog {
@@ -94,6 +95,7 @@ export function createWriteContext(
         sql(inserts[row.table]).run(tenant, ...row.cells);
       }
       log.pending.push(leafHash(commitment));
+      followAwaited(context, tenant, entry);
       context.changes.push({ topic: 'evidence', tenant, index });
       return entry;
     },

@@ -14,6 +14,7 @@ import type {
 import type { WriteContext } from '../write-context.ts';
 import { openedBody } from '../write-context.ts';
 import { deliveriesOf, deposit } from './deposit.ts';
+import { planReverification, recordVerdict, type WireVerdict } from './judgement.ts';
 import { insertMessage, releaseObject } from './object.ts';
 import { factOf, type WireDeposit, type WireMessage } from './wire.ts';
 
@@ -35,12 +36,14 @@ export interface WireFetched {
   readonly message: WireMessage;
   readonly deposits: readonly WireDeposit[];
   readonly forward: { readonly recipients: readonly string[]; readonly prefix: Uint8Array } | null;
+  readonly reverifyAt: number | null;
+  readonly material: WireVerdict['material'];
 }
 
 export function recordFetched(
   context: WriteContext,
   tenant: string,
-  { body, message, deposits, forward }: WireFetched,
+  { body, message, deposits, forward, reverifyAt, material }: WireFetched,
 ): { index: number } | null {
   const { sql } = context;
   const { account, folder, uidValidity, uid } = body.source;
@@ -75,6 +78,17 @@ export function recordFetched(
     'INSERT INTO fetched (tenant, account, folder, uidvalidity, uid, object, idx) VALUES (?, ?, ?, ?, ?, ?, ?)',
   ).run(tenant, account, folder, uidValidity, uid, object, entry.index);
   if (forward !== null) queueForward(context, tenant, entry.index, forward, message);
+  if (material.length > 0) {
+    // What the verdict rests on gets an entry of its own, so that it is evidence and can be repeated.
+    const letter = body.kind === 'inbound' ? entry.index : body.letter;
+    const recipients = body.kind === 'confirmation' || body.kind === 'notification' ? body.recipients : [];
+    recordVerdict(context, tenant, {
+      body: { about: entry.index, letter, recipients, verdict: body.verdict, checks: body.checks ?? [] },
+      material,
+      nextAttempt: reverifyAt,
+    });
+  } else if (reverifyAt !== null)
+    planReverification(context, tenant, { about: entry.index, nextAttempt: reverifyAt });
   return { index: entry.index };
 }
 

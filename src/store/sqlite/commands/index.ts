@@ -10,6 +10,15 @@ import {
   recordOperation,
 } from './arrivals.ts';
 import {
+  planReverification,
+  recordLoginIntent,
+  recordLoginOutcome,
+  recordOpened,
+  recordOverdue,
+  recordVerdict,
+  setLock,
+} from './judgement.ts';
+import {
   acceptSubmission,
   expireRecipients,
   recordHandoverIntent,
@@ -42,6 +51,13 @@ export const commands = {
   recordFetched,
   recordForwardIntent,
   recordForwardOutcome,
+  recordVerdict,
+  planReverification,
+  recordOverdue,
+  recordLoginIntent,
+  recordLoginOutcome,
+  recordOpened,
+  setLock,
   recordAccess,
   recordOperation,
   recordIncident,

@@ -1,0 +1,51 @@
+/** Reads over verdicts, awaited confirmations and locks. */
+import type { CheckFact, Entry } from '../../evidence/entry.ts';
+import type { AwaitedConfirmation, Reader } from '../store.ts';
+import type { ReadContext } from './read-context.ts';
+
+type JudgementReader = Pick<
+  Reader,
+  'dueReverifications' | 'nextReverificationAt' | 'latestVerdict' | 'awaited' | 'lock'
+>;
+
+export function judgementReader(context: ReadContext): JudgementReader {
+  const { sql } = context;
+  return {
+    async dueReverifications(tenant, now, limit) {
+      return sql(
+        'SELECT idx FROM reverify WHERE tenant = ? AND next_attempt <= ? ORDER BY next_attempt LIMIT ?',
+      )
+        .pluck()
+        .all(tenant, now, limit) as number[];
+    },
+    async nextReverificationAt(tenant, now) {
+      return sql('SELECT MIN(next_attempt) FROM reverify WHERE tenant = ? AND next_attempt > ?')
+        .pluck()
+        .get(tenant, now) as number | null;
+    },
+    async latestVerdict(tenant, index) {
+      const later = sql('SELECT MAX(idx) FROM verdict WHERE tenant = ? AND about = ?')
+        .pluck()
+        .get(tenant, index) as number | null;
+      const entry = context.entry(tenant, later ?? index);
+      if (entry === null || !('verdict' in entry)) return null;
+      return { index: entry.index, verdict: entry.verdict, time: entry.time, checks: checksOf(entry) };
+    },
+    async awaited(tenant, confirmation, before, limit) {
+      return sql(
+        'SELECT letter, recipient, confirmation, since FROM awaited WHERE tenant = ? AND confirmation = ? AND told = 0 AND since IS NOT NULL AND since <= ? ORDER BY since LIMIT ?',
+      ).all(tenant, confirmation, before, limit) as AwaitedConfirmation[];
+    },
+    async lock(tenant) {
+      return (
+        (sql('SELECT reason, since, actor FROM tenant_lock WHERE tenant = ?').get(tenant) as
+          | { reason: string; since: string; actor: string }
+          | undefined) ?? null
+      );
+    },
+  };
+}
+
+function checksOf(entry: Entry): readonly CheckFact[] {
+  return 'checks' in entry && entry.checks !== undefined ? entry.checks : [];
+}
