@@ -1,6 +1,6 @@
 /** `evidence …`: what was sent to whom, when, and can you prove it? */
 import { createHash } from 'node:crypto';
-import { createReadStream, createWriteStream, existsSync } from 'node:fs';
+import { createReadStream, createWriteStream } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
@@ -10,13 +10,14 @@ import type { AccessEntry, EntryKind } from '../evidence/entry.ts';
 import { verifyStore } from '../evidence/verify.ts';
 import { lockStore } from '../lock.ts';
 import { openAudit } from '../store/sqlite/audit.ts';
-import { openSqliteReader, openSqliteStore, type StorePaths } from '../store/sqlite/open.ts';
+import { openSqliteStore, type StorePaths } from '../store/sqlite/open.ts';
 import type { Reader, SearchQuery } from '../store/store.ts';
 import { type CommonOptions, type Context, withCommonOptions } from './context.ts';
 import { connectToGateway } from './control.ts';
 import { describeEntry, describeLetter, type LetterObject, searchLines } from './evidence-text.ts';
 import { CommandError, exit } from './exit.ts';
 import { storeOf } from './place.ts';
+import { openReader, requireStore } from './reader.ts';
 
 interface SearchOptions extends CommonOptions {
   readonly tenant?: string;
@@ -166,19 +167,6 @@ async function verify(options: CommonOptions & { tenant?: string }, context: Con
     'whole log',
   );
   return exit.good;
-}
-
-function openReader(paths: StorePaths): Reader & Disposable {
-  requireStore(paths);
-  return openSqliteReader(paths);
-}
-
-function requireStore(paths: StorePaths): void {
-  if (!existsSync(paths.file))
-    throw new CommandError(
-      exit.usage,
-      `${paths.file}: there is no store; name its directory by --data or the configuration by --config`,
-    );
 }
 
 /** Looking is itself recorded: by the running gateway, or, where none runs, by this command. */

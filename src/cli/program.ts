@@ -7,6 +7,7 @@ import type { Context } from './context.ts';
 import * as demo from './demo.ts';
 import * as evidence from './evidence.ts';
 import { CommandError, type ExitCode, exit } from './exit.ts';
+import * as queue from './queue.ts';
 import * as start from './start.ts';
 import * as stop from './stop.ts';
 import * as user from './user.ts';
@@ -15,6 +16,7 @@ const registrations: readonly ((program: Command, context: Context) => void)[] =
   start.register,
   stop.register,
   demo.register,
+  queue.register,
   evidence.register,
   user.register,
 ];
