@@ -18,6 +18,8 @@ export interface DeadlineDeps {
   readonly settlement: Settlement;
   /** Last failure of the account, for mails that were never tried. */
   readonly lastError: () => string | null;
+  /** Keeps a transaction from being attempted meanwhile; null where an attempt runs. */
+  readonly claim: (item: OutboxItem) => Disposable | null;
   readonly log: Log;
   readonly clock: Clock;
 }
@@ -40,9 +42,14 @@ export function startDeadlines(deps: DeadlineDeps): Deadlines {
   let closed = false;
   let looking: Promise<void> | undefined;
   let timer: Disposable | undefined;
+  /** Hours that the sender was told of last, by transaction: composing a report only to drop it costs. */
+  let told: ReadonlyMap<string, number> = new Map();
 
   function look(): Promise<void> {
-    looking ??= lookOnce(deps)
+    looking ??= lookOnce(deps, told)
+      .then((now) => {
+        told = now;
+      })
       .catch((error) => log.error({ tenant, error: String(error) }, 'deadlines could not be checked'))
       .finally(() => {
         looking = undefined;
@@ -63,29 +70,48 @@ export function startDeadlines(deps: DeadlineDeps): Deadlines {
   };
 }
 
-async function lookOnce(deps: DeadlineDeps): Promise<void> {
+async function lookOnce(
+  deps: DeadlineDeps,
+  told: ReadonlyMap<string, number>,
+): Promise<ReadonlyMap<string, number>> {
+  const now = new Map<string, number>();
   const config = deps.directory().tenant(deps.tenant);
-  if (config === undefined) return;
+  if (config === undefined) return now;
   for (const item of await deps.store.openTransactions(deps.tenant)) {
     if (item.state === 'in-doubt') await lookAtDoubt(deps, config, item);
-    else if (item.state === 'queued') await lookAtQueued(deps, config, item);
+    if (item.state !== 'queued') continue;
+    const name = `${item.letter}/${item.transaction}`;
+    const hours = await lookAtQueued(deps, config, item, told.get(name));
+    if (hours !== undefined) now.set(name, hours);
   }
+  return now;
 }
 
-async function lookAtQueued(deps: DeadlineDeps, config: TenantConfig, item: OutboxItem): Promise<void> {
+/** Returns the hours that the sender has been told of, if any. */
+async function lookAtQueued(
+  deps: DeadlineDeps,
+  config: TenantConfig,
+  item: OutboxItem,
+  told: number | undefined,
+): Promise<number | undefined> {
   const { store, tenant, reports } = deps;
+  const { retryFor } = config.provider;
   const age = deps.clock.now() - item.acceptedAt;
   const lastReply = item.lastReply ?? deps.lastError() ?? 'not tried yet';
-  if (age >= config.provider.retryFor) {
-    const { letter, transaction, recipients } = item;
+  if (age >= retryFor) {
+    using claim = deps.claim(item);
+    const { letter, transaction } = item;
+    const waiting = await store.transaction(tenant, letter, transaction);
+    // Just being handed over, or gone already: an attempt that runs is never overtaken by the clock.
+    if (claim === null || waiting?.state !== 'queued') return undefined;
+    const { recipients } = waiting;
     await store.expireRecipients(tenant, { letter, transaction, recipients, lastReply });
-    await reports.expired(item, lastReply);
-    return;
+    await reports.expired(waiting, lastReply);
+    return undefined;
   }
-  const passed = delayNotices.findLast(
-    (hours) => age >= hours * hour && hours * hour < config.provider.retryFor,
-  );
-  if (passed !== undefined) await reports.delayed(item, passed, lastReply);
+  const due = delayNotices.findLast((hours) => age >= hours * hour && hours * hour < retryFor);
+  if (due !== undefined && due !== told) await reports.delayed(item, due, lastReply);
+  return due;
 }
 
 async function lookAtDoubt(deps: DeadlineDeps, config: TenantConfig, item: OutboxItem): Promise<void> {

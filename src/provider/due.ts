@@ -19,6 +19,8 @@ export interface DueWork<Item> {
 export interface Due {
   wake(): void;
   running(): number;
+  /** Keeps an item from being run until the claim is disposed of; null where it runs now. */
+  claim(key: string): Disposable | null;
   /** Starts nothing more; resolves when what runs has ended. */
   close(): Promise<void>;
 }
@@ -95,6 +97,18 @@ export function createDue<Item>(work: DueWork<Item>): Due {
   return {
     wake,
     running: () => running.size,
+    claim(key) {
+      if (running.has(key)) return null;
+      const held = Promise.withResolvers<void>();
+      running.set(key, held.promise);
+      return {
+        [Symbol.dispose]() {
+          running.delete(key);
+          held.resolve();
+          wake();
+        },
+      };
+    },
     async close() {
       closed = true;
       timer?.[Symbol.dispose]();

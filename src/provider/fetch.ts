@@ -11,11 +11,12 @@ import type { Log } from '../observe/log.ts';
 import type { Store } from '../store/store.ts';
 import { type Clock, pause } from './clock.ts';
 import { imapOptions, loadTarget } from './connect.ts';
-import { createFolder, type FetchSettings, type Folder, standardFetch } from './folder.ts';
+import { concernsAll, createFolder, type FetchSettings, type Folder, standardFetch } from './folder.ts';
 import type { Health } from './health.ts';
 import type { Incidents } from './incidents.ts';
 import type { Ingest } from './ingest.ts';
 import { createRequests, createSign, type Requests, type Sign } from './sign.ts';
+import { incidentTexts, type Said } from './texts.ts';
 
 export interface FetchDeps {
   readonly store: Store;
@@ -118,6 +119,29 @@ async function createClient(
   return client;
 }
 
+/** A Sent folder that is missing or refused must not keep the mail in the inbox waiting. */
+async function lookAtSent(
+  { tenant, incidents, log }: FetchDeps,
+  client: ImapFlow,
+  sent: Folder,
+  config: TenantConfig,
+  signal: AbortSignal,
+): Promise<void> {
+  try {
+    await sent.look(config, signal);
+    incidents.close(tenant, 'sent-folder', incidentTexts.worksAgain(sentFolderText));
+  } catch (error) {
+    if (!client.usable || signal.aborted || concernsAll(error)) throw error;
+    log.warn({ error: String(error) }, 'sent folder cannot be read');
+    incidents.open(tenant, 'sent-folder', incidentTexts.fails(sentFolderText, String(error)));
+  }
+}
+
+const sentFolderText: Said = {
+  de: 'Das Lesen des Gesendet-Ordners beim Anbieter',
+  en: 'Reading the Sent folder at the provider',
+};
+
 /** Looks, waits for a sign or the interval, looks again, until the connection ends. */
 async function watch(
   deps: FetchDeps,
@@ -140,8 +164,8 @@ async function watch(
     const { inbox, sentFolder, fetchInterval } = config.provider;
     const round = requests.take();
     sign.clear();
-    if (sentFolder !== undefined) await folder(sentFolder).look(config, signal);
-    // Last, because IDLE then runs on it.
+    // The inbox last, because IDLE then runs on it.
+    if (sentFolder !== undefined) await lookAtSent(deps, client, folder(sentFolder), config, signal);
     await folder(inbox).look(config, signal);
     deps.ingest.roundEnded();
     deps.health.succeeded();

@@ -1,10 +1,11 @@
 /** One folder at the provider: which messages are new, and taking them in one by one. */
 import type { ImapFlow } from 'imapflow';
 import type { TenantConfig } from '../config/schema.ts';
+import { GatewayError } from '../errors.ts';
 import type { Log } from '../observe/log.ts';
 import type { Store } from '../store/store.ts';
 import type { Clock } from './clock.ts';
-import { download, UnreadableMessage } from './download.ts';
+import { download } from './download.ts';
 import type { Incidents } from './incidents.ts';
 import type { Ingest } from './ingest.ts';
 import { incidentTexts } from './texts.ts';
@@ -53,6 +54,12 @@ interface Progress {
   seen: number;
 }
 
+/** A store that takes nothing, or a full disk, is no fault of the message. */
+export function concernsAll(error: unknown): boolean {
+  const code = (error as { code?: unknown }).code;
+  return error instanceof GatewayError || code === 'ENOSPC' || code === 'EDQUOT';
+}
+
 export function createFolder(deps: FolderDeps, client: ImapFlow, name: string): Folder {
   const { store, tenant, log, clock, incidents } = deps;
   const settings = deps.settings ?? standardFetch;
@@ -83,12 +90,12 @@ export function createFolder(deps: FolderDeps, client: ImapFlow, name: string): 
       const message = await download(client, uid, settings);
       if (message !== null) await deps.ingest.take(config, source, message, sentFolder);
     } catch (error) {
-      if (!client.usable || !(error instanceof UnreadableMessage)) throw error;
+      if (!client.usable || concernsAll(error)) throw error;
       const failures = (at.failures.get(uid) ?? 0) + 1;
       at.failures.set(uid, failures);
-      log.warn({ tenant, folder: name, uid, failures, error: error.message }, 'message cannot be fetched');
+      log.warn({ folder: name, uid, failures, error: String(error) }, 'message cannot be fetched');
       if (failures === unreadableAfter) {
-        incidents.open(tenant, incident, incidentTexts.unreadable(name, uid, error.message));
+        incidents.open(tenant, incident, incidentTexts.unreadable(name, uid, String(error)));
       }
       return;
     }
@@ -115,7 +122,7 @@ export function createFolder(deps: FolderDeps, client: ImapFlow, name: string): 
       if (!(await move(uid, doneFolder))) throw new Error(`message cannot be moved to ${doneFolder}`);
     } catch (error) {
       if (!client.usable) throw error;
-      log.warn({ tenant, folder: name, uid, error: String(error) }, 'message not marked as done');
+      log.warn({ folder: name, uid, error: String(error) }, 'message not marked as done');
     }
   }
 

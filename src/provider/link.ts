@@ -126,7 +126,20 @@ export async function startProviderLink(deps: LinkDeps): Promise<ProviderLink> {
     return found;
   }
 
-  await refresh();
+  async function closeAll(graceMs: number) {
+    disk.close();
+    await Promise.all([...accounts.values()].map((a) => closeAccount(a, graceMs)));
+    accounts.clear();
+    await incidents.settled();
+    incidents.stop();
+  }
+
+  try {
+    await refresh();
+  } catch (error) {
+    await closeAll(0);
+    throw error;
+  }
   return {
     fetchNow: async (tenant) => account(tenant).fetching.fetchNow(),
     async retryNow(tenant) {
@@ -151,13 +164,7 @@ export async function startProviderLink(deps: LinkDeps): Promise<ProviderLink> {
     settle: async (intervention) => account(intervention.tenant).settlement.byOperator(intervention),
     status: () => Promise.all([...accounts].map(([tenant, a]) => statusOf(deps, tenant, a))),
     refresh,
-    async close(graceMs = 5_000) {
-      disk.close();
-      await Promise.all([...accounts.values()].map((a) => closeAccount(a, graceMs)));
-      accounts.clear();
-      await incidents.settled();
-      incidents.stop();
-    },
+    close: (graceMs = 5_000) => closeAll(graceMs),
   };
 }
 
@@ -194,20 +201,22 @@ async function startAccount(
   const reports = createReports(base);
   const settlement = createSettlement({ ...base, reports });
   const ingest = createIngest({ ...base, settlement });
+  const outbox = await startOutbox({
+    ...base,
+    reports,
+    settlement,
+    health: sides.smtp,
+    pool: providerPool(deps, tenant),
+  });
   const deadlines = startDeadlines({
     ...base,
     reports,
     settlement,
+    claim: outbox.claim,
     lastError: () => (sides.smtp.failures > 0 ? sides.smtp.lastError : null),
   });
   return {
-    outbox: await startOutbox({
-      ...base,
-      reports,
-      settlement,
-      health: sides.smtp,
-      pool: providerPool(deps, tenant),
-    }),
+    outbox,
     forwarding: await startForwarding({ ...base, health: sides.forward, pool: forwardPool(deps, tenant) }),
     fetching: startFetching({ ...base, ingest, health: sides.imap, settings: deps.fetching }),
     deadlines,

@@ -49,9 +49,13 @@ export interface Outbox {
   wake(): void;
   /** Number of hand-overs running. */
   running(): number;
+  /** Keeps a transaction from being attempted until the claim is disposed of; null where one runs now. */
+  claim(item: TransactionId): Disposable | null;
   /** Lets running hand-overs finish for at most `graceMs`, then breaks them off. */
   close(graceMs: number): Promise<void>;
 }
+
+export type TransactionId = Pick<OutboxItem, 'letter' | 'transaction'>;
 
 const retryBackOff: BackOff = { first: 60_000, longest: 3_600_000 };
 
@@ -68,7 +72,7 @@ export async function startOutbox(deps: OutboxDeps): Promise<Outbox> {
     notBefore: () => health.retryAt,
     list: (limit) => store.dueTransactions(tenant, clock.now(), limit),
     next: () => store.nextTransactionAt(tenant, clock.now()),
-    key: (item) => `${item.letter}/${item.transaction}`,
+    key: nameOf,
     run: (item) => handOver(deps, item, stop.signal),
   });
   const subscription = store.changes.subscribe((change) => {
@@ -78,6 +82,7 @@ export async function startOutbox(deps: OutboxDeps): Promise<Outbox> {
   return {
     wake: due.wake,
     running: due.running,
+    claim: (item) => due.claim(nameOf(item)),
     async close(graceMs) {
       subscription[Symbol.dispose]();
       const cut = clock.after(graceMs, () => stop.abort(new Error('the gateway is shutting down')));
@@ -88,6 +93,10 @@ export async function startOutbox(deps: OutboxDeps): Promise<Outbox> {
       log.debug({ tenant }, 'outbox closed');
     },
   };
+}
+
+function nameOf({ letter, transaction }: TransactionId): string {
+  return `${letter}/${transaction}`;
 }
 
 function config(deps: OutboxDeps): TenantConfig | undefined {
