@@ -6,6 +6,7 @@
 import {
   createPrivateKey,
   createPublicKey,
+  createSecretKey,
   generateKeyPairSync,
   hkdfSync,
   type KeyObject,
@@ -26,9 +27,9 @@ import { join } from 'node:path';
 export interface TenantKeys {
   readonly tenant: string;
   /** Wraps per-object and per-entry keys (AES-256-GCM). */
-  readonly wrap: Buffer;
+  readonly wrap: KeyObject;
   /** Keys the addresses of objects and the digests of files (HMAC-SHA-256). */
-  readonly address: Buffer;
+  readonly address: KeyObject;
   readonly logPrivate: KeyObject;
   readonly logPublic: KeyObject;
 }
@@ -68,9 +69,9 @@ export function loadTenantKeys(directory: string, tenant: string, create: boolea
   };
 }
 
-function derive(secret: Buffer, tenant: string, purpose: string): Buffer {
-  return Buffer.from(
-    hkdfSync('sha256', secret, Buffer.alloc(0), `demail-gateway/v1/${tenant}/${purpose}`, 32),
+function derive(secret: Buffer, tenant: string, purpose: string): KeyObject {
+  return createSecretKey(
+    Buffer.from(hkdfSync('sha256', secret, Buffer.alloc(0), `demail-gateway/v1/${tenant}/${purpose}`, 32)),
   );
 }
 

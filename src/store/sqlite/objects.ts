@@ -1,5 +1,5 @@
 /** Objects: bytes on their way in (staged), and back out (opened). Runs in the service's own thread. */
-import { createHash } from 'node:crypto';
+import { createHash, type KeyObject } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { type FileHandle, mkdir, open, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -8,6 +8,7 @@ import {
   CHUNK,
   chunkCount,
   keyedDigest,
+  newKey,
   openChunk,
   random,
   sealChunk,
@@ -47,7 +48,7 @@ function keyContext(tenant: string, uid: Buffer): string {
 
 export function stageObject(directory: string, keys: TenantKeys): ObjectWriter {
   const uid = random(UID);
-  const key = random(32);
+  const { bytes: keyBytes, key } = newKey();
   const hash = createHash('sha256');
   let size = 0;
   let index = 0;
@@ -115,7 +116,11 @@ export function stageObject(directory: string, keys: TenantKeys): ObjectWriter {
         await syncDirectory(dirname(path!));
       }
       const sha256 = hash.digest('hex');
-      const storage: Staging = { uid, key: wrapKey(keys.wrap, key, keyContext(keys.tenant, uid)), inline };
+      const storage: Staging = {
+        uid,
+        key: wrapKey(keys.wrap, keyBytes, keyContext(keys.tenant, uid)),
+        inline,
+      };
       return { tenant: keys.tenant, object: keyedDigest(keys.address, sha256), sha256, size, storage };
     },
     async abort() {
@@ -152,7 +157,7 @@ export function prepareObjectDirectory(directory: string): void {
 /** @throws CorruptObject where the wrapped key does not open. */
 export function openObject(directory: string, keys: TenantKeys, row: ObjectRow): OpenObject {
   const place = `object ${keys.tenant}/${row.object}`;
-  let key: Buffer;
+  let key: KeyObject;
   try {
     key = unwrapKey(keys.wrap, row.key, keyContext(keys.tenant, row.uid));
   } catch (cause) {

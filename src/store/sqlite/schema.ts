@@ -166,7 +166,8 @@ export function configure(db: Database.Database): void {
   db.pragma('secure_delete = ON');
   db.pragma('busy_timeout = 10000');
   db.pragma('wal_autocheckpoint = 4000');
-  db.pragma('cache_size = -65536');
+  db.pragma('temp_store = MEMORY');
+  db.pragma('cache_size = -32768');
 }
 
 /**

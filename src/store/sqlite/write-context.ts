@@ -6,7 +6,7 @@ import { ENTRY_VERSION, type Entry, type EntryBody } from '../../evidence/entry.
 import { appendLeaves, edgeRoot, leafHash, loadEdge, type TreeEdge } from '../../evidence/merkle.ts';
 import { type EvidenceTable, evidenceTables, projectionOf } from '../../evidence/projection.ts';
 import { loadTenantKeys, type TenantKeys } from '../keys.ts';
-import { keyedDigest, random, sealChunk, wrapKey } from '../sealing.ts';
+import { keyedDigest, newKey, random, sealChunk, wrapKey } from '../sealing.ts';
 import type { Change } from '../store.ts';
 import { followAwaited } from './awaited.ts';
 import { insertSql } from './schema.ts';
@@ -85,12 +85,20 @@ export function createWriteContext(
       const bytes = entryBytes(entry);
       const salt = random(SALT_LENGTH);
       const commitment = commitmentOf(salt, bytes);
-      const key = random(32);
+      const { bytes: keyBytes, key } = newKey();
       const name = entryContext(tenant, index);
       const sealed = sealChunk(key, Buffer.from(name), 0, true, Buffer.concat([salt, bytes]));
       sql(
         'INSERT INTO entry (tenant, idx, kind, time, commitment, key, sealed) VALUES (?, ?, ?, ?, ?, ?, ?)',
-      ).run(tenant, index, entry.kind, entry.time, commitment, wrapKey(log.keys.wrap, key, name), sealed);
+      ).run(
+        tenant,
+        index,
+        entry.kind,
+        entry.time,
+        commitment,
+        wrapKey(log.keys.wrap, keyBytes, name),
+        sealed,
+      );
       for (const row of projectionOf(entry, (sha256) => keyedDigest(log.keys.address, sha256))) {
         sql(inserts[row.table]).run(tenant, ...row.cells);
       }

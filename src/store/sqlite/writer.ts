@@ -1,6 +1,7 @@
 /**
  * The writer thread: owns the one write connection. All commands that wait when it comes to work share one
- * transaction and one fsync (group commit); each has a savepoint of its own, so one refusal harms no other.
+ * transaction and one fsync (group commit). Where one of them is refused, each gets a transaction of its own: one
+ * refusal harms no other.
  * An answer leaves only after the commit.
  */
 import { renameSync, unlinkSync } from 'node:fs';
@@ -72,31 +73,26 @@ function run(): void {
   const begin = db.prepare('BEGIN IMMEDIATE');
   const commit = db.prepare('COMMIT');
   const rollback = db.prepare('ROLLBACK');
-  const savepoint = db.prepare('SAVEPOINT command');
-  const release = db.prepare('RELEASE command');
-  const undo = db.prepare('ROLLBACK TO command');
 
   let waiting: WriterCall[] = [];
   let scheduled = false;
 
-  function one(call: WriterCall): WriterAnswer {
-    const marks = { changes: context.changes.length, unlink: context.unlink.length };
-    const pending = context.log(call.tenant).pending.length;
-    savepoint.run();
+  /** One transaction. @throws the error of the first command that fails: then none of them happened. */
+  function transact(calls: readonly WriterCall[]): { answers: WriterAnswer[]; notes: Map<string, string> } {
     try {
-      context.now = call.now;
-      const handler = commands[call.name] as (c: typeof context, tenant: string, args: unknown) => unknown;
-      const value = handler(context, call.tenant, call.args);
-      release.run();
-      return { id: call.id, value };
+      begin.run();
+      const answers = calls.map((call) => {
+        context.now = call.now;
+        const handler = commands[call.name] as (c: typeof context, tenant: string, args: unknown) => unknown;
+        return { id: call.id, value: handler(context, call.tenant, call.args) };
+      });
+      const notes = context.commitTrees();
+      commit.run();
+      return { answers, notes };
     } catch (error) {
-      if (!db.inTransaction) throw error; // SQLite gave up the whole transaction (disk full, I/O error).
-      undo.run();
-      release.run();
-      context.log(call.tenant).pending.length = pending;
-      context.changes.length = marks.changes;
-      context.unlink.length = marks.unlink;
-      return { id: call.id, error: describe(error) };
+      if (db.inTransaction) rollback.run();
+      context.rollbackTrees();
+      throw error;
     }
   }
 
@@ -105,30 +101,40 @@ function run(): void {
     const batch = waiting;
     waiting = [];
     if (batch.length === 0) return;
-    let answers: WriterAnswer[];
-    let notes = new Map<string, string>();
     try {
-      begin.run();
-      answers = batch.map((call) => {
-        try {
-          return one(call);
-        } catch (error) {
-          if (!db.inTransaction) throw error;
-          return { id: call.id, error: describe(error) };
-        }
-      });
-      notes = context.commitTrees();
-      commit.run();
+      settle(transact(batch));
     } catch (error) {
-      if (db.inTransaction) rollback.run();
-      context.rollbackTrees();
-      port.postMessage({
-        type: 'committed',
-        answers: batch.map(({ id }) => ({ id, error: describe(error) })),
-        changes: [],
-      } satisfies WriterMessage);
-      return;
+      if (batch.length === 1) refuse(batch[0]!, error);
+      else retryAlone(batch);
     }
+  }
+
+  /** Refusals are rare: only then does each command of the batch get a transaction of its own. */
+  function retryAlone(batch: readonly WriterCall[]): void {
+    for (const call of batch) {
+      try {
+        settle(transact([call]));
+      } catch (error) {
+        refuse(call, error);
+      }
+    }
+  }
+
+  function refuse({ id }: WriterCall, error: unknown): void {
+    port.postMessage({
+      type: 'committed',
+      answers: [{ id, error: describe(error) }],
+      changes: [],
+    } satisfies WriterMessage);
+  }
+
+  function settle({
+    answers,
+    notes,
+  }: {
+    answers: readonly WriterAnswer[];
+    notes: Map<string, string>;
+  }): void {
     const changes = context.changes;
     const files = context.unlink;
     context.changes = [];

@@ -144,7 +144,9 @@ export function settleHandover(
     // Recipients that the doubtful attempt did not name were waiting for another: they wait no longer.
     if (!closeIfDone(context, tenant, body.letter, body.transaction) && state === 'in-doubt') {
       context
-        .sql(`UPDATE outbox SET state = 'queued', next_attempt = ? WHERE tenant = ? AND letter = ? AND tx = ?`)
+        .sql(
+          `UPDATE outbox SET state = 'queued', next_attempt = ? WHERE tenant = ? AND letter = ? AND tx = ?`,
+        )
         .run(context.now, tenant, body.letter, body.transaction);
     }
   }
