@@ -31,7 +31,7 @@ export interface Trust {
 }
 
 /** `host:port` or `unix:path`. */
-export function endpointName(endpoint: EndpointConfig): string {
+function endpointName(endpoint: EndpointConfig): string {
   return endpoint.socket === undefined ? `${endpoint.host}:${endpoint.port}` : `unix:${endpoint.socket}`;
 }
 

@@ -35,7 +35,7 @@ const hour = 3_600_000;
 const delayNotices = [1, 4, 24];
 const interval = 60_000;
 /** The provider's own word on a doubtful hand-over usually comes within minutes; `resend` waits for it. */
-export const uncertainWait = 15 * 60_000;
+const uncertainWait = 15 * 60_000;
 
 export function startDeadlines(deps: DeadlineDeps): Deadlines {
   const { clock, log, tenant } = deps;

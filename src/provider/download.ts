@@ -4,7 +4,7 @@
 import type { ImapFlow } from 'imapflow';
 
 /** The server has the message and does not give it: later perhaps. */
-export class UnreadableMessage extends Error {}
+class UnreadableMessage extends Error {}
 
 export interface DownloadSettings {
   /** Bytes asked for in one FETCH. */

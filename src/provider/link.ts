@@ -43,18 +43,18 @@ export interface LinkDeps {
 }
 
 /** A transaction of the outbox. */
-export interface TransactionName {
+interface TransactionName {
   readonly tenant: string;
   readonly letter: number;
   readonly transaction: number;
 }
 
-export interface Intervention extends TransactionName {
+interface Intervention extends TransactionName {
   readonly actor: Actor;
   readonly reason: string;
 }
 
-export interface AccountStatus {
+interface AccountStatus {
   readonly tenant: string;
   readonly account: string;
   /** Handing over. */
@@ -68,7 +68,7 @@ export interface AccountStatus {
   readonly running: number;
 }
 
-export interface SideStatus {
+interface SideStatus {
   /** RFC 3339, or null where nothing has succeeded since the start. */
   readonly lastSuccess: string | null;
   /** The last failure, or null while all is well. */

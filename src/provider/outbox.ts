@@ -55,7 +55,7 @@ export interface Outbox {
   close(graceMs: number): Promise<void>;
 }
 
-export type TransactionId = Pick<OutboxItem, 'letter' | 'transaction'>;
+type TransactionId = Pick<OutboxItem, 'letter' | 'transaction'>;
 
 const retryBackOff: BackOff = { first: 60_000, longest: 3_600_000 };
 

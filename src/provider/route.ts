@@ -8,7 +8,7 @@ import type { Directory } from '../directory/directory.ts';
 import type { SubmissionEntry } from '../evidence/entry.ts';
 import type { MailboxOwner } from '../store/store.ts';
 
-export interface Destination {
+interface Destination {
   readonly owner: MailboxOwner;
   readonly reason: string;
 }

@@ -10,7 +10,7 @@ import type { Reports } from './reports.ts';
 
 export type Decision = HandoverSettledEntry['decision'];
 
-export interface OperatorDecision {
+interface OperatorDecision {
   readonly letter: number;
   readonly transaction: number;
   readonly decision: Decision;

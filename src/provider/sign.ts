@@ -29,7 +29,7 @@ export interface Requests {
   failed(error: unknown): void;
 }
 
-export interface Request {
+interface Request {
   succeeded(): void;
 }
 

@@ -10,7 +10,7 @@ import SMTPConnection from 'nodemailer/lib/smtp-connection';
 import type { Peer, RecipientResult } from '../evidence/entry.ts';
 import { smtpOptions, type Target } from './connect.ts';
 
-export interface Credentials {
+interface Credentials {
   readonly user: string;
   readonly password: string;
 }

@@ -4,7 +4,7 @@ import type { AddressInfo, Socket } from 'node:net';
 import { SMTPServer, type SMTPServerOptions } from 'smtp-server';
 import type { Authority } from '../../pki/authority.ts';
 
-export interface Received {
+interface Received {
   readonly from: string;
   readonly recipients: readonly string[];
   readonly bytes: Buffer;
@@ -12,7 +12,7 @@ export interface Received {
 }
 
 /** What the peer does; change it between hand-overs. A reply is `550 5.1.1 text`; null accepts. */
-export interface Behaviour {
+interface Behaviour {
   rcpt: (address: string) => string | null;
   /** `cut` drops the connection after the final dot, without a reply. */
   data: (received: Received) => string | 'cut' | null;

@@ -11,7 +11,7 @@ export interface TestTenants {
   readonly forwardTo?: object;
 }
 
-export function testConfig({ forward, provider = {}, forwardTo }: TestTenants = {}): Config {
+function testConfig({ forward, provider = {}, forwardTo }: TestTenants = {}): Config {
   const account = (name: 'stadt' | 'dorf') => ({
     account: name,
     smtp: { host: '127.0.0.1', port: 1, security: 'none' },
