@@ -45,11 +45,13 @@ export const plainNames = [
 /** Commands without arguments. */
 export type PlainName = (typeof plainNames)[number];
 export type CommandName = CommandBody['name'];
-/** The command of one name. */
-export type CommandOf<N extends CommandName> = { readonly tag: string } & Extract<
-  CommandBody,
-  { readonly name: N }
->;
+/** The command of one name, or of several. */
+export type CommandOf<N extends CommandName> = { readonly tag: string } & BodyOf<CommandBody, N>;
+type BodyOf<B, N> = B extends { readonly name: infer M }
+  ? [Extract<M, N>] extends [never]
+    ? never
+    : B & { readonly name: Extract<M, N> }
+  : never;
 
 export const statusItems = [
   'MESSAGES',

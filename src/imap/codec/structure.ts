@@ -1,14 +1,14 @@
 /**
  * ENVELOPE, BODY and BODYSTRUCTURE (RFC 3501 7.4.2) from the structure index of a message. Header values
- * come as octets, encoded words untouched.
+ * come as text with their encoded words untouched; what is not ASCII goes out as UTF-8.
  */
 import type { Envelope, EnvelopeAddress, PartIndex } from '../../mime/types.ts';
-import { printNstring, printString } from './printer.ts';
+import { octets, printString } from './printer.ts';
 
 export function printEnvelope(envelope: Envelope): string {
   const fields = [
-    printNstring(envelope.date),
-    printNstring(envelope.subject),
+    nstring(envelope.date),
+    nstring(envelope.subject),
     addresses(envelope.from),
     // RFC 3501 7.4.2: the server fills Sender and Reply-To from From where they are missing.
     addresses(envelope.sender.length > 0 ? envelope.sender : envelope.from),
@@ -16,8 +16,8 @@ export function printEnvelope(envelope: Envelope): string {
     addresses(envelope.to),
     addresses(envelope.cc),
     addresses(envelope.bcc),
-    printNstring(envelope.inReplyTo),
-    printNstring(envelope.messageId),
+    nstring(envelope.inReplyTo),
+    nstring(envelope.messageId),
   ];
   return `(${fields.join(' ')})`;
 }
@@ -40,7 +40,7 @@ function isMultipart(part: PartIndex): boolean {
 function multipart(part: PartIndex, extended: boolean): string {
   const children = part.parts.map((child) => printBodyStructure(child, extended)).join('');
   const extension = extended ? ` ${params(part.params)} ${tail(part)}` : '';
-  return `(${children} ${printString(part.subtype)}${extension})`;
+  return `(${children} ${string(part.subtype)}${extension})`;
 }
 
 function single(part: PartIndex, extended: boolean): string {
@@ -49,36 +49,44 @@ function single(part: PartIndex, extended: boolean): string {
   const type = opaque ? 'application' : part.type;
   const subtype = opaque ? 'octet-stream' : part.subtype;
   const fields = [
-    printString(type),
-    printString(subtype),
+    string(type),
+    string(subtype),
     params(part.params),
-    printNstring(part.id),
-    printNstring(part.description),
-    printString(part.encoding),
+    nstring(part.id),
+    nstring(part.description),
+    string(part.encoding),
     String(part.bodyEnd - part.bodyStart),
   ];
   if (isOpaque(part) && enclosed?.envelope) {
     fields.push(printEnvelope(enclosed.envelope), printBodyStructure(enclosed, extended), String(part.lines));
   } else if (type.toLowerCase() === 'text') fields.push(String(part.lines));
-  if (extended) fields.push(printNstring(part.md5), tail(part));
+  if (extended) fields.push(nstring(part.md5), tail(part));
   return `(${fields.join(' ')})`;
 }
 
 /** Disposition, language, location. */
 function tail(part: PartIndex): string {
   const { disposition, language } = part;
-  const shown = disposition ? `(${printString(disposition.type)} ${params(disposition.params)})` : 'NIL';
-  return `${shown} ${languages(language)} ${printNstring(part.location)}`;
+  const shown = disposition ? `(${string(disposition.type)} ${params(disposition.params)})` : 'NIL';
+  return `${shown} ${languages(language)} ${nstring(part.location)}`;
 }
 
 function languages(language: readonly string[] | null): string {
   if (!language || language.length === 0) return 'NIL';
-  return `(${language.map(printString).join(' ')})`;
+  return `(${language.map(string).join(' ')})`;
 }
 
 function params(pairs: readonly (readonly [string, string])[]): string {
   if (pairs.length === 0) return 'NIL';
-  return `(${pairs.map(([name, value]) => `${printString(name)} ${printString(value)}`).join(' ')})`;
+  return `(${pairs.map(([name, value]) => `${string(name)} ${string(value)}`).join(' ')})`;
+}
+
+function string(text: string): string {
+  return printString(octets(text));
+}
+
+function nstring(text: string | null): string {
+  return text === null ? 'NIL' : string(text);
 }
 
 function addresses(list: readonly EnvelopeAddress[]): string {
@@ -86,5 +94,5 @@ function addresses(list: readonly EnvelopeAddress[]): string {
 }
 
 function address({ name, mailbox, host }: EnvelopeAddress): string {
-  return `(${printNstring(name)} NIL ${printNstring(mailbox)} ${printNstring(host)})`;
+  return `(${nstring(name)} NIL ${nstring(mailbox)} ${nstring(host)})`;
 }

@@ -1,0 +1,87 @@
+/** APPEND. RFC 3501 6.3.11; RFC 4315; RFC 7889. */
+import { createIndexer } from '../../mime/structure.ts';
+import type { MailboxInfo, ObjectWriter, StagedMessage } from '../../store/store.ts';
+import type { AppendHead } from '../codec/command.ts';
+import { findTarget, tenantOf } from '../mailbox-access.ts';
+import { type Answer, badAnswer, nextEvent, no, ok, type Session } from '../session.ts';
+
+/** The message goes into the store as it comes; it is never whole in memory. */
+export async function appendCommand(session: Session, append: AppendHead): Promise<Answer> {
+  const target = await admit(session, append);
+  if ('status' in target) {
+    session.parser.refuse();
+    // A client that waits for `+` hears the refusal instead; another one's bytes are read and forgotten.
+    if (!append.synchronising && append.size > 2 * session.deps.limits.messageSize) session.ended = true;
+    return target;
+  }
+  session.parser.accept();
+  if (append.synchronising) {
+    session.connection.send('+ ready for the message\r\n');
+    await session.connection.flush();
+  }
+  const tenant = tenantOf(session);
+  const writer = session.deps.store.stage(tenant);
+  let done = false;
+  try {
+    const message = await receiveMessage(session, writer);
+    if ('status' in message) return message;
+    const answer = await file(session, target, append, message);
+    done = true;
+    return answer;
+  } finally {
+    if (!done) await writer.abort();
+  }
+}
+
+/** The mailbox, or why the message is not taken. */
+async function admit(session: Session, append: AppendHead): Promise<MailboxInfo | Answer> {
+  if (!session.principal) return badAnswer('Log in first');
+  if (append.size > session.deps.limits.messageSize)
+    return no(`Message is larger than ${session.deps.limits.messageSize} bytes`, 'TOOBIG');
+  if (append.size === 0) return no('An empty message is none');
+  return (await findTarget(session, append.mailbox)) ?? no('No such mailbox', 'TRYCREATE');
+}
+
+async function receiveMessage(session: Session, writer: ObjectWriter): Promise<StagedMessage | Answer> {
+  const indexer = createIndexer();
+  for (;;) {
+    const event = await nextEvent(session);
+    switch (event?.kind) {
+      case 'data':
+        indexer.push(event.bytes);
+        await writer.write(event.bytes);
+        break;
+      case 'append-end':
+        return { object: await writer.finish(), index: indexer.finish() };
+      case 'bad':
+        if (event.fatal) session.ended = true;
+        return badAnswer(event.text);
+      default:
+        session.ended = true;
+        return badAnswer('Connection ended');
+    }
+  }
+}
+
+async function file(
+  session: Session,
+  found: MailboxInfo,
+  append: AppendHead,
+  message: StagedMessage,
+): Promise<Answer> {
+  const { store, sentCopies } = session.deps;
+  const tenant = tenantOf(session);
+  // The upload took its time: the mailbox may be gone, or another one may bear its name.
+  const target = await findTarget(session, append.mailbox);
+  if (!target || target.id !== found.id) return no('The mailbox was deleted meanwhile', 'TRYCREATE');
+  const appended = {
+    message,
+    flags: append.flags.filter((flag) => flag !== '\\Recent'),
+    internalDate: append.internalDate ?? Date.now(),
+  };
+  const { uid } = sentCopies.concerns(target)
+    ? await sentCopies.append(tenant, target, appended)
+    : await store.appendMessage(tenant, target.id, appended);
+  if (session.view?.id === target.id) session.dirty = true;
+  return ok('Appended', `APPENDUID ${target.uidValidity} ${uid}`);
+}

@@ -1,0 +1,58 @@
+/** COPY, MOVE, EXPUNGE and UID EXPUNGE. RFC 3501 6.4.3, 6.4.7; RFC 4315; RFC 6851. */
+import { GatewayError } from '../../errors.ts';
+import type { CopyResult } from '../../store/store.ts';
+import type { CommandOf } from '../codec/command.ts';
+import { printSequenceSet, type Range } from '../codec/sequence.ts';
+import { findTarget, tenantOf } from '../mailbox-access.ts';
+import { type Answer, badAnswer, no, ok, type Session } from '../session.ts';
+
+export async function copy(session: Session, command: CommandOf<'COPY' | 'MOVE'>): Promise<Answer> {
+  const view = session.view!;
+  const move = command.name === 'MOVE';
+  if (move && view.readOnly) throw new GatewayError('mailbox-not-permitted', 'it was opened by EXAMINE');
+  if (!command.uid && !view.covers(command.set)) return badAnswer('No such message');
+  const target = await findTarget(session, command.mailbox);
+  if (!target) return no('No such mailbox', 'TRYCREATE');
+  const uids = view.select(command.set, command.uid).map((sequence) => view.at(sequence).uid);
+  if (uids.length === 0) return ok('Nothing to do');
+  if (move && target.id === view.id) return no('The messages are in that mailbox already', 'CANNOT');
+  const { store } = session.deps;
+  const done = move
+    ? await store.moveMessages(tenantOf(session), view.id, uids, target.id)
+    : await store.copyMessages(tenantOf(session), view.id, uids, target.id);
+  if (done.pairs.length === 0) return no('The messages were deleted meanwhile', 'EXPUNGEISSUED');
+  session.dirty = true;
+  if (!move) return ok('Copied', copyUid(done));
+  // RFC 6851 4.3: COPYUID stands before the EXPUNGEs that follow.
+  session.connection.send(`* OK [${copyUid(done)}] Moved\r\n`);
+  return ok('Moved');
+}
+
+export async function expunge(
+  session: Session,
+  command: CommandOf<'EXPUNGE' | 'UID EXPUNGE'>,
+): Promise<Answer> {
+  const view = session.view!;
+  if (view.readOnly) throw new GatewayError('mailbox-not-permitted', 'it was opened by EXAMINE');
+  const uids =
+    command.name === 'EXPUNGE'
+      ? null
+      : view.select(command.set, true).map((sequence) => view.at(sequence).uid);
+  const { modseq } = await session.deps.store.expunge(tenantOf(session), view.id, uids);
+  session.dirty = true;
+  return ok('Expunged', session.condstore ? `HIGHESTMODSEQ ${modseq}` : undefined);
+}
+
+/** Both sets keep the order of the pairs, ascending on either side. */
+function copyUid({ uidValidity, pairs }: CopyResult): string {
+  const column = (side: 0 | 1): string => {
+    const found: [number, number][] = [];
+    for (const pair of pairs) {
+      const last = found.at(-1);
+      if (last && pair[side] === last[1] + 1) last[1] = pair[side];
+      else found.push([pair[side], pair[side]]);
+    }
+    return printSequenceSet(found as Range[]);
+  };
+  return `COPYUID ${uidValidity} ${column(0)} ${column(1)}`;
+}

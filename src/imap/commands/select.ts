@@ -1,0 +1,78 @@
+/** SELECT, EXAMINE, CLOSE, UNSELECT. RFC 3501 6.3.1, 6.3.2, 6.4.2; RFC 3691; RFC 7162 3.1.8. */
+import type { CommandOf } from '../codec/command.ts';
+import { findMailbox, seenUser, tenantOf } from '../mailbox-access.ts';
+import { createMailboxView } from '../mailbox-view.ts';
+import { type Answer, ok, type Session } from '../session.ts';
+import { watchMailbox } from '../tell.ts';
+
+const systemFlags = ['\\Answered', '\\Flagged', '\\Deleted', '\\Seen', '\\Draft'];
+
+export async function select(session: Session, command: CommandOf<'SELECT' | 'EXAMINE'>): Promise<Answer> {
+  const { store, recent } = session.deps;
+  // RFC 3501 6.3.1: a SELECT that fails leaves nothing selected.
+  leave(session);
+  const readOnly = command.name === 'EXAMINE';
+  const tenant = tenantOf(session);
+  const found = await findMailbox(session, command.mailbox);
+  // Watched before it is read: what changes in between is seen as a change.
+  const watch = watchMailbox(session, found);
+  try {
+    const info = await findMailbox(session, command.mailbox);
+    const user = seenUser(session, info.owner);
+    const rows = await store.messages(tenant, info.id, user);
+    const view = createMailboxView(info, rows, { readOnly, user });
+    const next = Math.max(info.uidNext, view.lastUid + 1);
+    const firstRecent = readOnly ? recent.peek(info.id, next) : recent.claim(info.id, next);
+    view.claimRecent(firstRecent, next);
+    session.view = view;
+    session.unwatch = watch;
+    if (command.condstore) session.condstore = true;
+    const keywords = [...new Set(rows.flatMap(({ flags }) => flags))].filter(
+      (flag) => !flag.startsWith('\\'),
+    );
+    const flags = [...systemFlags, ...keywords].join(' ');
+    const firstUnseen = rows.findIndex((row) => !row.flags.includes('\\Seen')) + 1;
+    session.connection.send(
+      [
+        `* FLAGS (${flags})`,
+        `* OK [PERMANENTFLAGS (${readOnly ? '' : `${flags} \\*`})] Flags that are kept`,
+        `* ${view.count} EXISTS`,
+        `* ${view.recentCount} RECENT`,
+        ...(firstUnseen > 0 ? [`* OK [UNSEEN ${firstUnseen}] First unseen`] : []),
+        `* OK [UIDVALIDITY ${info.uidValidity}] UIDs are valid`,
+        `* OK [UIDNEXT ${next}] Predicted next UID`,
+        `* OK [HIGHESTMODSEQ ${info.highestModseq}] Highest`,
+        '',
+      ].join('\r\n'),
+    );
+    return ok(
+      `${command.name === 'SELECT' ? 'Selected' : 'Examined'}`,
+      readOnly ? 'READ-ONLY' : 'READ-WRITE',
+    );
+  } catch (error) {
+    leave(session);
+    watch[Symbol.dispose]();
+    throw error;
+  }
+}
+
+/** CLOSE expunges without telling. */
+export async function close(session: Session): Promise<Answer> {
+  const { view } = session;
+  const tenant = tenantOf(session);
+  leave(session);
+  if (view && !view.readOnly) await session.deps.store.expunge(tenant, view.id, null);
+  return ok('Closed');
+}
+
+export async function unselect(session: Session): Promise<Answer> {
+  leave(session);
+  return ok('Unselected');
+}
+
+function leave(session: Session): void {
+  session.unwatch?.[Symbol.dispose]();
+  session.unwatch = null;
+  session.view = null;
+  session.dirty = false;
+}

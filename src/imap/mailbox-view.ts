@@ -1,0 +1,240 @@
+/**
+ * What one session sees of its selected mailbox: the map from sequence numbers to messages, in arrays of
+ * numbers, so that a thousand sessions on large mailboxes stay small. It changes only by `apply`, where the
+ * session is ready to tell its client.
+ */
+
+import type { MailboxInfo, MessageRow } from '../store/store.ts';
+import { resolve as resolveSet, type SequenceSet } from './codec/sequence.ts';
+
+/** What a client has to be told, in this order: EXISTS, FETCH, EXPUNGE. */
+export interface ViewUpdate {
+  /** Messages after arrivals and before expunges, or null where none arrived. */
+  readonly exists: number | null;
+  /** Messages that changed, with their sequence numbers before expunges. */
+  readonly changed: readonly { readonly sequence: number; readonly uid: number }[];
+  /** Sequence numbers that vanish, highest first, so that none renumbers a later one. */
+  readonly expunged: readonly number[];
+}
+
+export interface Changed {
+  readonly changed: readonly MessageRow[];
+  readonly expunged: readonly number[];
+  readonly highestModseq: number;
+}
+
+export interface MailboxView {
+  readonly id: number;
+  readonly uidValidity: number;
+  readonly readOnly: boolean;
+  /** Whose \Seen counts: the login in a shared mailbox, else undefined. */
+  readonly user: string | undefined;
+  readonly count: number;
+  /** Up to here the store's changes have been taken in. */
+  readonly highestModseq: number;
+  /** UID of the last message seen, 0 in an empty mailbox. */
+  readonly lastUid: number;
+  readonly recentCount: number;
+  at(sequence: number): MessageRow;
+  /** 0 where there is none such. */
+  sequenceOf(uid: number): number;
+  isRecent(uid: number): boolean;
+  /** Sequence numbers, ascending, of a set of sequence numbers or UIDs; unknown ones are left out. */
+  select(set: SequenceSet, byUid: boolean): number[];
+  /** True where every sequence number of the set exists. */
+  covers(set: SequenceSet): boolean;
+  /** Takes in changes. Without `mayExpunge`, what vanished is kept until a call that may. */
+  apply(changes: Changed, mayExpunge: boolean): ViewUpdate;
+  /** Own change of a message: taken in without telling it again. */
+  update(row: MessageRow): void;
+  /** True while vanished messages are waiting to be told. */
+  readonly expungePending: boolean;
+  claimRecent(from: number, to: number): void;
+}
+
+interface Columns {
+  uid: Uint32Array;
+  modseq: Float64Array;
+  flags: Uint32Array;
+  size: Float64Array;
+  date: Float64Array;
+}
+
+export function createMailboxView(
+  info: MailboxInfo,
+  rows: readonly MessageRow[],
+  options: { readonly readOnly: boolean; readonly user: string | undefined },
+): MailboxView {
+  let columns = allocate(Math.max(16, rows.length));
+  let count = 0;
+  let highestModseq = info.highestModseq;
+  const flagSets = createFlagSets();
+  const gone = new Set<number>();
+  const recent: (readonly [number, number])[] = [];
+
+  function set(index: number, row: MessageRow): void {
+    columns.uid[index] = row.uid;
+    columns.modseq[index] = row.modseq;
+    columns.flags[index] = flagSets.idOf(row.flags);
+    columns.size[index] = row.size;
+    columns.date[index] = row.internalDate;
+  }
+
+  function push(row: MessageRow): void {
+    if (count === columns.uid.length) columns = grow(columns, count * 2);
+    set(count++, row);
+  }
+
+  /** First index whose UID is not below `uid`. */
+  function lowerBound(uid: number): number {
+    let low = 0;
+    let high = count;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (columns.uid[middle]! < uid) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  function indexOf(uid: number): number {
+    const index = lowerBound(uid);
+    return index < count && columns.uid[index] === uid ? index : -1;
+  }
+
+  function lastUid(): number {
+    return count === 0 ? 0 : columns.uid[count - 1]!;
+  }
+
+  function isRecent(uid: number): boolean {
+    return recent.some(([from, to]) => uid >= from && uid < to);
+  }
+
+  function select(wanted: SequenceSet, byUid: boolean): number[] {
+    const found: number[] = [];
+    for (const [from, to] of resolveSet(wanted, byUid ? lastUid() : count)) {
+      const first = byUid ? lowerBound(from) : from - 1;
+      const last = byUid ? lowerBound(to + 1) : Math.min(to, count);
+      for (let index = first; index < last; index++) found.push(index + 1);
+    }
+    return found;
+  }
+
+  function removeGone(): number[] {
+    const expunged: number[] = [];
+    let kept = 0;
+    for (let index = 0; index < count; index++) {
+      if (gone.has(columns.uid[index]!)) {
+        expunged.push(index + 1);
+        continue;
+      }
+      if (kept !== index) for (const column of Object.values(columns)) column[kept] = column[index]!;
+      kept++;
+    }
+    count = kept;
+    gone.clear();
+    return expunged.reverse();
+  }
+
+  for (const row of rows) push(row);
+
+  return {
+    id: info.id,
+    uidValidity: info.uidValidity,
+    readOnly: options.readOnly,
+    user: options.user,
+    get count() {
+      return count;
+    },
+    get highestModseq() {
+      return highestModseq;
+    },
+    get lastUid() {
+      return lastUid();
+    },
+    get recentCount() {
+      let total = 0;
+      for (const [from, to] of recent) total += lowerBound(to) - lowerBound(from);
+      return total;
+    },
+    at(sequence) {
+      const index = sequence - 1;
+      if (index < 0 || index >= count) throw new RangeError(`no message ${sequence}`);
+      const uid = columns.uid[index]!;
+      const flags = flagSets.flagsOf(columns.flags[index]!);
+      return {
+        uid,
+        modseq: columns.modseq[index]!,
+        flags,
+        size: columns.size[index]!,
+        internalDate: columns.date[index]!,
+      };
+    },
+    sequenceOf: (uid) => indexOf(uid) + 1,
+    isRecent,
+    select,
+    covers: (wanted) => resolveSet(wanted, count).every(([, to]) => to <= count),
+    apply(changes, mayExpunge) {
+      const before = count;
+      const changed: { sequence: number; uid: number }[] = [];
+      for (const row of changes.changed) {
+        if (row.uid > lastUid()) {
+          push(row);
+          continue;
+        }
+        const index = indexOf(row.uid);
+        if (index < 0 || columns.modseq[index]! >= row.modseq) continue;
+        set(index, row);
+        changed.push({ sequence: index + 1, uid: row.uid });
+      }
+      for (const uid of changes.expunged) if (indexOf(uid) >= 0) gone.add(uid);
+      highestModseq = Math.max(highestModseq, changes.highestModseq);
+      const exists = count > before ? count : null;
+      return { exists, changed, expunged: mayExpunge && gone.size > 0 ? removeGone() : [] };
+    },
+    update(row) {
+      const index = indexOf(row.uid);
+      if (index >= 0 && columns.modseq[index]! <= row.modseq) set(index, row);
+    },
+    get expungePending() {
+      return gone.size > 0;
+    },
+    claimRecent(from, to) {
+      if (from < to) recent.push([from, to]);
+    },
+  };
+}
+
+function allocate(capacity: number): Columns {
+  return {
+    uid: new Uint32Array(capacity),
+    modseq: new Float64Array(capacity),
+    flags: new Uint32Array(capacity),
+    size: new Float64Array(capacity),
+    date: new Float64Array(capacity),
+  };
+}
+
+function grow(old: Columns, capacity: number): Columns {
+  const grown = allocate(capacity);
+  for (const name of Object.keys(old) as (keyof Columns)[]) grown[name].set(old[name] as never);
+  return grown;
+}
+
+/** Few combinations of flags occur in a mailbox: each is kept once. */
+function createFlagSets() {
+  const sets: (readonly string[])[] = [];
+  const ids = new Map<string, number>();
+  return {
+    idOf(flags: readonly string[]): number {
+      const key = flags.join(' ');
+      const known = ids.get(key);
+      if (known !== undefined) return known;
+      ids.set(key, sets.length);
+      return sets.push(flags) - 1;
+    },
+    flagsOf(id: number): readonly string[] {
+      return sets[id] ?? [];
+    },
+  };
+}

@@ -1,0 +1,64 @@
+/** Bytes of a message's sections, by range reads: a header costs no body. */
+import { type HeaderField, parseHeader } from '../mime/header.ts';
+import type { Store } from '../store/store.ts';
+import type { Section } from './codec/command.ts';
+import { type Composed, type Span, sectionSpan } from './composed.ts';
+
+/** Beyond that a header is not looked at: no honest message has one so long. */
+export const headerLimit = 1024 * 1024;
+
+/** What a section holds: a span still to be read, or bytes put together; null: no such section. */
+export type SectionBytes = { readonly span: Span } | { readonly bytes: Buffer } | null;
+
+export async function readSection(
+  store: Store,
+  tenant: string,
+  composed: Composed,
+  section: Section,
+  partial: { readonly from: number; readonly count: number } | null,
+): Promise<SectionBytes> {
+  const span = sectionSpan(composed, section);
+  if (!span) return null;
+  if (section.what === 'HEADER.FIELDS' || section.what === 'HEADER.FIELDS.NOT') {
+    const bytes = chooseFields(await readSpan(store, tenant, composed, limited(span)), section);
+    return { bytes: partial ? bytes.subarray(partial.from, partial.from + partial.count) : bytes };
+  }
+  if (!partial) return { span };
+  const from = Math.min(span.from + partial.from, span.to);
+  return { span: { from, to: Math.min(from + partial.count, span.to) } };
+}
+
+/** The header fields of the message itself, the prepended block included. */
+export async function readHeader(store: Store, tenant: string, composed: Composed): Promise<HeaderField[]> {
+  return parseHeader(await readSpan(store, tenant, composed, limited(composed.root.header)));
+}
+
+export async function readSpan(
+  store: Store,
+  tenant: string,
+  composed: Composed,
+  span: Span,
+): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  if (span.to > span.from)
+    for await (const chunk of store.readSource(tenant, composed.content.source, span.from, span.to))
+      chunks.push(chunk);
+  return Buffer.concat(chunks);
+}
+
+/** RFC 3501 6.4.5: the fields in their order, and the empty line. */
+function chooseFields(header: Buffer, section: Section): Buffer {
+  const wanted = new Set(section.fields.map((name) => name.toLowerCase()));
+  const not = section.what === 'HEADER.FIELDS.NOT';
+  const chosen = parseHeader(header).filter(({ lower }) => lower !== '' && wanted.has(lower) !== not);
+  return Buffer.concat([...chosen.map(({ raw }) => endLine(raw)), Buffer.from('\r\n')]);
+}
+
+/** A header that ends without a line end would swallow the empty line. */
+function endLine(raw: Buffer): Buffer {
+  return raw.at(-1) === 10 ? raw : Buffer.concat([raw, Buffer.from('\r\n')]);
+}
+
+function limited({ from, to }: Span): Span {
+  return { from, to: Math.min(to, from + headerLimit) };
+}

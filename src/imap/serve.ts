@@ -1,0 +1,146 @@
+/**
+ * The loop of a session: takes commands one after another and answers them. What the selected mailbox does
+ * meanwhile is told between commands, where RFC 3501 5.2 and 7.4.1 allow it.
+ */
+import { GatewayError } from '../errors.ts';
+import { CorruptObject } from '../store/store.ts';
+import { capabilities } from './capabilities.ts';
+import type { Command } from './codec/command.ts';
+import { createParser, strangerLimits } from './codec/parser.ts';
+import { printText } from './codec/printer.ts';
+import { appendCommand } from './commands/append.ts';
+import { commands } from './commands/index.ts';
+import { type Connection, Disconnected } from './connection.ts';
+import {
+  type Answer,
+  badAnswer,
+  bye,
+  nextEvent,
+  no,
+  type Session,
+  type SessionDeps,
+  type State,
+} from './session.ts';
+import { tellChanges } from './tell.ts';
+
+/** Runs until the client leaves, is too slow, or the server closes. Never throws. */
+export async function runSession(deps: SessionDeps, connection: Connection): Promise<void> {
+  const session: Session = {
+    deps,
+    connection,
+    parser: createParser(strangerLimits),
+    log: deps.log.child({ peer: connection.peer }),
+    principal: null,
+    shared: [],
+    view: null,
+    unwatch: null,
+    dirty: false,
+    onDirty: null,
+    condstore: false,
+    pending: null,
+    ended: false,
+  };
+  // Nobody holds a place by being slow before login: this clock does not start again.
+  const loginTimer = setTimeout(() => {
+    if (!session.principal) bye(session, 'Login took too long');
+  }, deps.limits.loginTimeoutMs);
+  const onClosing = (): void => {
+    session.onDirty?.();
+    bye(session, 'Server is shutting down, try again soon', 'UNAVAILABLE');
+  };
+  deps.closing.addEventListener('abort', onClosing);
+  try {
+    connection.send(`* OK [CAPABILITY ${capabilities(session)}] demail-gateway ready\r\n`);
+    await connection.flush();
+    await serve(session);
+  } catch (error) {
+    if (!(error instanceof Disconnected)) {
+      session.log.error({ err: error }, 'session failed');
+      bye(session, 'Internal error', 'SERVERBUG');
+    }
+  } finally {
+    clearTimeout(loginTimer);
+    deps.closing.removeEventListener('abort', onClosing);
+    session.unwatch?.[Symbol.dispose]();
+    connection.end();
+  }
+}
+
+async function serve(session: Session): Promise<void> {
+  let badInRow = 0;
+  while (!session.ended) {
+    const event = await nextEvent(session);
+    if (event === null || session.ended) return;
+    switch (event.kind) {
+      case 'command':
+        badInRow = (await answerCommand(session, event.command)) === 'BAD' ? badInRow + 1 : 0;
+        break;
+      case 'append':
+        await answer(session, event.append.tag, 'APPEND', () => appendCommand(session, event.append));
+        break;
+      case 'bad':
+        badInRow++;
+        session.connection.send(`${event.tag ?? '*'} BAD ${printText(event.text)}\r\n`);
+        if (event.fatal) bye(session, 'Connection cannot go on after that');
+        else await session.connection.flush();
+        break;
+    }
+    if (badInRow >= session.deps.limits.badCommands) bye(session, 'Too many bad commands');
+  }
+}
+
+async function answerCommand(session: Session, command: Command): Promise<Answer['status']> {
+  const entry = commands[command.name];
+  const state: State = session.view ? 'selected' : session.principal ? 'user' : 'stranger';
+  return answer(session, command.tag, command.name, async () => {
+    if (!entry.states.includes(state)) return badAnswer(misplaced(state, entry.states));
+    // The registry pairs each name with the function for that very command.
+    return (entry.run as (session: Session, command: Command) => Promise<Answer>)(session, command);
+  });
+}
+
+function misplaced(state: State, states: readonly State[]): string {
+  if (state === 'stranger') return 'Log in first';
+  return states.includes('stranger') ? 'Already logged in' : 'Select a mailbox first';
+}
+
+async function answer(
+  session: Session,
+  tag: string,
+  name: string,
+  run: () => Promise<Answer>,
+): Promise<Answer['status']> {
+  const { connection } = session;
+  let result: Answer;
+  try {
+    result = await run();
+    await tellChanges(session, mayExpunge(name));
+  } catch (error) {
+    result = refusal(session, name, error);
+  }
+  if (session.ended && name !== 'LOGOUT') return result.status;
+  const code = result.code === undefined ? '' : `[${result.code}] `;
+  connection.send(`${tag} ${result.status} ${code}${printText(result.text)}\r\n`);
+  if (session.ended) {
+    connection.end();
+    return result.status;
+  }
+  await connection.flush();
+  await result.after?.();
+  return result.status;
+}
+
+/** RFC 3501 7.4.1: never while a command speaks in sequence numbers that the client has not confirmed. */
+function mayExpunge(name: string): boolean {
+  return name !== 'FETCH' && name !== 'STORE' && name !== 'SEARCH';
+}
+
+/** An error as an answer: of the catalogue, or one that says nothing of what is inside. */
+function refusal(session: Session, name: string, error: unknown): Answer {
+  if (error instanceof Disconnected) throw error;
+  if (error instanceof GatewayError) return no(error.message, error.spec.imap);
+  session.log.error({ err: error, command: name }, 'command failed');
+  if (error instanceof CorruptObject)
+    return no('The stored message is damaged; tell the operator of the gateway', 'CORRUPTION');
+  return no('Internal error; tell the operator of the gateway', 'SERVERBUG');
+}

@@ -1,0 +1,155 @@
+/** The IMAP listeners: one with STARTTLS, one with TLS from the first byte. */
+import { constants } from 'node:crypto';
+import { createServer, type Server, type Socket } from 'node:net';
+import { createSecureContext, type SecureContext, type TlsOptions } from 'node:tls';
+import type { Authenticator, Directory } from '../directory/directory.ts';
+import type { Log } from '../observe/log.ts';
+import type { Store } from '../store/store.ts';
+import { createConnection, Disconnected } from './connection.ts';
+import { createRecentTracker } from './recent.ts';
+import { createSentCopies } from './sent-copies.ts';
+import { runSession } from './serve.ts';
+import type { ImapLimits, SessionDeps } from './session.ts';
+
+export interface ImapListener {
+  readonly address: string;
+  /** 0: any free port. */
+  readonly port: number;
+}
+
+export interface ImapDeps {
+  readonly store: Store;
+  readonly directory: () => Directory;
+  readonly authenticator: Authenticator;
+  readonly log: Log;
+  /** Certificate, key and protocol settings; asked at every handshake, so that a renewed certificate counts. */
+  readonly tls: () => TlsOptions;
+  readonly listeners: { readonly imap?: ImapListener | undefined; readonly imaps?: ImapListener | undefined };
+  readonly limits?: Partial<ImapLimits>;
+  /** Closes the server when aborted. */
+  readonly signal?: AbortSignal;
+}
+
+export interface ImapServer extends AsyncDisposable {
+  readonly ports: { readonly imap?: number; readonly imaps?: number };
+  /** Says BYE to every client and resolves when all are gone, within some seconds. */
+  close(): Promise<void>;
+}
+
+const defaults: ImapLimits = {
+  sessions: 2000,
+  messageSize: 45 * 1024 * 1024,
+  loginTimeoutMs: 60_000,
+  idleTimeoutMs: 30 * 60_000,
+  badCommands: 20,
+};
+
+/** Sessions that have this long to finish what they do before they are cut off. */
+const closeMs = 5000;
+
+/** @throws Error of the system where a port cannot be bound. */
+export async function startImap(deps: ImapDeps): Promise<ImapServer> {
+  const log = deps.log.child({ room: 'imap' });
+  const closing = new AbortController();
+  const sentCopies = createSentCopies(deps.store, log);
+  const session: SessionDeps = {
+    store: deps.store,
+    directory: deps.directory,
+    authenticator: deps.authenticator,
+    log,
+    secureContext: cachedContext(deps.tls),
+    limits: { ...defaults, ...deps.limits },
+    sentCopies,
+    recent: createRecentTracker(),
+    closing: closing.signal,
+  };
+  const running = new Map<Socket, Promise<void>>();
+  const admit = (socket: Socket, implicitTls: boolean): void => {
+    if (running.size >= session.limits.sessions) {
+      log.warn({ peer: socket.remoteAddress }, 'too many sessions');
+      socket.on('error', () => {});
+      // A TLS client would take the words for a broken handshake: it learns as much from the close.
+      socket.end(implicitTls ? '' : '* BYE [UNAVAILABLE] Too many connections, try again later\r\n');
+      setTimeout(() => socket.destroy(), 1000).unref();
+      return;
+    }
+    const done = serve(session, socket, implicitTls).finally(() => running.delete(socket));
+    running.set(socket, done);
+  };
+
+  const servers: Server[] = [];
+  const ports: { imap?: number; imaps?: number } = {};
+  try {
+    for (const name of ['imap', 'imaps'] as const) {
+      const listener = deps.listeners[name];
+      if (!listener) continue;
+      const server = createServer((socket) => admit(socket, name === 'imaps'));
+      servers.push(server);
+      ports[name] = await listen(server, listener);
+    }
+  } catch (error) {
+    for (const server of servers) server.close();
+    sentCopies[Symbol.dispose]();
+    throw error;
+  }
+
+  let closed: Promise<void> | undefined;
+  const close = (): Promise<void> => {
+    closed ??= (async () => {
+      const stopped = servers.map((server) => new Promise((resolve) => server.close(resolve)));
+      closing.abort();
+      const cut = setTimeout(() => {
+        for (const socket of running.keys()) socket.destroy();
+      }, closeMs);
+      await Promise.allSettled(running.values());
+      await Promise.all(stopped);
+      clearTimeout(cut);
+      sentCopies[Symbol.dispose]();
+    })();
+    return closed;
+  };
+  deps.signal?.addEventListener('abort', () => void close(), { once: true });
+  if (deps.signal?.aborted) await close();
+  return { ports, close, [Symbol.asyncDispose]: close };
+}
+
+/** One client, from its first byte to its last. Never throws. */
+async function serve(deps: SessionDeps, socket: Socket, implicitTls: boolean): Promise<void> {
+  const connection = createConnection(socket);
+  const gone = new Promise<void>((resolve) => socket.once('close', () => resolve()));
+  try {
+    if (implicitTls) await connection.upgrade(deps.secureContext(), deps.limits.loginTimeoutMs);
+    await runSession(deps, connection);
+  } catch (error) {
+    if (error instanceof Disconnected) deps.log.debug({ peer: connection.peer }, error.message);
+    else deps.log.error({ err: error, peer: connection.peer }, 'connection failed');
+    connection.destroy();
+  }
+  await gone;
+}
+
+/** A context costs milliseconds to make: one serves until the options change. */
+function cachedContext(tls: () => TlsOptions): () => SecureContext {
+  let last: TlsOptions | undefined;
+  let context: SecureContext | undefined;
+  return () => {
+    const options = tls();
+    if (!context || last?.cert !== options.cert || last?.key !== options.key) {
+      const order = options.honorCipherOrder === false ? 0 : constants.SSL_OP_CIPHER_SERVER_PREFERENCE;
+      context = createSecureContext({ ...options, secureOptions: (options.secureOptions ?? 0) | order });
+      last = options;
+    }
+    return context;
+  };
+}
+
+function listen(server: Server, { address, port }: ImapListener): Promise<number> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, address, () => {
+      server.off('error', reject);
+      const bound = server.address();
+      resolve(typeof bound === 'object' && bound ? bound.port : port);
+    });
+  });
+}

@@ -1,0 +1,120 @@
+/** One client's session: its state, and how it hears from its client. */
+import type { SecureContext } from 'node:tls';
+import type { Authenticator, Directory, Principal } from '../directory/directory.ts';
+import type { Log } from '../observe/log.ts';
+import type { MailboxOwner, Store } from '../store/store.ts';
+import type { Parser, ParserEvent } from './codec/parser.ts';
+import { printText } from './codec/printer.ts';
+import type { Connection } from './connection.ts';
+import type { MailboxView } from './mailbox-view.ts';
+import type { RecentTracker } from './recent.ts';
+import type { SentCopies } from './sent-copies.ts';
+
+export interface ImapLimits {
+  /** Sessions at one time. */
+  readonly sessions: number;
+  /** Bytes of a message that APPEND takes. */
+  readonly messageSize: number;
+  /** From connection to login. */
+  readonly loginTimeoutMs: number;
+  /** RFC 3501 5.4: at least 30 minutes. */
+  readonly idleTimeoutMs: number;
+  /** Commands in a row that were not understood or refused as malformed. */
+  readonly badCommands: number;
+}
+
+/** What every session shares. */
+export interface SessionDeps {
+  readonly store: Store;
+  readonly directory: () => Directory;
+  readonly authenticator: Authenticator;
+  readonly log: Log;
+  readonly secureContext: () => SecureContext;
+  readonly limits: ImapLimits;
+  readonly sentCopies: SentCopies;
+  readonly recent: RecentTracker;
+  /** Aborted when the server closes. */
+  readonly closing: AbortSignal;
+}
+
+export interface Session {
+  readonly deps: SessionDeps;
+  readonly connection: Connection;
+  readonly parser: Parser;
+  readonly log: Log;
+  principal: Principal | null;
+  /** Shared mailboxes that the user may open, as of login. */
+  shared: readonly MailboxOwner[];
+  view: MailboxView | null;
+  /** Releases the subscription to changes of `view`. */
+  unwatch: Disposable | null;
+  /** The selected mailbox changed since it was last looked at. */
+  dirty: boolean;
+  /** Called when `dirty` becomes true or the server closes: ends the wait of IDLE. */
+  onDirty: (() => void) | null;
+  /** RFC 7162: the client has shown that it knows CONDSTORE. */
+  condstore: boolean;
+  /** A wait for bytes that IDLE left behind: whoever waits next joins it. */
+  pending: Promise<boolean> | null;
+  /** Set by LOGOUT and by whatever else ends the session. */
+  ended: boolean;
+}
+
+/** The tagged answer of a command. `code` without brackets. */
+export interface Answer {
+  readonly status: 'OK' | 'NO' | 'BAD';
+  readonly text: string;
+  readonly code?: string;
+  /** Goes after the answer is sent: STARTTLS. */
+  readonly after?: () => Promise<void>;
+}
+
+export type State = 'stranger' | 'user' | 'selected';
+
+export function ok(text: string, code?: string): Answer {
+  return code === undefined ? { status: 'OK', text } : { status: 'OK', text, code };
+}
+
+export function no(text: string, code?: string): Answer {
+  return code === undefined ? { status: 'NO', text } : { status: 'NO', text, code };
+}
+
+export function badAnswer(text: string): Answer {
+  return { status: 'BAD', text };
+}
+
+/** The next bytes into the parser; false where there will be none. */
+export function receive(session: Session): Promise<boolean> {
+  session.pending ??= receiveOnce(session).finally(() => {
+    session.pending = null;
+  });
+  return session.pending;
+}
+
+async function receiveOnce(session: Session): Promise<boolean> {
+  const chunk = await session.connection.read(session.deps.limits.idleTimeoutMs);
+  if (chunk === 'timeout') bye(session, 'Idle for too long');
+  if (typeof chunk === 'string') return false;
+  session.parser.push(chunk);
+  return !session.ended;
+}
+
+/** The next event of the parser, reading as needed; null where the client is gone. */
+export async function nextEvent(session: Session): Promise<ParserEvent | null> {
+  for (;;) {
+    const event = session.parser.next();
+    if (event?.kind === 'continue') {
+      session.connection.send('+ go ahead\r\n');
+      await session.connection.flush();
+    } else if (event) return event;
+    else if (!(await receive(session))) return null;
+  }
+}
+
+/** Says why, and closes. */
+export function bye(session: Session, text: string, code?: string): void {
+  if (session.ended) return;
+  session.ended = true;
+  session.connection.send(`* BYE ${code ? `[${code}] ` : ''}${printText(text)}\r\n`);
+  session.connection.end();
+}
