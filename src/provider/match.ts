@@ -44,12 +44,26 @@ export function confirmedRecipients(reading: Reading, match: Match | null): read
   return stated.length === 0 && certain ? match.recipients : [];
 }
 
-/** A notification does not always say whom it is about: then it is about everybody in the transaction. */
+/**
+ * A notification says in prose at best whom it is about. Where neither its header nor its text names a recipient
+ * of the transaction, it is about all of them.
+ */
 export function notifiedRecipients(reading: Reading, match: Match | null): readonly string[] {
   const stated = statedInHeader(reading);
   if (match === null) return stated;
-  const own = stated.filter((address) => match.recipients.includes(address));
+  const text = reading.notificationText?.toLowerCase() ?? '';
+  const own = match.recipients.filter((address) => stated.includes(address) || mentions(text, address));
   return own.length > 0 ? own : match.recipients;
+}
+
+/** True where the address stands in the text, and not as a part of a longer one. */
+function mentions(text: string, address: string): boolean {
+  for (let at = text.indexOf(address); at >= 0; at = text.indexOf(address, at + 1)) {
+    const before = text[at - 1] ?? ' ';
+    const after = text.slice(at + address.length, at + address.length + 2);
+    if (!/[a-z0-9._%+-]/.test(before) && !/^([a-z0-9-]|\.[a-z0-9])/.test(after)) return true;
+  }
+  return false;
 }
 
 /** The recipient of the original is the Cc within chosen-recipient (TR-01201 IO 3.4.1). */

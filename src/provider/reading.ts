@@ -30,15 +30,17 @@ export interface Reading {
   /** The XML of a confirmation, where it could be read. */
   readonly confirmation: Confirmation | null;
   readonly correlation: Correlation;
+  /** The XML of a notification as text: whom it is about stands in its prose only (IO 3.5). */
+  readonly notificationText: string | null;
 }
 
 /** Bytes kept of a header; longer ones are read as far as they were kept. */
 const longestHeader = 256 * 1024;
-/** A confirmation holds an XML file and a PDF of one page: a longer one is stored, its XML not read. */
-const longestConfirmation = 8 * 1024 * 1024;
+/** What the provider writes holds an XML file and a PDF of one page: a longer one is stored, its XML not read. */
+const longestStatement = 8 * 1024 * 1024;
 const longestXml = 4 * 1024 * 1024;
 
-/** Keeps of a message, while it passes, what reading it needs: its header, or all of it for a confirmation. */
+/** Keeps of a message, while it passes, what reading it needs: its header, or all of what the provider wrote. */
 export interface Capture {
   push(chunk: Uint8Array): void;
   /** What was kept, from the first byte on. */
@@ -54,7 +56,7 @@ export function createCapture(): Capture {
   return {
     push(chunk) {
       if (state === 'enough') return;
-      if (state === 'all' && kept + chunk.length > longestConfirmation) {
+      if (state === 'all' && kept + chunk.length > longestStatement) {
         state = 'enough';
         return;
       }
@@ -63,7 +65,7 @@ export function createCapture(): Capture {
       if (state !== 'header') return;
       const bytes = Buffer.concat(chunks);
       if (headerEnd(bytes) === bytes.length && kept < longestHeader) return;
-      state = confirmationType(parseHeader(bytes)) === null ? 'enough' : 'all';
+      state = messageKind(readMetadata(parseHeader(bytes)).messageType) === 'normal' ? 'enough' : 'all';
     },
     bytes: () => Buffer.concat(chunks),
     whole: () => state !== 'enough',
@@ -74,12 +76,13 @@ export function readMessage(capture: Capture, index: MessageIndex): Reading {
   const bytes = capture.bytes();
   const fields = parseHeader(bytes);
   const metadata = readMetadata(fields);
-  const xml = capture.whole() ? xmlOf(bytes, index) : null;
+  const kind = messageKind(metadata.messageType);
+  const xml = kind !== 'normal' && capture.whole() ? xmlOf(bytes, index) : null;
   const read = xml === null ? null : readConfirmation(fields, xml);
   const confirmation = read?.ok ? read.confirmation : null;
   const from = metadata.from === null ? undefined : parseAddressList(metadata.from)[0];
   return {
-    kind: messageKind(metadata.messageType),
+    kind,
     header: {
       messageId: shorten(metadata.internetMessageId),
       subject: metadata.subject === null ? null : shorten(decodeWords(metadata.subject.slice(0, 4_000))),
@@ -96,6 +99,7 @@ export function readMessage(capture: Capture, index: MessageIndex): Reading {
     confirmationType: confirmationType(fields),
     confirmation,
     correlation: correlate(metadata, confirmation),
+    notificationText: kind === 'notification' && xml !== null ? xml.toString('utf8') : null,
   };
 }
 

@@ -140,6 +140,28 @@ describe('delivery', () => {
     );
   });
 
+  it('a notification about one of several recipients is about that one alone', async () => {
+    await using w = await world();
+    const letter = await w.submit({
+      rcpt: [max, 'unknown@buerger.de-mail.example'],
+      to: `${max}, unknown@buerger.de-mail.example`,
+    });
+    await w.startLink();
+    const facts = await w.until(async () => {
+      const known = await w.store.facts('stadt', letter);
+      return known.some((f) => f.fact === 'notified') && known;
+    });
+    expect(facts.filter((f) => f.fact === 'notified').map((f) => f.recipient)).toEqual([
+      'unknown@buerger.de-mail.example',
+    ]);
+    const [shown] = (await w.mails(erika, CONFIRMATIONS)).filter(
+      (m) => headerOf(m, 'X-Demail-Gateway-Kind') === 'notification',
+    );
+    expect(headerOf(shown!, 'X-Demail-Gateway-Letter')).toBe(`stadt/${letter}`);
+    const sent = (await w.store.submissionOf('stadt', letter))!.header.messageId;
+    expect(headerOf(shown!, 'In-Reply-To')).toBe(sent);
+  });
+
   it('a letter from one tenant to another reaches the other’s mailbox, and the sender gets its confirmations', async () => {
     await using w = await world();
     const letter = await w.submit({
