@@ -3,6 +3,7 @@ import { createRequire } from 'node:module';
 import { Command, CommanderError } from 'commander';
 import { ConfigError } from '../config/load.ts';
 import { Unavailable } from '../unavailable.ts';
+import * as check from './check.ts';
 import type { Context } from './context.ts';
 import * as demo from './demo.ts';
 import * as evidence from './evidence.ts';
@@ -16,6 +17,7 @@ const registrations: readonly ((program: Command, context: Context) => void)[] =
   start.register,
   stop.register,
   demo.register,
+  check.register,
   queue.register,
   evidence.register,
   user.register,

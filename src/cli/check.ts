@@ -1,0 +1,158 @@
+/** `check`: what would keep the gateway from working, found before it does. Changes nothing, logs in nowhere. */
+import { X509Certificate } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { readFile, stat, statfs } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import Database from 'better-sqlite3';
+import type { Command } from 'commander';
+import type { Config } from '../config/schema.ts';
+import { storePaths } from '../store/sqlite/open.ts';
+import { probeEndpoint } from './check-endpoints.ts';
+import { type CommonOptions, type Context, withCommonOptions } from './context.ts';
+import { connectToGateway } from './control.ts';
+import { exit } from './exit.ts';
+import { loadFor } from './load.ts';
+
+const soonMs = 30 * 86_400_000;
+const leastFreeBytes = 1024 ** 3;
+
+interface Result {
+  readonly check: string;
+  readonly subject: string;
+  readonly good: boolean;
+  readonly detail: string;
+}
+
+export function register(program: Command, context: Context): void {
+  withCommonOptions(
+    program
+      .command('check')
+      .description(
+        'check configuration, certificates, ports, providers, store and disk; exit 1 on a finding',
+      ),
+  ).action(context.action((options: CommonOptions) => check(options, context)));
+}
+
+async function check(options: CommonOptions, context: Context) {
+  const { config, configFile } = loadFor(options, context);
+  const results: Result[] = [{ check: 'configuration', subject: configFile, good: true, detail: 'valid' }];
+  results.push(...(await checkCertificates(config)));
+  results.push(...(await checkPorts(config)));
+  results.push(...(await checkEndpoints(config)));
+  results.push(...(await checkStore(config)));
+  for (const result of results) {
+    if (options.json) context.printJson(result);
+    else {
+      const mark = result.good ? 'ok     ' : 'FINDING';
+      context.print(`${mark}  ${result.check}  ${result.subject}: ${result.detail}`);
+    }
+  }
+  const findings = results.filter((result) => !result.good).length;
+  if (!options.json) context.print(`${results.length} checks, ${findings} findings`);
+  return findings === 0 ? exit.good : exit.finding;
+}
+
+/** Runs one check; whatever it throws is its finding. */
+async function examine(check: string, subject: string, look: () => Promise<string>): Promise<Result> {
+  try {
+    return { check, subject, good: true, detail: await look() };
+  } catch (error) {
+    return { check, subject, good: false, detail: (error as Error).message };
+  }
+}
+
+function checkCertificates(config: Config): Promise<Result[]> {
+  const files = new Set([
+    config.tls.certificate,
+    ...config.tls.clientAuthorities,
+    ...config.tenants.flatMap(({ provider, delivery }) => [
+      ...(provider.clientIdentity ? [provider.clientIdentity.certificate] : []),
+      ...provider.trustAnchors,
+      ...(delivery.forward?.trustAnchors ?? []),
+    ]),
+  ]);
+  return Promise.all(
+    [...files].map((file) =>
+      examine('certificate', file, async () => {
+        const { validToDate } = new X509Certificate(await readFile(file));
+        const left = validToDate.getTime() - Date.now();
+        if (left < 0) throw new Error(`has expired on ${validToDate.toISOString()}; replace it`);
+        if (left < soonMs) throw new Error(`expires on ${validToDate.toISOString()}; replace it before`);
+        return `valid until ${validToDate.toISOString().slice(0, 10)}`;
+      }),
+    ),
+  );
+}
+
+async function checkPorts(config: Config): Promise<Result[]> {
+  using gateway = existsSync(config.data) ? await connectToGateway(config.data) : null;
+  const running =
+    gateway && ((await gateway.ask({ command: 'status' })) as { ports: Record<string, number> });
+  return Promise.all(
+    Object.entries(config.listeners).map(([name, { address, port }]) =>
+      examine('port', `listeners.${name} ${address}:${port}`, async () => {
+        if (running?.ports[name] !== undefined) return 'held by the running gateway';
+        await bind(address, port);
+        return 'free';
+      }),
+    ),
+  );
+}
+
+function bind(address: string, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      const taken = 'in use by another program; stop that or choose another port';
+      reject(error.code === 'EADDRINUSE' ? new Error(taken) : error);
+    });
+    server.listen(port, address, () => server.close(() => resolve()));
+  });
+}
+
+function checkEndpoints(config: Config): Promise<Result[]> {
+  return Promise.all(
+    config.tenants.flatMap(({ id, provider, delivery: { forward } }) => [
+      examine('provider', `${id} SMTP`, () => probeEndpoint(provider.smtp, 'smtp', provider.trustAnchors)),
+      examine('provider', `${id} IMAP`, () => probeEndpoint(provider.imap, 'imap', provider.trustAnchors)),
+      ...(forward === undefined
+        ? []
+        : [examine('own server', id, () => probeEndpoint(forward, forward.protocol, forward.trustAnchors))]),
+    ]),
+  );
+}
+
+async function checkStore(config: Config): Promise<Result[]> {
+  const paths = storePaths({
+    directory: config.data,
+    ...(config.keys && { keysDirectory: config.keys.directory }),
+  });
+  if (!existsSync(paths.file)) {
+    return [
+      { check: 'store', subject: config.data, good: true, detail: 'none yet; made at the first start' },
+    ];
+  }
+  return [
+    await examine('store', paths.file, async () => {
+      const database = new Database(paths.file, { readonly: true });
+      try {
+        const said = database.pragma('quick_check(1)', { simple: true });
+        if (said !== 'ok') throw new Error(`${said}; restore the newest backup`);
+        return 'structure intact (evidence verify looks at the content)';
+      } finally {
+        database.close();
+      }
+    }),
+    await examine('keys', paths.keys, async () => {
+      const { mode } = await stat(paths.keys);
+      if (mode & 0o077) throw new Error(`open to others (mode ${(mode & 0o777).toString(8)}); chmod 700 it`);
+      return 'readable by the owner alone';
+    }),
+    await examine('disk', config.data, async () => {
+      const { bavail, bsize } = await statfs(config.data);
+      const free = `${Math.floor((bavail * bsize) / 1024 ** 2)} MiB free`;
+      if (bavail * bsize < leastFreeBytes) throw new Error(`${free}; make room`);
+      return free;
+    }),
+  ];
+}
