@@ -11,12 +11,14 @@ import { CommandError, type ExitCode, exit } from './exit.ts';
 import * as queue from './queue.ts';
 import * as start from './start.ts';
 import * as stop from './stop.ts';
+import * as tour from './tour.ts';
 import * as user from './user.ts';
 
 const registrations: readonly ((program: Command, context: Context) => void)[] = [
   start.register,
   stop.register,
   demo.register,
+  tour.register,
   check.register,
   queue.register,
   evidence.register,
