@@ -7,8 +7,10 @@ import type { Config } from './config/schema.ts';
 import { type ControlRequest, serveControl } from './control.ts';
 import { createAuthenticator } from './directory/authenticator.ts';
 import { createDirectory } from './directory/create.ts';
+import { type ImapServer, startImap } from './imap/server.ts';
 import { lockStore } from './lock.ts';
 import type { Log } from './observe/log.ts';
+import { tlsServerOptions } from './pki/tls.ts';
 import { type ProviderLink, startProviderLink } from './provider/link.ts';
 import { startSmtp } from './smtp/listener.ts';
 import { openSqliteStore } from './store/sqlite/open.ts';
@@ -59,9 +61,18 @@ export async function startGateway({ config, configFile, log }: GatewayOptions):
   const link = await startProviderLink({ ...deps, hostname: config.hostname, dataDir: config.data });
   opened.defer(() => link.close());
   const smtp = await startSmtp({ ...deps, config, authenticator, tls });
-  opened.defer(() => smtp.close());
+  let imap: ImapServer | undefined;
+  // Clients drain side by side, so that the whole end stays within its limit.
+  opened.defer(async () => void (await Promise.all([smtp.close(), imap?.close()])));
+  imap = await startImap({
+    ...deps,
+    authenticator,
+    tls: () => tlsServerOptions(tls),
+    listeners: config.listeners,
+    limits: { sessions: config.limits.imapSessions, messageSize: config.limits.messageSize },
+  });
 
-  const ports = { ...smtp.ports };
+  const ports = { ...smtp.ports, ...imap.ports };
   const stop = Promise.withResolvers<void>();
   const startedAt = new Date().toISOString();
   const status = async () => ({
