@@ -34,6 +34,8 @@ export interface Letter {
   readonly messageId?: string;
   readonly ret?: string;
   readonly envid?: string;
+  /** The message itself, instead of one made from the other fields. */
+  readonly bytes?: Buffer;
 }
 
 export interface World extends AsyncDisposable {
@@ -89,9 +91,11 @@ export async function openWorld(tenants: TestTenants = {}, clock?: Clock): Promi
       const recipients = (letter.rcpt ?? [max]).map((r) => (typeof r === 'string' ? { address: r } : r));
       const messageId = letter.messageId ?? `<${randomBytes(8).toString('hex')}@${tenant}.example>`;
       const subject = letter.subject ?? 'Bescheid';
-      const bytes = Buffer.from(
-        `From: <${user}>\r\nTo: ${letter.to ?? max}\r\n${letter.cc ? `Cc: ${letter.cc}\r\n` : ''}Subject: ${subject}\r\nMessage-ID: ${messageId}\r\nDate: Mon, 05 Jan 2026 08:00:00 +0100\r\n\r\n${letter.body ?? 'Guten Tag\r\n'}`,
-      );
+      const bytes =
+        letter.bytes ??
+        Buffer.from(
+          `From: <${user}>\r\nTo: ${letter.to ?? max}\r\n${letter.cc ? `Cc: ${letter.cc}\r\n` : ''}Subject: ${subject}\r\nMessage-ID: ${messageId}\r\nDate: Mon, 05 Jan 2026 08:00:00 +0100\r\n\r\n${letter.body ?? 'Guten Tag\r\n'}`,
+        );
       const message = await stageMessage(store, tenant, [bytes]);
       const { letter: index } = await store.acceptSubmission(tenant, {
         actor: { type: 'user', name: user },
