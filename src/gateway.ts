@@ -50,6 +50,7 @@ export async function startGateway({ config, configFile, log }: GatewayOptions):
       ...(config.keys && { keysDirectory: config.keys.directory }),
       ...(config.checkpoints && { checkpointsDirectory: config.checkpoints.directory }),
       originPrefix: config.hostname,
+      warn: (text) => log.warn({ room: 'store' }, text),
     }),
   );
   const directory = createDirectory(config);

@@ -153,7 +153,7 @@ describe.each(engines)('the store on %s', (_, openStore) => {
     const [content] = await store.contents(tenant, sent!.id, [1]);
     expect((await collect(store.readSource(tenant, content!.source))).toString()).toBe(letterText);
     expect((await store.head(tenant)).size).toBe(2);
-    expect(changes.map((c) => c.topic)).toEqual(expect.arrayContaining(['outbox', 'mailbox', 'evidence']));
+    expect(changes.map((c) => c.topic)).toEqual(expect.arrayContaining(['outbox', 'mailbox']));
   });
 
   it('shows one tenant nothing of another', async () => {

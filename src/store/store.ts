@@ -480,8 +480,7 @@ export type Change =
   | { readonly topic: 'forward'; readonly tenant: string }
   | { readonly topic: 'mailbox'; readonly tenant: string; readonly mailbox: number }
   | { readonly topic: 'mailboxes'; readonly tenant: string; readonly owner: MailboxOwner }
-  | { readonly topic: 'lock'; readonly tenant: string }
-  | { readonly topic: 'evidence'; readonly tenant: string; readonly index: number };
+  | { readonly topic: 'lock'; readonly tenant: string };
 
 export interface Changes {
   /** Calls `listener` after each commit that changed something; dispose to stop. */

@@ -26,6 +26,8 @@ export interface StoreOptions {
   readonly originPrefix: string;
   /** Epoch milliseconds; tests may turn it. */
   readonly clock?: () => number;
+  /** Told what an operator should know; what it says is safe for a log. */
+  readonly warn?: (text: string) => void;
 }
 
 /** Where the parts of a store lie. */
@@ -63,9 +65,14 @@ export async function openSqliteStore(options: StoreOptions): Promise<Store> {
   mkdirSync(options.directory, { recursive: true, mode: 0o700 });
   prepareObjectDirectory(paths.objects);
   const listeners = new Set<(change: Change) => void>();
-  const writer = await startWriter({ ...paths, originPrefix: options.originPrefix }, clock, (changes) => {
-    for (const change of changes) for (const listener of [...listeners]) listener(change);
-  });
+  const writer = await startWriter(
+    { ...paths, originPrefix: options.originPrefix },
+    clock,
+    (changes) => {
+      for (const change of changes) for (const listener of [...listeners]) listener(change);
+    },
+    (text) => options.warn?.(text),
+  );
   const db = new Database(paths.file, { readonly: true });
   try {
     db.pragma('busy_timeout = 10000');

@@ -165,7 +165,7 @@ export function configure(db: Database.Database): void {
   db.pragma('recursive_triggers = ON');
   db.pragma('secure_delete = ON');
   db.pragma('busy_timeout = 10000');
-  db.pragma('wal_autocheckpoint = 4000');
+  db.pragma('wal_autocheckpoint = 0'); // wal-keeper.ts does it beside the writer
   db.pragma('temp_store = MEMORY');
   db.pragma('cache_size = -32768');
 }

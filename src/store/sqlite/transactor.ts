@@ -15,6 +15,7 @@ export async function startWriter(
   data: WriterData,
   clock: () => number,
   onChanges: (changes: readonly Change[]) => void,
+  onWarning: (text: string) => void,
 ): Promise<Writer> {
   const worker = new Worker(new URL('./writer.ts', import.meta.url), { workerData: data });
   const calls = new Map<number, { resolve(value: never): void; reject(error: Error): void }>();
@@ -47,6 +48,9 @@ export async function startWriter(
           else call?.resolve(answer.value as never);
         }
         onChanges(message.changes);
+        break;
+      case 'warning':
+        onWarning(message.text);
         break;
       case 'closed':
         closing?.resolve();

@@ -104,7 +104,6 @@ export function createWriteContext(
       }
       log.pending.push(leafHash(commitment));
       followAwaited(context, tenant, entry);
-      context.changes.push({ topic: 'evidence', tenant, index });
       return entry;
     },
   };

@@ -4,16 +4,16 @@
  * refusal harms no other.
  * An answer leaves only after the commit.
  */
-import { renameSync, unlinkSync } from 'node:fs';
-import { mkdir, open } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { unlinkSync } from 'node:fs';
 import { parentPort, workerData } from 'node:worker_threads';
 import Database from 'better-sqlite3';
 import { GatewayError } from '../../errors.ts';
 import type { Change } from '../store.ts';
+import { createCheckpointFiles } from './checkpoint-files.ts';
 import { type CommandName, commands } from './commands/index.ts';
 import { objectFile } from './objects.ts';
 import { configure, migrate } from './schema.ts';
+import { startWalKeeper } from './wal-keeper.ts';
 import { createWriteContext } from './write-context.ts';
 
 export interface WriterData {
@@ -52,6 +52,7 @@ export type WriterMessage =
       readonly answers: readonly WriterAnswer[];
       readonly changes: readonly Change[];
     }
+  | { readonly type: 'warning'; readonly text: string }
   | { readonly type: 'closed' };
 
 const port = parentPort!;
@@ -69,7 +70,10 @@ function run(): void {
   configure(db);
   migrate(db);
   const context = createWriteContext(db, { keysDirectory: data.keys, originPrefix: data.originPrefix });
-  const checkpoints = createCheckpointFiles(data.checkpoints);
+  const checkpoints = createCheckpointFiles(data.checkpoints, (text) =>
+    port.postMessage({ type: 'warning', text } satisfies WriterMessage),
+  );
+  const wal = startWalKeeper(db, data.file);
   const begin = db.prepare('BEGIN IMMEDIATE');
   const commit = db.prepare('COMMIT');
   const rollback = db.prepare('ROLLBACK');
@@ -139,7 +143,8 @@ function run(): void {
     const files = context.unlink;
     context.changes = [];
     context.unlink = [];
-    port.postMessage({ type: 'committed', answers, changes } satisfies WriterMessage);
+    port.postMessage({ type: 'committed', answers, changes: distinct(changes) } satisfies WriterMessage);
+    wal.committed();
     for (const [tenant, note] of notes) checkpoints.write(tenant, note);
     for (const name of files) unlinkObject(name);
   }
@@ -147,7 +152,7 @@ function run(): void {
   port.on('message', (message: WriterCall | 'close') => {
     if (message === 'close') {
       flush();
-      checkpoints.settled().then(() => {
+      Promise.all([checkpoints.settle(), wal.close()]).then(() => {
         db.pragma('wal_checkpoint(TRUNCATE)');
         db.close();
         port.postMessage({ type: 'closed' } satisfies WriterMessage);
@@ -164,6 +169,11 @@ function run(): void {
   port.postMessage({ type: 'ready' } satisfies WriterMessage);
 }
 
+/** A batch changes the same outbox and mailboxes many times; once is enough to wake who waits. */
+function distinct(changes: readonly Change[]): Change[] {
+  return [...new Map(changes.map((change) => [JSON.stringify(change), change])).values()];
+}
+
 function unlinkObject(name: string): void {
   const [tenant, uid] = name.split('/') as [string, string];
   try {
@@ -171,52 +181,6 @@ function unlinkObject(name: string): void {
   } catch {
     // Already gone: the sweep at start finds what a crash leaves behind.
   }
-}
-
-/**
- * The last checkpoint of each tenant as a file meant for another host. Written after the commit, never
- * before; one write per tenant at a time, always of the newest note.
- */
-function createCheckpointFiles(directory: string): {
-  write(tenant: string, note: string): void;
-  settled(): Promise<void>;
-} {
-  const next = new Map<string, string>();
-  const running = new Map<string, Promise<void>>();
-
-  async function drain(tenant: string): Promise<void> {
-    for (let note = next.get(tenant); note !== undefined; note = next.get(tenant)) {
-      next.delete(tenant);
-      await writeAtomically(join(directory, tenant), note);
-    }
-    running.delete(tenant);
-  }
-
-  return {
-    write(tenant, note) {
-      next.set(tenant, note);
-      if (!running.has(tenant))
-        running.set(
-          tenant,
-          drain(tenant).catch(() => void running.delete(tenant)),
-        );
-    },
-    async settled() {
-      await Promise.all(running.values());
-    },
-  };
-}
-
-async function writeAtomically(file: string, text: string): Promise<void> {
-  await mkdir(dirname(file), { recursive: true });
-  const handle = await open(`${file}.new`, 'w', 0o644);
-  try {
-    await handle.writeFile(text);
-    await handle.datasync();
-  } finally {
-    await handle.close();
-  }
-  renameSync(`${file}.new`, file);
 }
 
 try {

@@ -1,0 +1,67 @@
+/**
+ * Keeps the write-ahead log short without holding up commits: a thread of its own copies committed pages into
+ * the database file (PASSIVE never blocks the writer). Only where readers or load let the log grow all the same
+ * does the writer start it anew itself.
+ */
+import { statSync } from 'node:fs';
+import { parentPort, Worker, workerData } from 'node:worker_threads';
+import Database from 'better-sqlite3';
+
+/** From this size on the thread copies. Bytes. */
+const COPY_FROM = 8 * 1024 * 1024;
+/** From this size on the writer starts the log anew, which takes as long as what is left to copy. Bytes. */
+const RESTART_FROM = 64 * 1024 * 1024;
+/** The file's size is looked at once in so many commits. */
+const EVERY = 16;
+
+export interface WalKeeper {
+  /** To be called after each commit, by the writer. */
+  committed(): void;
+  close(): Promise<void>;
+}
+
+export function startWalKeeper(db: Database.Database, file: string): WalKeeper {
+  const worker = new Worker(new URL(import.meta.url), { workerData: { walOf: file } });
+  let commits = 0;
+  let copying = false;
+  let copiedSince = false;
+  worker.on('message', () => {
+    copying = false;
+    copiedSince = true;
+  });
+  return {
+    committed() {
+      commits++;
+      if (commits % EVERY !== 0) return;
+      const size = statSync(`${file}-wal`).size;
+      if (size > RESTART_FROM && copiedSince) {
+        db.pragma('wal_checkpoint(RESTART)');
+        copiedSince = false;
+      }
+      if (size > COPY_FROM && !copying) {
+        copying = true;
+        worker.postMessage('copy');
+      }
+    },
+    async close() {
+      await worker.terminate();
+    },
+  };
+}
+
+function copyOnDemand(file: string): void {
+  const db = new Database(file);
+  db.pragma('busy_timeout = 0');
+  db.pragma('synchronous = FULL');
+  parentPort!.on('message', () => {
+    try {
+      db.pragma('wal_checkpoint(PASSIVE)');
+    } catch {
+      // Busy or out of space: the writer meets the same trouble, and says so.
+    }
+    parentPort!.postMessage('copied');
+  });
+}
+
+const data = workerData as { readonly walOf?: string } | null;
+if (data?.walOf !== undefined) copyOnDemand(data.walOf);
