@@ -102,11 +102,6 @@ export function chunkCount(size: number): number {
   return Math.max(1, Math.ceil(size / CHUNK));
 }
 
-/** Bytes that an object of `size` plain bytes takes when sealed. */
-export function sealedSize(size: number): number {
-  return size + chunkCount(size) * TAG;
-}
-
 /** The address of content within a tenant: HMAC-SHA-256 of its SHA-256, hex. */
 export function keyedDigest(addressKey: KeyObject, sha256Hex: string): string {
   return createHmac('sha256', addressKey).update(sha256Hex, 'hex').digest('hex');

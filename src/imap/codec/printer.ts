@@ -22,10 +22,6 @@ export function printString(value: string): string {
   return `{${safe.length}}\r\n${safe}`;
 }
 
-export function printNstring(value: string | null): string {
-  return value === null ? 'NIL' : printString(value);
-}
-
 /** Atom where possible, else quoted or literal. */
 export function printAstring(value: string): string {
   return plainAstring.test(value) && value.toUpperCase() !== 'NIL' ? value : printString(value);

@@ -134,13 +134,6 @@ export function stageObject(directory: string, keys: TenantKeys): ObjectWriter {
   };
 }
 
-/** Drops a staged object that no command named. */
-export async function dropStaged(directory: string, staged: StagedObject): Promise<void> {
-  const storage = staged.storage as Staging;
-  if (storage.inline === null)
-    await unlink(objectFile(directory, staged.tenant, storage.uid)).catch(() => undefined);
-}
-
 async function syncDirectory(path: string): Promise<void> {
   const handle = await open(path, 'r');
   try {
