@@ -17,7 +17,7 @@ import {
   unwrapKey,
   wrapKey,
 } from '../sealing.ts';
-import { CorruptObject, type ObjectWriter, type OpenObject, type StagedObject } from '../store.ts';
+import { CorruptObject, type ObjectWriter, type OpenObject } from '../store.ts';
 
 /** Above this many bytes an object is a file beside the database. */
 export const INLINE_LIMIT = 131_072;
