@@ -2,7 +2,7 @@
 import { createHash, type KeyObject, X509Certificate } from 'node:crypto';
 import type { Element } from '@xmldom/xmldom';
 import { type HashAlgorithm, type SignatureAlgorithm, SignedXml } from 'xml-crypto';
-import { parseXml } from '../demail/xml.ts';
+import { childElements, parseXml } from '../demail/xml.ts';
 import { CANONICALISATIONS, DIGESTS, ENVELOPED, type XmlSignatureMethod } from './xml-algorithms.ts';
 import { elementsOf, parseSigned } from './xml-document.ts';
 import { readSignature, type SignatureParts } from './xml-signature.ts';
@@ -20,6 +20,8 @@ export interface VerifiedXml {
   /** DER of the other certificates in KeyInfo: help for building a chain, and no more. */
   readonly others: readonly Buffer[];
   readonly method: XmlSignatureMethod;
+  /** Whether the signature is the last child element, as the norm's schema wants it; nothing signed says so. */
+  readonly atEnd: boolean;
 }
 
 export type XmlSignatureResult =
@@ -74,6 +76,7 @@ function verify(xml: Buffer): XmlSignatureResult {
     signer: signer.raw,
     others: certificates.filter((certificate) => certificate !== signer).map(({ raw }) => raw),
     method: parts.method,
+    atEnd: childElements(document.root).at(-1) === parts.element,
   };
 }
 

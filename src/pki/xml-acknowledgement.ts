@@ -1,0 +1,217 @@
+/** The XML of confirmations and notifications by the norm's schema: TR-01201 IO 3.5.3, strictly. */
+import type { Element, Node } from '@xmldom/xmldom';
+import { childElements } from '../demail/xml.ts';
+import { shown } from './xml-algorithms.ts';
+
+const NAMESPACE = 'urn:de-mail';
+const XMLNS = 'http://www.w3.org/2000/xmlns/';
+const XSI = 'http://www.w3.org/2001/XMLSchema-instance';
+/** A message has some thirty metadata. */
+const MAX_METADATA = 200;
+
+/** One header of the original: table 24. */
+export interface Metadate {
+  readonly name: string;
+  /** Unfolded. */
+  readonly value: string;
+  /** As received, folds kept: what was hashed. Line ends may be LF where they were CRLF. */
+  readonly originalHeader: string;
+}
+
+export interface DateTime {
+  readonly text: string;
+  /** RFC 3339 in UTC; null where no time zone is given, so that no moment is named. */
+  readonly utc: string | null;
+}
+
+/** `Acknowledge-Message`: table 23. */
+export interface Acknowledgement {
+  readonly sender: string;
+  readonly metadata: readonly Metadate[];
+  readonly subject: string;
+  readonly text: string;
+  /** The complete X-de-mail-integrity value of the original, folds kept. */
+  readonly hash: string;
+  readonly time: DateTime;
+  /** Retrieval alone: when the message was deposited. */
+  readonly deliveryTime: DateTime | null;
+}
+
+/** `Notification-Message`: table 25. */
+export interface NotificationMessage {
+  readonly subject: string;
+  readonly text: string;
+  readonly time: DateTime;
+  readonly sender: string;
+}
+
+export type SchemaResult<T> =
+  | { readonly ok: true; readonly message: T }
+  | { readonly ok: false; readonly reason: string };
+
+/** Reads an `Acknowledge-Message` whose signature has been taken out by the enveloped transform. */
+export function readAcknowledgement(root: Element): SchemaResult<Acknowledgement> {
+  return reading(() => {
+    const children = sequence(root, 'Acknowledge-Message', [
+      'Sender',
+      'Metadata',
+      'Subject',
+      'Text',
+      'Hash',
+      'Time',
+      'DeliveryTime?',
+    ]);
+    const [sender, metadata, subject, text, hash, time, deliveryTime] = children;
+    return {
+      sender: textOf(sender!),
+      metadata: readMetadata(metadata!),
+      subject: textOf(subject!),
+      text: textOf(text!),
+      hash: textOf(hash!),
+      time: dateTimeOf(time!),
+      deliveryTime: deliveryTime === null ? null : dateTimeOf(deliveryTime!),
+    };
+  });
+}
+
+/** Reads a `Notification-Message`: no signature inside, so it proposes and proves nothing by itself. */
+export function readNotification(root: Element): SchemaResult<NotificationMessage> {
+  return reading(() => {
+    const [subject, text, time, sender] = sequence(root, 'Notification-Message', [
+      'Subject',
+      'Text',
+      'Time',
+      'Sender',
+    ]);
+    return {
+      subject: textOf(subject!),
+      text: textOf(text!),
+      time: dateTimeOf(time!),
+      sender: textOf(sender!),
+    };
+  });
+}
+
+/** xs:dateTime (XML Schema 1.0 part 2, 3.2.7), null where it is none. */
+export function parseDateTime(input: string): DateTime | null {
+  const text = input.replace(/^[\t\n\r ]+|[\t\n\r ]+$/g, '');
+  const match =
+    /^(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{1,12}))?(Z|[+-](?:0\d|1[0-3]):[0-5]\d|[+-]14:00)?$/.exec(
+      text,
+    );
+  if (match === null) return null;
+  const [year, month, day, hour, minute, second] = match.slice(1, 7).map(Number) as [
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
+  ];
+  const zone = match[8];
+  const midnight = hour === 24 && minute === 0 && second === 0 && /^0*$/.test(match[7] ?? '');
+  if (year === 0 || minute > 59 || second > 59 || (hour > 23 && !midnight)) return null;
+  // Date.UTC carries the thirtieth of February over into March: no such day.
+  const date = new Date(Date.UTC(year, month - 1, day));
+  date.setUTCFullYear(year, month - 1, day);
+  if (date.getUTCMonth() !== month - 1 || date.getUTCDate() !== day) return null;
+  if (zone === undefined) return { text, utc: null };
+  const fraction = Number(`0.${match[7] ?? '0'}`);
+  const offset = zone === 'Z' ? 0 : offsetMinutes(zone);
+  const moment = date.getTime() + ((hour * 60 + minute - offset) * 60 + second + fraction) * 1000;
+  return { text, utc: new Date(Math.floor(moment)).toISOString() };
+}
+
+function offsetMinutes(zone: string): number {
+  const minutes = Number(zone.slice(1, 3)) * 60 + Number(zone.slice(4, 6));
+  return zone.startsWith('-') ? -minutes : minutes;
+}
+
+function readMetadata(element: Element): Metadate[] {
+  const children = elementContent(element);
+  if (children.length === 0) throw new SchemaError('Metadata is empty');
+  if (children.length > MAX_METADATA)
+    throw new SchemaError(`Metadata has more than ${MAX_METADATA} elements`);
+  return children.map((child) => {
+    const [name, value, originalHeader] = sequence(child, 'Metadate', ['Name', 'Value', 'OriginalHeader']);
+    return { name: textOf(name!), value: textOf(value!), originalHeader: textOf(originalHeader!) };
+  });
+}
+
+class SchemaError extends Error {}
+
+function reading<T>(read: () => T): SchemaResult<T> {
+  try {
+    return { ok: true, message: read() };
+  } catch (error) {
+    if (error instanceof SchemaError) return { ok: false, reason: error.message };
+    throw error;
+  }
+}
+
+/** The children of `element` by name, in this order; null where one that ends in `?` is missing. */
+function sequence(element: Element, name: string, names: readonly string[]): (Element | null)[] {
+  expectName(element, name);
+  const children = elementContent(element);
+  let at = 0;
+  const found = names.map((entry) => {
+    const wanted = entry.replace('?', '');
+    const child = children[at];
+    if (child !== undefined && child.namespaceURI === NAMESPACE && child.localName === wanted) {
+      at += 1;
+      return child;
+    }
+    if (entry.endsWith('?')) return null;
+    const there = child === undefined ? 'nothing' : shown(child.tagName);
+    throw new SchemaError(`${name} has ${there} where ${wanted} must stand`);
+  });
+  if (at < children.length) throw new SchemaError(`${name} has ${shown(children[at]!.tagName)} at its end`);
+  return found;
+}
+
+function expectName(element: Element, name: string): void {
+  if (element.namespaceURI !== NAMESPACE || element.localName !== name) {
+    throw new SchemaError(`${shown(element.tagName)} is no ${name} of ${NAMESPACE}`);
+  }
+}
+
+/** Child elements of an element that has no text and no attributes of its own. */
+function elementContent(element: Element): Element[] {
+  expectNoAttributes(element);
+  for (let node: Node | null = element.firstChild; node !== null; node = node.nextSibling) {
+    if (isText(node) && /[^\t\n\r ]/.test(node.nodeValue ?? '')) {
+      throw new SchemaError(`${shown(element.tagName)} has text between its elements`);
+    }
+  }
+  return childElements(element);
+}
+
+/** xs:string: text and nothing else. */
+function textOf(element: Element): string {
+  expectNoAttributes(element);
+  let text = '';
+  for (let node: Node | null = element.firstChild; node !== null; node = node.nextSibling) {
+    if (!isText(node)) throw new SchemaError(`${shown(element.tagName)} has more than text`);
+    text += node.nodeValue ?? '';
+  }
+  return text;
+}
+
+function dateTimeOf(element: Element): DateTime {
+  const time = parseDateTime(textOf(element));
+  if (time === null) throw new SchemaError(`${shown(element.tagName)} is no xs:dateTime`);
+  return time;
+}
+
+function isText(node: Node): boolean {
+  return node.nodeType === node.TEXT_NODE || node.nodeType === node.CDATA_SECTION_NODE;
+}
+
+function expectNoAttributes(element: Element): void {
+  for (let i = 0; i < element.attributes.length; i += 1) {
+    const { namespaceURI, localName, name } = element.attributes.item(i)!;
+    // XML Schema part 1, 2.6.3 allows a hint at the schema anywhere.
+    const permitted = namespaceURI === XMLNS || (namespaceURI === XSI && localName === 'schemaLocation');
+    if (!permitted) throw new SchemaError(`${shown(element.tagName)} has the attribute ${shown(name)}`);
+  }
+}
