@@ -8,6 +8,7 @@ import type { Log } from '../observe/log.ts';
 import type { OutboxItem, Store } from '../store/store.ts';
 import type { Clock } from './clock.ts';
 import type { Reports } from './reports.ts';
+import { resumeReports } from './resume.ts';
 import type { Settlement } from './settle.ts';
 
 export interface DeadlineDeps {
@@ -34,6 +35,8 @@ const hour = 3_600_000;
 /** Hours after which the sender is told that a mail still waits. */
 const delayNotices = [1, 4, 24];
 const interval = 60_000;
+/** So many looks lie between two searches for reports that could not be written when they were due. */
+const resumeEvery = 60;
 /** The provider's own word on a doubtful hand-over usually comes within minutes; `resend` waits for it. */
 const uncertainWait = 15 * 60_000;
 
@@ -44,11 +47,14 @@ export function startDeadlines(deps: DeadlineDeps): Deadlines {
   let timer: Disposable | undefined;
   /** Hours that the sender was told of last, by transaction: composing a report only to drop it costs. */
   let told: ReadonlyMap<string, number> = new Map();
+  let looks = 0;
 
   function look(): Promise<void> {
     looking ??= lookOnce(deps, told)
-      .then((now) => {
+      .then(async (now) => {
         told = now;
+        looks += 1;
+        if (looks % resumeEvery === 0) await resumeReports(deps);
       })
       .catch((error) => log.error({ tenant, error: String(error) }, 'deadlines could not be checked'))
       .finally(() => {

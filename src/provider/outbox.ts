@@ -11,24 +11,20 @@
  */
 import type { TenantConfig } from '../config/schema.ts';
 import type { Directory } from '../directory/directory.ts';
-import type {
-  Entry,
-  HandoverIntentEntry,
-  Peer,
-  RecipientResult,
-  SubmissionEntry,
-} from '../evidence/entry.ts';
+import type { Entry, Peer, RecipientResult, SubmissionEntry } from '../evidence/entry.ts';
 import type { Log } from '../observe/log.ts';
-import type { OutboxItem, Store } from '../store/store.ts';
+import { CorruptObject, type OutboxItem, type Store } from '../store/store.ts';
 import { CannotHandOver, type Prepared, prepare } from './attempt.ts';
 import { type BackOff, backOffDelay, type Clock } from './clock.ts';
 import { createDue } from './due.ts';
 import type { Health } from './health.ts';
+import type { Incidents } from './incidents.ts';
 import type { Pool } from './pool.ts';
 import type { Reports } from './reports.ts';
-import { resumeReports } from './resume.ts';
+import { holdCutOff, resumeReports } from './resume.ts';
 import type { Settlement } from './settle.ts';
-import type { SmtpSession, Transmission } from './smtp-session.ts';
+import { concernsAccount, type SmtpSession, type Transmission } from './smtp-session.ts';
+import { incidentTexts } from './texts.ts';
 
 export interface OutboxDeps {
   readonly store: Store;
@@ -38,6 +34,7 @@ export interface OutboxDeps {
   readonly reports: Reports;
   readonly settlement: Settlement;
   readonly health: Health;
+  readonly incidents: Incidents;
   readonly pool: Pool;
   readonly log: Log;
   readonly clock: Clock;
@@ -63,7 +60,7 @@ const retryBackOff: BackOff = { first: 60_000, longest: 3_600_000 };
 export async function startOutbox(deps: OutboxDeps): Promise<Outbox> {
   const { store, tenant, health, pool, log, clock } = deps;
   const stop = new AbortController();
-  await recover(deps);
+  await holdCutOff(deps);
   await resumeReports(deps);
   const due = createDue({
     clock,
@@ -73,7 +70,7 @@ export async function startOutbox(deps: OutboxDeps): Promise<Outbox> {
     list: (limit) => store.dueTransactions(tenant, clock.now(), limit),
     next: () => store.nextTransactionAt(tenant, clock.now()),
     key: nameOf,
-    run: (item) => handOver(deps, item, stop.signal),
+    run: (item) => handOver(deps, item, stop.signal).catch((error) => complain(deps, error)),
   });
   const subscription = store.changes.subscribe((change) => {
     if (change.topic === 'outbox' && change.tenant === tenant) due.wake();
@@ -103,34 +100,6 @@ function config(deps: OutboxDeps): TenantConfig | undefined {
   return deps.directory().tenant(deps.tenant);
 }
 
-/** After a crash nobody knows what became of an attempt that has an intent and no outcome. */
-async function recover(deps: OutboxDeps): Promise<void> {
-  const { store, tenant } = deps;
-  for (const item of await store.openTransactions(tenant)) {
-    if (item.state !== 'attempting') continue;
-    const timeline = await store.timeline(tenant, item.letter);
-    const intent = timeline.findLast(
-      (e): e is Entry & HandoverIntentEntry =>
-        e.kind === 'handover-intent' && e.transaction === item.transaction,
-    );
-    const reply = 'the gateway stopped between handing over and the reply';
-    await store.recordHandoverOutcome(tenant, {
-      letter: item.letter,
-      transaction: item.transaction,
-      attempt: intent?.attempt ?? item.attempts,
-      result: 'in-doubt',
-      recipients: (intent?.recipients ?? item.recipients).map((address) => ({
-        address,
-        result: 'deferred',
-        reply,
-      })),
-      reply,
-      peer: { endpoint: intent?.endpoint ?? '' },
-    });
-    await deps.settlement.byProvider(item.letter, item.transaction);
-  }
-}
-
 async function handOver(deps: OutboxDeps, item: OutboxItem, signal: AbortSignal): Promise<void> {
   const { store, tenant, health, pool, log } = deps;
   const submission = await store.submissionOf(tenant, item.letter);
@@ -148,13 +117,20 @@ async function handOver(deps: OutboxDeps, item: OutboxItem, signal: AbortSignal)
       log.warn({ tenant, wait, error: String(error) }, 'provider cannot be reached for hand-over');
       return;
     }
-    health.succeeded();
     try {
       recipients = await attemptOnce(deps, run, session, recipients, signal);
     } finally {
       pool.give(session);
     }
   }
+}
+
+/** Bytes that cannot be read as they were written are no matter of one mail. */
+function complain({ tenant, incidents }: OutboxDeps, error: unknown): never {
+  if (error instanceof CorruptObject) {
+    incidents.open(tenant, 'corrupt-object', incidentTexts.corrupt(error.message));
+  }
+  throw error;
 }
 
 interface Run {
@@ -250,6 +226,8 @@ async function attemptOnce(
     },
     signal,
   );
+  if (concernsAccount(sent.reply)) deps.health.failed(new Error(sent.reply));
+  else if (sent.end === 'answered' || sent.end === 'unsent') deps.health.succeeded();
   await conclude(deps, run, session.peer, sent);
   return sent.end === 'unsent' ? sent.takers : [];
 }

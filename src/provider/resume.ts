@@ -1,17 +1,22 @@
 /**
- * Reports that a crash cut off: an outcome was recorded, the mail about it was not. Each report has a name within
- * its letter, so what was told already is not told again.
+ * What a crash cut off. A hand-over whose outcome is missing is in doubt. An outcome may be recorded, and the mail
+ * about it not written: each report has a name within its letter, so what was told already is not told again.
  */
-import type { Entry, RecipientResult, SubmissionEntry } from '../evidence/entry.ts';
+import type { Entry, HandoverIntentEntry, RecipientResult, SubmissionEntry } from '../evidence/entry.ts';
 import type { Store } from '../store/store.ts';
 import type { Clock } from './clock.ts';
 import type { Reports } from './reports.ts';
+import type { Settlement } from './settle.ts';
 
 export interface ResumeDeps {
   readonly store: Store;
   readonly tenant: string;
   readonly reports: Reports;
   readonly clock: Clock;
+}
+
+interface CutOffDeps extends ResumeDeps {
+  readonly settlement: Settlement;
 }
 
 /** Letters older than this are not looked at again: longer than retries last by default. */
@@ -52,4 +57,32 @@ async function resumeLetter({ reports }: ResumeDeps, timeline: readonly Entry[])
 
 function refused(address: string, reply: string): RecipientResult {
   return { address, result: 'refused', reply };
+}
+
+/** After a crash nobody knows what became of an attempt that has an intent and no outcome: it is in doubt. */
+export async function holdCutOff(deps: CutOffDeps): Promise<void> {
+  const { store, tenant } = deps;
+  for (const item of await store.openTransactions(tenant)) {
+    if (item.state !== 'attempting') continue;
+    const timeline = await store.timeline(tenant, item.letter);
+    const intent = timeline.findLast(
+      (e): e is Entry & HandoverIntentEntry =>
+        e.kind === 'handover-intent' && e.transaction === item.transaction,
+    );
+    const reply = 'the gateway stopped between handing over and the reply';
+    await store.recordHandoverOutcome(tenant, {
+      letter: item.letter,
+      transaction: item.transaction,
+      attempt: intent?.attempt ?? item.attempts,
+      result: 'in-doubt',
+      recipients: (intent?.recipients ?? item.recipients).map((address) => ({
+        address,
+        result: 'deferred',
+        reply,
+      })),
+      reply,
+      peer: { endpoint: intent?.endpoint ?? '' },
+    });
+    await deps.settlement.byProvider(item.letter, item.transaction);
+  }
 }

@@ -225,9 +225,44 @@ describe('recipients refused', () => {
   });
 });
 
+/** A peer that follows a script, for what no honest server does. */
+async function scripted(
+  answer: (line: string, socket: Socket) => string | null,
+): Promise<{ port: number; close(): void }> {
+  const server = createServer((socket) => {
+    socket.write('220 odd.example\r\n');
+    socket.on('error', () => {});
+    socket.on('data', (data) => {
+      for (const line of data.toString('latin1').split('\r\n')) {
+        const reply = line === '' ? null : answer(line, socket);
+        if (reply !== null) socket.write(`${reply}\r\n`);
+      }
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return { port: (server.address() as { port: number }).port, close: () => server.close() };
+}
+
 describe('what is known after a failure', () => {
+  it.each(['530 5.7.0 log in first', '421 4.3.2 shutting down'])(
+    '%s does not cost the mail its recipient',
+    async (reply) => {
+      const server = await scripted((line) => {
+        if (/^(EHLO|RCPT)/.test(line)) return '250 ok';
+        if (line.startsWith('MAIL')) return reply;
+        return line === 'DATA' ? '503 no' : null;
+      });
+      const session = await connect(server.port, 'none', { host: '127.0.0.1' });
+      const sent = await session.send(parcel(letter), never);
+      expect(sent).toMatchObject({ end: 'answered', recipients: [{ result: 'deferred' }] });
+      expect(sent.reply).toContain(reply.slice(0, 3));
+      server.close();
+    },
+  );
+
   it.each([
     ['451 4.3.0 try later', 'deferred'],
+    ['421 4.3.2 shutting down', 'deferred'],
     ['554 5.7.1 no', 'refused'],
   ] as const)('a final reply %s is an answer: %s', async (reply, result) => {
     await using server = await peer();
@@ -275,24 +310,6 @@ describe('what is known after a failure', () => {
     expect(session.usable()).toBe(false);
     expect(server.received).toEqual([]);
   });
-
-  /** A peer that follows a script, for what no honest server does. */
-  async function scripted(
-    answer: (line: string, socket: Socket) => string | null,
-  ): Promise<{ port: number; close(): void }> {
-    const server = createServer((socket) => {
-      socket.write('220 odd.example\r\n');
-      socket.on('error', () => {});
-      socket.on('data', (data) => {
-        for (const line of data.toString('latin1').split('\r\n')) {
-          const reply = line === '' ? null : answer(line, socket);
-          if (reply !== null) socket.write(`${reply}\r\n`);
-        }
-      });
-    });
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-    return { port: (server.address() as { port: number }).port, close: () => server.close() };
-  }
 
   it.each<[string, (socket: Socket) => unknown, Transmission['end'], string]>([
     ['a cut in the middle of the content', (socket: Socket) => socket.destroySoon(), 'broken', 'deferred'],

@@ -222,8 +222,8 @@ function judge(parcel: Parcel, refusals: readonly NodemailerError[], end: End): 
     const own = '552 5.3.4 message is larger than the peer announces to accept';
     return { end: 'answered', recipients: results(() => fromReply(own)), takers: [], reply: own };
   }
-  const answered = error.code === 'EENVELOPE' || error.code === 'EMESSAGE';
   const code = error.responseCode ?? 0;
+  const answered = error.code === 'EENVELOPE' || error.code === 'EMESSAGE';
   if (answered && code >= 400 && code < 600) {
     return { end: 'answered', recipients: results(() => fromReply(reply)), takers: [], reply };
   }
@@ -235,13 +235,22 @@ function judge(parcel: Parcel, refusals: readonly NodemailerError[], end: End): 
   };
 }
 
+/**
+ * True for a reply that is about the connection or the login, not about this message: shutting down (421),
+ * login wanted, too weak or failed (RFC 4954 6). It must not cost a mail its recipients.
+ */
+export function concernsAccount(reply: string): boolean {
+  return /^(421|530|534|535|538)\b/.test(reply);
+}
+
 function deferred(reply: string): Omit<RecipientResult, 'address'> {
   return { result: 'deferred', reply };
 }
 
 /** 5yz is final, everything else may change (RFC 5321 4.2.1). */
 function fromReply(reply: string): Omit<RecipientResult, 'address'> {
-  return { result: /^5\d\d/.test(reply) ? 'refused' : 'deferred', reply: shorten(reply) };
+  const final = /^5\d\d/.test(reply) && !concernsAccount(reply);
+  return { result: final ? 'refused' : 'deferred', reply: shorten(reply) };
 }
 
 function shorten(reply: string): string {

@@ -106,6 +106,10 @@ export const incidentTexts = {
     en: `A message at the provider cannot be fetched (${folder}, UID ${uid}): ${error}\nAll others are; it is tried again.`,
   }),
   fetched: { de: 'Die Nachricht wurde abgeholt', en: 'The message was fetched' },
+  corrupt: (place: string): Said => ({
+    de: `Der Speicher enthält etwas anderes, als geschrieben wurde: ${place}\nPrüfen Sie mit demail-gateway evidence verify.`,
+    en: `The store holds something else than was written: ${place}\nCheck with demail-gateway evidence verify.`,
+  }),
   undeliverable: (entry: string, addresses: readonly string[]): Said => ({
     de: `Eine persönliche De-Mail passt zu keinem Postfach und wurde niemandem zugestellt.\nSie liegt im Nachweis als ${entry}.\nAdressiert an: ${addresses.join(', ') || '(keine Adresse dieses Mandanten)'}`,
     en: `A private De-Mail fits no mailbox and was delivered to nobody.\nIt is kept as ${entry}.\nAddressed to: ${addresses.join(', ') || '(no address of this tenant)'}`,
