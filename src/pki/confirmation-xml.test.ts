@@ -7,7 +7,7 @@ import { issueCertificate, toPem } from '../simulator/certificate.ts';
 import { verifyConfirmationXml } from './confirmation-xml.ts';
 import { confirmationParts } from './testing/confirmation-parts.ts';
 import { signXml } from './testing/sign-xml.ts';
-import { parseDateTime } from './xml-acknowledgement.ts';
+import { parseDateTime } from './xml-time.ts';
 
 const { privateKey: key } = generateKeyPairSync('ec', { namedCurve: 'brainpoolP256r1' });
 const certificate = issueCertificate({

@@ -7,12 +7,8 @@ import { normaliseAddress, parseAddressList } from '../mime/address.ts';
 import type { HeaderField } from '../mime/header.ts';
 import { decodeWords } from '../mime/words.ts';
 import { type Acknowledgement, type Metadate, readAcknowledgement } from './xml-acknowledgement.ts';
+import { agreesWithDate, type Outcome } from './xml-time.ts';
 import { type VerifiedXml, verifyEnveloped } from './xmldsig.ts';
-
-/** A confirmation is written, then sent: the XML may be that much younger than the Date header. */
-const MAX_AHEAD_MS = 5 * 60_000;
-/** And that much older: a provider may hold its own mail back for a while, but a day is another event. */
-const MAX_BEHIND_MS = 24 * 60 * 60_000;
 
 export interface ConfirmationXmlInput {
   /** Decoded content of the XML part. */
@@ -63,8 +59,6 @@ export function verifyConfirmationXml({ xml, covered }: ConfirmationXmlInput): C
   return { checks, signed, acknowledgement, confirmation: confirmation.confirmation };
 }
 
-type Outcome = readonly [result: CheckFact['result'], reason: string];
-
 /** What the XML and the covered header both say, side by side. */
 function compare(
   xml: Acknowledgement,
@@ -77,7 +71,7 @@ function compare(
     ['xml-recipient', compareRecipient(xml, confirmation)],
     ['xml-addressee', compareAddressee(xml, covered)],
     ['xml-private-id', comparePrivateId(xml, covered)],
-    ['xml-time', compareTime(xml, covered)],
+    ['xml-time', agreesWithDate(xml.time, readMetadata(covered).date)],
     ['xml-delivery-time', compareDeliveryTime(xml, confirmation.type)],
     ['xml-hash', compareHash(xml)],
     ['xml-metadata', compareMetadata(xml)],
@@ -158,16 +152,6 @@ function comparePrivateId(xml: Acknowledgement, covered: readonly HeaderField[])
   return inHeader === inXml?.trim()
     ? ['passed', 'header and XML have the same private-id']
     : ['failed', 'header and XML have different private-ids'];
-}
-
-function compareTime(xml: Acknowledgement, covered: readonly HeaderField[]): Outcome {
-  const date = Date.parse(readMetadata(covered).date ?? '');
-  if (xml.time.utc === null)
-    return ['undecided', `Time ${xml.time.text} has no time zone, so names no moment`];
-  if (Number.isNaN(date)) return ['undecided', 'the covered header has no readable Date'];
-  const behind = date - Date.parse(xml.time.utc);
-  const said = `the XML says ${xml.time.text}, the header ${new Date(date).toISOString()}`;
-  return behind >= -MAX_AHEAD_MS && behind <= MAX_BEHIND_MS ? ['passed', said] : ['failed', said];
 }
 
 /** Deposit and login: both for a retrieval confirmation, the first for no other (DMG § 5(9)). */

@@ -2,6 +2,7 @@
 import type { Element, Node } from '@xmldom/xmldom';
 import { childElements } from '../demail/xml.ts';
 import { shown } from './xml-algorithms.ts';
+import { type DateTime, parseDateTime } from './xml-time.ts';
 
 const NAMESPACE = 'urn:de-mail';
 const XMLNS = 'http://www.w3.org/2000/xmlns/';
@@ -16,12 +17,6 @@ export interface Metadate {
   readonly value: string;
   /** As received, folds kept: what was hashed. Line ends may be LF where they were CRLF. */
   readonly originalHeader: string;
-}
-
-export interface DateTime {
-  readonly text: string;
-  /** RFC 3339 in UTC; null where no time zone is given, so that no moment is named. */
-  readonly utc: string | null;
 }
 
 /** `Acknowledge-Message`: table 23. */
@@ -90,41 +85,6 @@ export function readNotification(root: Element): SchemaResult<NotificationMessag
       sender: textOf(sender!),
     };
   });
-}
-
-/** xs:dateTime (XML Schema 1.0 part 2, 3.2.7), null where it is none. */
-export function parseDateTime(input: string): DateTime | null {
-  const text = input.replace(/^[\t\n\r ]+|[\t\n\r ]+$/g, '');
-  const match =
-    /^(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{1,12}))?(Z|[+-](?:0\d|1[0-3]):[0-5]\d|[+-]14:00)?$/.exec(
-      text,
-    );
-  if (match === null) return null;
-  const [year, month, day, hour, minute, second] = match.slice(1, 7).map(Number) as [
-    number,
-    number,
-    number,
-    number,
-    number,
-    number,
-  ];
-  const zone = match[8];
-  const midnight = hour === 24 && minute === 0 && second === 0 && /^0*$/.test(match[7] ?? '');
-  if (year === 0 || minute > 59 || second > 59 || (hour > 23 && !midnight)) return null;
-  // Date.UTC carries the thirtieth of February over into March: no such day.
-  const date = new Date(Date.UTC(year, month - 1, day));
-  date.setUTCFullYear(year, month - 1, day);
-  if (date.getUTCMonth() !== month - 1 || date.getUTCDate() !== day) return null;
-  if (zone === undefined) return { text, utc: null };
-  const fraction = Number(`0.${match[7] ?? '0'}`);
-  const offset = zone === 'Z' ? 0 : offsetMinutes(zone);
-  const moment = date.getTime() + ((hour * 60 + minute - offset) * 60 + second + fraction) * 1000;
-  return { text, utc: new Date(Math.floor(moment)).toISOString() };
-}
-
-function offsetMinutes(zone: string): number {
-  const minutes = Number(zone.slice(1, 3)) * 60 + Number(zone.slice(4, 6));
-  return zone.startsWith('-') ? -minutes : minutes;
 }
 
 function readMetadata(element: Element): Metadate[] {
