@@ -8,6 +8,8 @@ export interface SmtpClient extends Disposable {
   command(line: string): Promise<string>;
   /** MAIL, RCPT, DATA and the message (CRLF line ends); returns the last reply. */
   send(from: string, to: readonly string[], message: Uint8Array): Promise<string>;
+  /** The same; returns the milliseconds from the final dot to the reply. @throws Error unless it is 250. */
+  timedSend(from: string, to: readonly string[], message: Uint8Array): Promise<number>;
 }
 
 export async function connectSmtp(port: number): Promise<SmtpClient> {
@@ -25,18 +27,32 @@ export async function connectSmtp(port: number): Promise<SmtpClient> {
   };
   await next();
   await command('EHLO client.example');
+  /** MAIL to DATA; the first refusal, or null. */
+  const open = async (from: string, to: readonly string[]): Promise<string | null> => {
+    for (const line of [`MAIL FROM:<${from}>`, ...to.map((address) => `RCPT TO:<${address}>`), 'DATA']) {
+      const reply = await command(line);
+      if (/^[23]/.test(reply)) continue;
+      await command('RSET');
+      return reply;
+    }
+    return null;
+  };
   return {
     command,
     async send(from, to, message) {
-      for (const line of [`MAIL FROM:<${from}>`, ...to.map((address) => `RCPT TO:<${address}>`), 'DATA']) {
-        const reply = await command(line);
-        if (!/^[23]/.test(reply)) {
-          await command('RSET');
-          return reply;
-        }
-      }
+      const refusal = await open(from, to);
+      if (refusal !== null) return refusal;
       socket.write(stuffed(message));
       return next();
+    },
+    async timedSend(from, to, message) {
+      const refusal = await open(from, to);
+      const bytes = stuffed(message);
+      const begun = performance.now();
+      if (refusal === null) socket.write(bytes);
+      const reply = refusal ?? (await next());
+      if (!reply.startsWith('250')) throw new Error(reply);
+      return performance.now() - begun;
     },
     [Symbol.dispose]: () => socket.destroy(),
   };
