@@ -5,6 +5,7 @@ import { createSecureContext, type SecureContext, type TlsOptions } from 'node:t
 import type { Authenticator, Directory } from '../directory/directory.ts';
 import type { Log } from '../observe/log.ts';
 import type { Store } from '../store/store.ts';
+import { Unavailable } from '../unavailable.ts';
 import { createConnection, Disconnected } from './connection.ts';
 import { createRecentTracker } from './recent.ts';
 import { createSentCopies } from './sent-copies.ts';
@@ -47,7 +48,7 @@ const defaults: ImapLimits = {
 /** Sessions that have this long to finish what they do before they are cut off. */
 const closeMs = 5000;
 
-/** @throws Error of the system where a port cannot be bound. */
+/** @throws Unavailable that names the port and its key where it cannot be bound. */
 export async function startImap(deps: ImapDeps): Promise<ImapServer> {
   const log = deps.log.child({ room: 'imap' });
   const closing = new AbortController();
@@ -85,7 +86,7 @@ export async function startImap(deps: ImapDeps): Promise<ImapServer> {
       if (!listener) continue;
       const server = createServer((socket) => admit(socket, name === 'imaps'));
       servers.push(server);
-      ports[name] = await listen(server, listener);
+      ports[name] = await listen(server, name, listener);
     }
   } catch (error) {
     for (const server of servers) server.close();
@@ -143,11 +144,15 @@ function cachedContext(tls: () => TlsOptions): () => SecureContext {
   };
 }
 
-function listen(server: Server, { address, port }: ImapListener): Promise<number> {
+function listen(server: Server, name: string, { address, port }: ImapListener): Promise<number> {
   return new Promise((resolve, reject) => {
-    server.once('error', reject);
+    const refuse = (error: Error) =>
+      reject(
+        new Unavailable(`cannot listen on ${address}:${port} (listeners.${name}): ${error.message}`, error),
+      );
+    server.once('error', refuse);
     server.listen(port, address, () => {
-      server.off('error', reject);
+      server.off('error', refuse);
       const bound = server.address();
       resolve(typeof bound === 'object' && bound ? bound.port : port);
     });

@@ -120,7 +120,7 @@ async function openListener(
   server.on('error', createFailureLog(log, deps.now ?? Date.now));
   await new Promise<void>((resolve, reject) => {
     server.server.once('error', (error) => {
-      reject(new Unavailable(`cannot listen on ${address}:${port} (${name}): ${error.message}`));
+      reject(new Unavailable(`cannot listen on ${address}:${port} (listeners.${name}): ${error.message}`));
     });
     server.listen(port, address, resolve);
   });
