@@ -1,6 +1,7 @@
 /** The algorithms that a signature inside XML may use, by their identifiers: RFC 9231, XMLDSig 1.1. */
 import type { Element } from '@xmldom/xmldom';
 import { childElements } from '../demail/xml.ts';
+import type { SignatureHash, SignatureScheme } from './signature-value.ts';
 
 export const DSIG = 'http://www.w3.org/2000/09/xmldsig#';
 const MORE_2001 = 'http://www.w3.org/2001/04/xmldsig-more#';
@@ -15,27 +16,21 @@ export const CANONICALISATIONS: readonly string[] = [
   'http://www.w3.org/2001/10/xml-exc-c14n#',
 ];
 
-export type XmlHash = 'sha256' | 'sha384' | 'sha512';
-
-export const DIGESTS: ReadonlyMap<string, XmlHash> = new Map([
+export const DIGESTS: ReadonlyMap<string, SignatureHash> = new Map([
   ['http://www.w3.org/2001/04/xmlenc#sha256', 'sha256'],
   [`${MORE_2001}sha384`, 'sha384'],
   ['http://www.w3.org/2001/04/xmlenc#sha512', 'sha512'],
 ]);
 
-export interface XmlSignatureMethod {
+export interface XmlSignatureMethod extends SignatureScheme {
   readonly uri: string;
-  readonly scheme: 'rsa-pkcs1' | 'rsa-pss' | 'ecdsa';
-  readonly hash: XmlHash;
-  /** RSASSA-PSS alone: bytes of salt. */
-  readonly saltLength: number | null;
 }
 
 export type MethodResult =
   | { readonly ok: true; readonly method: XmlSignatureMethod }
   | { readonly ok: false; readonly reason: string };
 
-const saltLengths: Record<XmlHash, number> = { sha256: 32, sha384: 48, sha512: 64 };
+const saltLengths: Record<SignatureHash, number> = { sha256: 32, sha384: 48, sha512: 64 };
 const methods: ReadonlyMap<string, XmlSignatureMethod> = new Map(
   [...DIGESTS.values()].flatMap((hash) => {
     const entry = (uri: string, scheme: XmlSignatureMethod['scheme'], saltLength: number | null = null) =>
@@ -65,9 +60,9 @@ export function readSignatureMethod(element: Element): MethodResult {
  */
 function readPssParameters(element: Element): MethodResult {
   const [params, ...more] = childElements(element);
-  let hash: XmlHash = 'sha256';
+  let hash: SignatureHash = 'sha256';
   let saltLength: number | null = null;
-  let maskHash: XmlHash | null = null;
+  let maskHash: SignatureHash | null = null;
   if (params !== undefined) {
     if (more.length > 0 || params.namespaceURI !== MORE_2007 || params.localName !== 'RSAPSSParams') {
       return refuse('RSASSA-PSS has parameters of an unknown form');
@@ -100,7 +95,7 @@ function readPssParameters(element: Element): MethodResult {
   return { ok: true, method: { uri: PSS_WITH_PARAMETERS, scheme: 'rsa-pss', hash, saltLength: salt } };
 }
 
-function readMask(element: Element): XmlHash | null {
+function readMask(element: Element): SignatureHash | null {
   if (element.getAttribute('Algorithm') !== MGF1) return null;
   const [digest, ...more] = childElements(element);
   if (digest === undefined) return 'sha256';

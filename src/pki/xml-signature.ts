@@ -1,6 +1,7 @@
 /** The one form of ds:Signature that is accepted: enveloped, over the whole document, key from X.509. */
 import type { Element } from '@xmldom/xmldom';
 import { childElements } from '../demail/xml.ts';
+import type { SignatureHash } from './signature-value.ts';
 import {
   CANONICALISATIONS,
   DIGESTS,
@@ -8,7 +9,6 @@ import {
   ENVELOPED,
   readSignatureMethod,
   shown,
-  type XmlHash,
   type XmlSignatureMethod,
 } from './xml-algorithms.ts';
 import { elementsOf, hasComment } from './xml-document.ts';
@@ -20,7 +20,7 @@ const idAttributes = ['ID', 'Id', 'id'];
 export interface SignatureParts {
   readonly element: Element;
   readonly method: XmlSignatureMethod;
-  readonly digest: XmlHash;
+  readonly digest: SignatureHash;
   /** DER, in the order given; at least one. */
   readonly certificates: readonly Buffer[];
 }
@@ -67,7 +67,11 @@ export function readSignature(root: Element): PartsResult {
   return { ok: true, element, method: method.method, digest, certificates };
 }
 
-function readReference(reference: Element, root: Element, all: readonly Element[]): XmlHash | PartsResult {
+function readReference(
+  reference: Element,
+  root: Element,
+  all: readonly Element[],
+): SignatureHash | PartsResult {
   const uri = reference.getAttribute('URI');
   // No URI means that the application knows what was signed; ours knows nothing.
   if (uri === null || !reference.hasAttribute('URI')) return refuse('the Reference has no URI');

@@ -3,10 +3,10 @@ import { createHash, type KeyObject, X509Certificate } from 'node:crypto';
 import type { Element } from '@xmldom/xmldom';
 import { type HashAlgorithm, type SignatureAlgorithm, SignedXml } from 'xml-crypto';
 import { childElements, parseXml } from '../demail/xml.ts';
+import { fitsKey } from './signature-value.ts';
 import { CANONICALISATIONS, DIGESTS, ENVELOPED, type XmlSignatureMethod } from './xml-algorithms.ts';
 import { elementsOf, parseSigned } from './xml-document.ts';
 import { readSignature, type SignatureParts } from './xml-signature.ts';
-import { fitsKey } from './xml-signature-value.ts';
 
 /** What a signature vouches for. Whoever reads the document reads it from here, never from the input. */
 export interface VerifiedXml {
@@ -114,7 +114,13 @@ function methodClass(method: XmlSignatureMethod, key: KeyObject): new () => Sign
       throw new Error('signatures are verified here, not made');
     }
     verifySignature(signedInfo: string, _key: unknown, value: string): boolean {
-      return fitsKey(method, key, Buffer.from(signedInfo, 'utf8'), Buffer.from(value, 'base64'));
+      return fitsKey(
+        method,
+        key,
+        Buffer.from(signedInfo, 'utf8'),
+        Buffer.from(value, 'base64'),
+        'ieee-p1363',
+      );
     }
   };
 }
