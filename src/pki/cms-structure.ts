@@ -2,7 +2,7 @@
 import { X509Certificate } from 'node:crypto';
 import * as asn1js from 'asn1js';
 import * as pkijs from 'pkijs';
-import type { SignatureHash, SignatureScheme } from './signature-value.ts';
+import type { IntegrityHash, SignatureScheme } from '../demail/integrity.ts';
 
 /** A signature with its certificates and a CRL has some 10 KiB; a large CRL makes it a few hundred. */
 const MAX_DETACHED_BYTES = 2 * 1024 * 1024;
@@ -10,7 +10,7 @@ const MAX_DETACHED_BYTES = 2 * 1024 * 1024;
 export const MAX_CMS_BYTES = 16 * 1024 * 1024;
 const MAX_CERTIFICATES = 32;
 const MAX_SIGNERS = 8;
-const LIMITS = { maxDepth: 40, maxNodes: 60_000, maxContentLength: MAX_CMS_BYTES, parseEmbedded: false };
+const LIMITS = { maxDepth: 40, maxNodes: 20_000, maxContentLength: MAX_CMS_BYTES, parseEmbedded: false };
 
 const SIGNED_DATA = '1.2.840.113549.1.7.2';
 const CONTENT_TYPE = '1.2.840.113549.1.9.3';
@@ -20,31 +20,32 @@ const SUBJECT_KEY_IDENTIFIER = '2.5.29.14';
 const RSASSA_PSS = '1.2.840.113549.1.1.10';
 const MGF1 = '1.2.840.113549.1.1.8';
 
-const digests: Record<string, SignatureHash> = {
+const digests: Record<string, IntegrityHash> = {
   '2.16.840.1.101.3.4.2.1': 'sha256',
   '2.16.840.1.101.3.4.2.2': 'sha384',
   '2.16.840.1.101.3.4.2.3': 'sha512',
 };
-const saltless = (scheme: SignatureScheme['scheme'], hash: SignatureHash) => ({
-  scheme,
-  hash,
-  saltLength: null,
-});
-const schemes: Record<string, SignatureScheme> = {
-  '1.2.840.113549.1.1.11': saltless('rsa-pkcs1', 'sha256'),
-  '1.2.840.113549.1.1.12': saltless('rsa-pkcs1', 'sha384'),
-  '1.2.840.113549.1.1.13': saltless('rsa-pkcs1', 'sha512'),
-  '1.2.840.10045.4.3.2': saltless('ecdsa', 'sha256'),
-  '1.2.840.10045.4.3.3': saltless('ecdsa', 'sha384'),
-  '1.2.840.10045.4.3.4': saltless('ecdsa', 'sha512'),
+const scheme = (name: SignatureScheme, hash: IntegrityHash): CmsScheme => ({ scheme: name, hash });
+const schemes: Record<string, CmsScheme> = {
+  '1.2.840.113549.1.1.11': scheme('rsa', 'sha256'),
+  '1.2.840.113549.1.1.12': scheme('rsa', 'sha384'),
+  '1.2.840.113549.1.1.13': scheme('rsa', 'sha512'),
+  '1.2.840.10045.4.3.2': scheme('ec-dsa', 'sha256'),
+  '1.2.840.10045.4.3.3': scheme('ec-dsa', 'sha384'),
+  '1.2.840.10045.4.3.4': scheme('ec-dsa', 'sha512'),
 };
 const RSA_ENCRYPTION = '1.2.840.113549.1.1.1';
+
+interface CmsScheme {
+  readonly scheme: SignatureScheme;
+  readonly hash: IntegrityHash;
+}
 
 /** One SignerInfo; null where something is not there or not permitted, with the reason. */
 export interface CmsSignerInfo {
   readonly certificate: X509Certificate | null;
-  readonly digest: SignatureHash | null;
-  readonly scheme: SignatureScheme | null;
+  readonly digest: IntegrityHash | null;
+  readonly scheme: CmsScheme | null;
   /** What was signed: the signed attributes as DER SET. Null where there are none. */
   readonly signedBytes: Buffer | null;
   readonly contentType: string | null;
@@ -185,13 +186,10 @@ function octetsOf(block: asn1js.BaseBlock): Buffer | null {
   return null;
 }
 
-function readScheme(
-  algorithm: pkijs.AlgorithmIdentifier,
-  digest: SignatureHash | null,
-): SignatureScheme | null {
+function readScheme(algorithm: pkijs.AlgorithmIdentifier, digest: IntegrityHash | null): CmsScheme | null {
   const { algorithmId, algorithmParams } = algorithm;
   // RFC 3370 3.2: the digest of the SignerInfo is meant.
-  if (algorithmId === RSA_ENCRYPTION) return digest === null ? null : saltless('rsa-pkcs1', digest);
+  if (algorithmId === RSA_ENCRYPTION) return digest === null ? null : scheme('rsa', digest);
   if (algorithmId !== RSASSA_PSS) return schemes[algorithmId] ?? null;
   if (algorithmParams === undefined) return null;
   const params = new pkijs.RSASSAPSSParams({ schema: algorithmParams });
@@ -201,7 +199,7 @@ function readScheme(
   const mask = new pkijs.AlgorithmIdentifier({ schema: maskGenAlgorithm.algorithmParams });
   // Node takes one digest for both; so does everyone's profile (RFC 4055 3.1).
   if (digests[mask.algorithmId] !== hash || saltLength < 20 || saltLength > 512) return null;
-  return { scheme: 'rsa-pss', hash, saltLength };
+  return scheme('rsassa-pss', hash);
 }
 
 function validDate(date: Date): Date | null {

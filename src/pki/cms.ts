@@ -1,8 +1,10 @@
 /** CMS signatures (RFC 5652): S/MIME and .p7s. What pkijs would leave unchecked is checked here. */
-import { createHash, timingSafeEqual } from 'node:crypto';
-import type { CheckFact } from '../evidence/entry.ts';
+import { createHash, type KeyObject, type X509Certificate } from 'node:crypto';
+import type { IntegrityHash } from '../demail/integrity.ts';
+import { check } from './check.ts';
 import { type CmsSignerInfo, readSignedData } from './cms-structure.ts';
-import { fitsKey, type SignatureHash } from './signature-value.ts';
+import { verifySignature } from './signature.ts';
+import type { CheckResult } from './types.ts';
 
 export interface CmsInput {
   /** BER, DER or PEM. */
@@ -11,7 +13,7 @@ export interface CmsInput {
    * Digest of the content that a detached signature speaks of; asked for only where it is needed. Null: there
    * is no such content.
    */
-  readonly contentDigest?: (hash: SignatureHash) => Promise<Buffer | null>;
+  readonly contentDigest?: (hash: IntegrityHash) => Promise<Buffer | null>;
 }
 
 /** One signer, and how far the signature is theirs. Whether anyone trusts the certificate is not said here. */
@@ -22,7 +24,7 @@ export interface CmsSigner {
   readonly subject: string | null;
   /** RFC 3339 time that the signer claims, or null. */
   readonly signingTime: string | null;
-  readonly checks: readonly CheckFact[];
+  readonly checks: readonly CheckResult[];
 }
 
 export interface CmsReport {
@@ -31,7 +33,7 @@ export interface CmsReport {
   /** True where the content is inside the CMS structure. */
   readonly opaque: boolean;
   /** The checks of all signers, or the one that says why nothing could be read. */
-  readonly checks: readonly CheckFact[];
+  readonly checks: readonly CheckResult[];
   readonly signers: readonly CmsSigner[];
   /** DER, all that came along: help for building chains. */
   readonly certificates: readonly Buffer[];
@@ -44,11 +46,11 @@ export interface CmsReport {
 export async function verifyCms({ cms, contentDigest }: CmsInput): Promise<CmsReport> {
   const read = readSignedData(cms);
   if (!read.ok) {
-    const checks: CheckFact[] = [{ name: 'cms-form', result: 'failed', reason: read.reason }];
+    const checks = [check('cms-form', 'failed', read.reason)];
     return { intact: false, opaque: false, checks, signers: [], certificates: [], crls: [], content: null };
   }
   const { data } = read;
-  const digestOf = async (hash: SignatureHash) =>
+  const digestOf = async (hash: IntegrityHash) =>
     data.content === null
       ? ((await contentDigest?.(hash)) ?? null)
       : createHash(hash).update(data.content).digest();
@@ -74,60 +76,59 @@ export async function verifyCms({ cms, contentDigest }: CmsInput): Promise<CmsRe
   };
 }
 
-type Digest = (hash: SignatureHash) => Promise<Buffer | null>;
+type Digest = (hash: IntegrityHash) => Promise<Buffer | null>;
 
-async function checkSigner(info: CmsSignerInfo, contentType: string, digestOf: Digest): Promise<CheckFact[]> {
+async function checkSigner(
+  info: CmsSignerInfo,
+  contentType: string,
+  digestOf: Digest,
+): Promise<CheckResult[]> {
   const { digest, scheme, signedBytes, messageDigest, certificate } = info;
-  const fail = (name: string, reason: string): CheckFact[] => [{ name, result: 'failed', reason }];
   if (digest === null || scheme === null) {
-    return fail('cms-algorithm', `algorithms ${info.algorithms} are not permitted`);
+    return [check('cms-algorithm', 'failed', `algorithms ${info.algorithms} are not permitted`)];
   }
+  const attributes = (result: CheckResult['result'], reason: string) =>
+    check('cms-attributes', result, reason);
   // Without signed attributes, content that looks like attributes could be passed off as such (RFC 8933 3).
-  if (signedBytes === null) return fail('cms-attributes', 'nothing but the content is signed, no attributes');
+  if (signedBytes === null) return [attributes('failed', 'the content alone is signed, no attributes')];
   if (info.contentType !== contentType) {
-    return fail('cms-attributes', 'the signed content type is missing or another than the content has');
+    return [attributes('failed', 'the signed content type is missing or another than the content has')];
   }
-  if (messageDigest === null) return fail('cms-attributes', 'no digest of the content is signed');
-  const attributes: CheckFact = {
-    name: 'cms-attributes',
-    result: 'passed',
-    reason: 'content type and digest are signed',
-  };
+  if (messageDigest === null) return [attributes('failed', 'no digest of the content is signed')];
+  const checks = [attributes('passed', 'content type and digest are signed')];
   const actual = await digestOf(digest);
   if (actual === null) {
-    const reason = 'the content that was signed is not there';
-    return [attributes, { name: 'cms-content', result: 'undecided', reason }];
+    return [...checks, check('cms-content', 'undecided', 'the content that was signed is not there')];
   }
-  if (actual.length !== messageDigest.length || !timingSafeEqual(actual, messageDigest)) {
-    return [attributes, ...fail('cms-content', 'the content is not what was signed: its digest differs')];
+  if (!actual.equals(messageDigest)) {
+    return [
+      ...checks,
+      check('cms-content', 'failed', 'the content is not what was signed: its digest differs'),
+    ];
   }
-  const content: CheckFact = {
-    name: 'cms-content',
-    result: 'passed',
-    reason: `the content has the signed ${digest} digest`,
-  };
+  checks.push(check('cms-content', 'passed', `the content has the signed ${digest} digest`));
   if (certificate === null) {
-    const reason = "the signer's certificate did not come along";
-    return [attributes, content, { name: 'cms-signature', result: 'undecided', reason }];
+    return [...checks, check('cms-signature', 'undecided', "the signer's certificate did not come along")];
   }
-  let fits = false;
+  const key = publicKeyOf(certificate);
+  if (key === null)
+    return [...checks, check('cms-signature', 'failed', "the certificate's key cannot be used")];
+  const fits = verifySignature(scheme.scheme, scheme.hash, key, signedBytes, info.signature);
+  return [
+    ...checks,
+    fits.ok
+      ? check('cms-signature', 'passed', `signed with the key of ${oneLine(certificate.subject)}`)
+      : check('cms-signature', 'failed', fits.reason),
+  ];
+}
+
+/** Null where OpenSSL does not know the key: a curve with explicit parameters, say. */
+function publicKeyOf(certificate: X509Certificate): KeyObject | null {
   try {
-    fits = fitsKey(scheme, certificate.publicKey, signedBytes, info.signature, 'der');
+    return certificate.publicKey;
   } catch {
-    // OpenSSL cannot use the key: a curve with explicit parameters, say.
+    return null;
   }
-  const signature: CheckFact = fits
-    ? {
-        name: 'cms-signature',
-        result: 'passed',
-        reason: `signed with the key of ${oneLine(certificate.subject)}`,
-      }
-    : {
-        name: 'cms-signature',
-        result: 'failed',
-        reason: "the signature was not made by the certificate's key",
-      };
-  return [attributes, content, signature];
 }
 
 /** node:crypto parts a name by line breaks. */

@@ -2,10 +2,12 @@
 import { type Confirmation, confirmationType, readConfirmation } from '../demail/confirmation.ts';
 import { readMetadata } from '../demail/metadata.ts';
 import { addressesOf, parseRecipientList } from '../demail/recipients.ts';
-import type { CheckFact, ConfirmationType } from '../evidence/entry.ts';
+import type { ConfirmationType } from '../evidence/entry.ts';
 import { normaliseAddress, parseAddressList } from '../mime/address.ts';
 import type { HeaderField } from '../mime/header.ts';
 import { decodeWords } from '../mime/words.ts';
+import { check } from './check.ts';
+import type { CheckResult } from './types.ts';
 import { type Acknowledgement, type Metadate, readAcknowledgement } from './xml-acknowledgement.ts';
 import { agreesWithDate, type Outcome } from './xml-time.ts';
 import { type VerifiedXml, verifyEnveloped } from './xmldsig.ts';
@@ -18,7 +20,7 @@ export interface ConfirmationXmlInput {
 }
 
 export interface ConfirmationXmlReport {
-  readonly checks: readonly CheckFact[];
+  readonly checks: readonly CheckResult[];
   /** Null where the signature does not verify: then nothing of the XML may be used. */
   readonly signed: VerifiedXml | null;
   /** What the verified XML says; null where it does not follow the schema. */
@@ -33,26 +35,26 @@ export interface ConfirmationXmlReport {
  * has what that takes. Never throws.
  */
 export function verifyConfirmationXml({ xml, covered }: ConfirmationXmlInput): ConfirmationXmlReport {
-  const checks: CheckFact[] = [];
-  const add = (name: string, passed: boolean, reason: string) => {
-    checks.push({ name, result: passed ? 'passed' : 'failed', reason });
-  };
+  const checks: CheckResult[] = [];
   const signed = verifyEnveloped(xml);
   if (!signed.ok) {
-    add('xml-signature', false, signed.reason);
+    checks.push(check('xml-signature', 'failed', signed.reason, `xml-signature-${signed.problem}`));
     return { checks, signed: null, acknowledgement: null, confirmation: null };
   }
-  add('xml-signature', true, `the XML is what its certificate's key signed (${signed.method.uri})`);
+  checks.push(
+    check('xml-signature', 'passed', `the XML is what its certificate's key signed (${signed.method.uri})`),
+  );
   const read = readAcknowledgement(signed.root);
   if (!read.ok || !signed.atEnd) {
-    add('xml-schema', false, read.ok ? 'the signature is not the last element' : read.reason);
+    const reason = read.ok ? 'the signature is not the last element' : read.reason;
+    checks.push(check('xml-schema', 'failed', reason));
     return { checks, signed, acknowledgement: null, confirmation: null };
   }
-  add('xml-schema', true, 'the XML follows the schema of the norm');
+  checks.push(check('xml-schema', 'passed', 'the XML follows the schema of the norm'));
   const acknowledgement = read.message;
   const confirmation = readConfirmation(covered, signed.octets);
   if (!confirmation.ok) {
-    add('xml-type', false, confirmation.reason);
+    checks.push(check('xml-type', 'failed', confirmation.reason));
     return { checks, signed, acknowledgement, confirmation: null };
   }
   checks.push(...compare(acknowledgement, confirmation.confirmation, covered));
@@ -64,7 +66,7 @@ function compare(
   xml: Acknowledgement,
   confirmation: Confirmation,
   covered: readonly HeaderField[],
-): CheckFact[] {
+): CheckResult[] {
   const table: readonly [string, Outcome][] = [
     ['xml-type', compareType(xml, covered)],
     ['xml-sender', compareSender(xml, covered)],
@@ -76,7 +78,7 @@ function compare(
     ['xml-hash', compareHash(xml)],
     ['xml-metadata', compareMetadata(xml)],
   ];
-  return table.map(([name, [result, reason]]) => ({ name, result, reason }));
+  return table.map(([name, [result, reason]]) => check(name, result, reason));
 }
 
 /** TR-01201 FU: one system address per kind. */

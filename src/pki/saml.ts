@@ -1,9 +1,10 @@
 /** Identification messages: a SAML 2.0 assertion with an enveloped signature (TR-01201 ID IO 2.6). */
 import { readMetadata } from '../demail/metadata.ts';
-import type { CheckFact } from '../evidence/entry.ts';
 import { normaliseAddress } from '../mime/address.ts';
 import type { HeaderField } from '../mime/header.ts';
+import { check } from './check.ts';
 import { type Assertion, readAssertion } from './saml-assertion.ts';
+import type { CheckResult } from './types.ts';
 import { agreesWithDate, type Outcome } from './xml-time.ts';
 import { type VerifiedXml, verifyEnveloped } from './xmldsig.ts';
 
@@ -17,7 +18,7 @@ export interface AssertionInput {
 }
 
 export interface AssertionReport {
-  readonly checks: readonly CheckFact[];
+  readonly checks: readonly CheckResult[];
   /** Null where the signature does not verify: then nothing of the XML may be used. */
   readonly signed: VerifiedXml | null;
   /** What the verified assertion says; null where it has not the form of the norm. */
@@ -32,18 +33,19 @@ export interface AssertionReport {
 export function verifyAssertion({ xml, covered, at }: AssertionInput): AssertionReport {
   const signed = verifyEnveloped(xml);
   if (!signed.ok) {
-    const check = { name: 'assertion-signature', result: 'failed', reason: signed.reason } as const;
-    return { checks: [check], signed: null, assertion: null };
+    const code = `assertion-signature-${signed.problem}`;
+    const checks = [check('assertion-signature', 'failed', signed.reason, code)];
+    return { checks, signed: null, assertion: null };
   }
   const reason = `the assertion is what its certificate's key signed (${signed.method.uri})`;
-  const checks: CheckFact[] = [{ name: 'assertion-signature', result: 'passed', reason }];
+  const checks = [check('assertion-signature', 'passed', reason)];
   const read = readAssertion(signed.root);
   if (!read.ok) {
-    checks.push({ name: 'assertion-form', result: 'failed', reason: read.reason });
+    checks.push(check('assertion-form', 'failed', read.reason));
     return { checks, signed, assertion: null };
   }
   const { assertion } = read;
-  checks.push({ name: 'assertion-form', result: 'passed', reason: 'the assertion has the form of the norm' });
+  checks.push(check('assertion-form', 'passed', 'the assertion has the form of the norm'));
   const metadata = readMetadata(covered);
   const table: readonly [string, Outcome][] = [
     ['assertion-issuer', compareIssuer(assertion, metadata.sender)],
@@ -52,7 +54,7 @@ export function verifyAssertion({ xml, covered, at }: AssertionInput): Assertion
     ['assertion-issued', agreesWithDate(assertion.issueInstant, metadata.date)],
     ['assertion-conditions', holdsAt(assertion, at)],
   ];
-  checks.push(...table.map(([name, [result, why]]) => ({ name, result, reason: why })));
+  checks.push(...table.map(([name, [result, why]]) => check(name, result, why)));
   return { checks, signed, assertion };
 }
 

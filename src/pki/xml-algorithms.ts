@@ -1,7 +1,7 @@
 /** The algorithms that a signature inside XML may use, by their identifiers: RFC 9231, XMLDSig 1.1. */
 import type { Element } from '@xmldom/xmldom';
+import type { IntegrityHash, SignatureScheme } from '../demail/integrity.ts';
 import { childElements } from '../demail/xml.ts';
-import type { SignatureHash, SignatureScheme } from './signature-value.ts';
 
 export const DSIG = 'http://www.w3.org/2000/09/xmldsig#';
 const MORE_2001 = 'http://www.w3.org/2001/04/xmldsig-more#';
@@ -16,29 +16,30 @@ export const CANONICALISATIONS: readonly string[] = [
   'http://www.w3.org/2001/10/xml-exc-c14n#',
 ];
 
-export const DIGESTS: ReadonlyMap<string, SignatureHash> = new Map([
+export const DIGESTS: ReadonlyMap<string, IntegrityHash> = new Map([
   ['http://www.w3.org/2001/04/xmlenc#sha256', 'sha256'],
   [`${MORE_2001}sha384`, 'sha384'],
   ['http://www.w3.org/2001/04/xmlenc#sha512', 'sha512'],
 ]);
 
-export interface XmlSignatureMethod extends SignatureScheme {
+export interface XmlSignatureMethod {
   readonly uri: string;
+  readonly scheme: SignatureScheme;
+  readonly hash: IntegrityHash;
 }
 
 export type MethodResult =
   | { readonly ok: true; readonly method: XmlSignatureMethod }
   | { readonly ok: false; readonly reason: string };
 
-const saltLengths: Record<SignatureHash, number> = { sha256: 32, sha384: 48, sha512: 64 };
+const saltLengths: Record<IntegrityHash, number> = { sha256: 32, sha384: 48, sha512: 64 };
 const methods: ReadonlyMap<string, XmlSignatureMethod> = new Map(
   [...DIGESTS.values()].flatMap((hash) => {
-    const entry = (uri: string, scheme: XmlSignatureMethod['scheme'], saltLength: number | null = null) =>
-      [uri, { uri, scheme, hash, saltLength }] as const;
+    const entry = (uri: string, scheme: SignatureScheme) => [uri, { uri, scheme, hash }] as const;
     return [
-      entry(`${MORE_2001}rsa-${hash}`, 'rsa-pkcs1'),
-      entry(`${MORE_2001}ecdsa-${hash}`, 'ecdsa'),
-      entry(`${MORE_2007}${hash}-rsa-MGF1`, 'rsa-pss', saltLengths[hash]),
+      entry(`${MORE_2001}rsa-${hash}`, 'rsa'),
+      entry(`${MORE_2001}ecdsa-${hash}`, 'ec-dsa'),
+      entry(`${MORE_2007}${hash}-rsa-MGF1`, 'rsassa-pss'),
     ];
   }),
 );
@@ -60,9 +61,9 @@ export function readSignatureMethod(element: Element): MethodResult {
  */
 function readPssParameters(element: Element): MethodResult {
   const [params, ...more] = childElements(element);
-  let hash: SignatureHash = 'sha256';
+  let hash: IntegrityHash = 'sha256';
   let saltLength: number | null = null;
-  let maskHash: SignatureHash | null = null;
+  let maskHash: IntegrityHash | null = null;
   if (params !== undefined) {
     if (more.length > 0 || params.namespaceURI !== MORE_2007 || params.localName !== 'RSAPSSParams') {
       return refuse('RSASSA-PSS has parameters of an unknown form');
@@ -92,10 +93,10 @@ function readPssParameters(element: Element): MethodResult {
   const salt = saltLength ?? saltLengths[hash];
   // A signature without salt is the deterministic form; everyone's profile asks for one as long as the digest.
   if (salt < 20) return refuse(`RSASSA-PSS has a salt of ${salt} bytes`);
-  return { ok: true, method: { uri: PSS_WITH_PARAMETERS, scheme: 'rsa-pss', hash, saltLength: salt } };
+  return { ok: true, method: { uri: PSS_WITH_PARAMETERS, scheme: 'rsassa-pss', hash } };
 }
 
-function readMask(element: Element): SignatureHash | null {
+function readMask(element: Element): IntegrityHash | null {
   if (element.getAttribute('Algorithm') !== MGF1) return null;
   const [digest, ...more] = childElements(element);
   if (digest === undefined) return 'sha256';

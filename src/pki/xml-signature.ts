@@ -1,7 +1,7 @@
 /** The one form of ds:Signature that is accepted: enveloped, over the whole document, key from X.509. */
 import type { Element } from '@xmldom/xmldom';
+import type { IntegrityHash } from '../demail/integrity.ts';
 import { childElements } from '../demail/xml.ts';
-import type { SignatureHash } from './signature-value.ts';
 import {
   CANONICALISATIONS,
   DIGESTS,
@@ -20,7 +20,7 @@ const idAttributes = ['ID', 'Id', 'id'];
 export interface SignatureParts {
   readonly element: Element;
   readonly method: XmlSignatureMethod;
-  readonly digest: SignatureHash;
+  readonly digest: IntegrityHash;
   /** DER, in the order given; at least one. */
   readonly certificates: readonly Buffer[];
 }
@@ -71,7 +71,7 @@ function readReference(
   reference: Element,
   root: Element,
   all: readonly Element[],
-): SignatureHash | PartsResult {
+): IntegrityHash | PartsResult {
   const uri = reference.getAttribute('URI');
   // No URI means that the application knows what was signed; ours knows nothing.
   if (uri === null || !reference.hasAttribute('URI')) return refuse('the Reference has no URI');

@@ -374,7 +374,6 @@ describe('attacks', () => {
       () => signXml(document, signerOf(generateKeyPairSync('rsa', { modulusLength: 1024 }).privateKey)),
       /not made by/,
     ],
-    ['a curve that is not permitted', () => signXml(document, ec('secp256k1')), /not made by/],
     ['no KeyInfo', () => signed.replace(/<ds:KeyInfo>.*<\/ds:KeyInfo>/, ''), /in this order/],
     ['a SignatureValue of zeros', () => zeroValue(signed), /signature/],
     ['an empty SignatureValue', () => signed.replace(/(<ds:SignatureValue>)[^<]*/, '$1'), /not base64/],
