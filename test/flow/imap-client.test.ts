@@ -181,7 +181,7 @@ describe('imapflow', () => {
     const appended = await append(client, 'Archiv', source);
     await client.mailboxOpen('Archiv');
     const message = await client.fetchOne(String(appended.uid), { source: true }, { uid: true });
-    if (!message || !message.source) throw new Error('not found');
+    if (!message || message.source === undefined) throw new Error('not found');
     expect(message.source.equals(Buffer.from(source))).toBe(true);
   });
 });

@@ -29,7 +29,7 @@ export async function list(session: Session, command: CommandOf<'LIST'>): Promis
   const patterns = command.patterns.map((pattern) => command.reference + pattern);
   for (const node of tree.values()) {
     if (!patterns.some((pattern) => matches(pattern, node.name))) continue;
-    if (command.select.includes('SPECIAL-USE') && !node.info?.specialUse) continue;
+    if (command.select.includes('SPECIAL-USE') && !specialUseOf(node)) continue;
     const below = wantsSubscribed && command.select.includes('RECURSIVEMATCH') && subscribedBelow(tree, node);
     if (wantsSubscribed && !node.subscribed && !below) continue;
     // A plain LIST shows what is there, and the names that only hold others.
@@ -133,9 +133,14 @@ function attributesOf(tree: ReadonlyMap<string, Node>, node: Node): string[] {
   const children = hasChildren(tree, node);
   if (!node.info) attributes.push(children ? '\\Noselect' : '\\NonExistent');
   attributes.push(children ? '\\HasChildren' : '\\HasNoChildren');
-  // Special use belongs to the user's own mailboxes: a client files its Sent copies by it.
-  if (node.info?.specialUse && node.info.owner.type === 'user') attributes.push(node.info.specialUse);
+  const use = specialUseOf(node);
+  if (use) attributes.push(use);
   return attributes;
+}
+
+/** Special use belongs to the user's own mailboxes: a client files its Sent copies by it. */
+function specialUseOf({ info }: Node): string | null {
+  return info?.owner.type === 'user' ? info.specialUse : null;
 }
 
 function hasChildren(tree: ReadonlyMap<string, Node>, { name }: Node): boolean {
