@@ -13,7 +13,7 @@ let round = 0;
 
 beforeAll(async () => {
   world = await openImapWorld();
-});
+}, 60_000);
 afterAll(() => world[Symbol.asyncDispose]());
 beforeEach(async () => {
   copies = createSentCopies(world.store, silentLog());

@@ -6,7 +6,7 @@ import { ERIKA, type ImapWorld, JAN, openImapWorld, PASSWORD } from '../../src/i
 let world: ImapWorld;
 beforeAll(async () => {
   world = await openImapWorld();
-});
+}, 60_000);
 afterAll(() => world[Symbol.asyncDispose]());
 
 async function connect(user = ERIKA, secure = true): Promise<ImapFlow & AsyncDisposable> {

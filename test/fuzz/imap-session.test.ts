@@ -12,7 +12,7 @@ const filler = '\r\n'.repeat(5_000);
 let world: ImapWorld;
 beforeAll(async () => {
   world = await openImapWorld({ messageSize: 9_000, badCommands: 1_000_000 });
-});
+}, 60_000);
 afterAll(() => world[Symbol.asyncDispose]());
 
 interface Client {
@@ -187,7 +187,7 @@ describe(`seed ${seed}`, () => {
         fresh.send(`a LOGIN ${ERIKA} ${PASSWORD}\r\nb LIST "" *\r\n`);
         expect(await fresh.answered('b')).toBe(true);
         fresh.destroy();
-      });
+      }, 60_000);
     }
   }
 });

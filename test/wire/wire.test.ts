@@ -13,4 +13,4 @@ test('there are transcripts', () => expect(files.length).toBeGreaterThan(10));
 test.each(files)('%s', async (file) => {
   await using world = await openImapWorld({ badCommands: 5, messageSize: 100_000 });
   await playTranscript(world, readFileSync(join(folder, file), 'latin1'));
-});
+}, 60_000);
