@@ -22,7 +22,7 @@ let folder: string;
 const never = new AbortController().signal;
 const settings: SessionSettings = {
   hostname: 'gateway.example',
-  timeouts: { connect: 5_000, greeting: 5_000, silence: 5_000 },
+  timeouts: { connect: 60_000, greeting: 60_000, silence: 60_000 },
 };
 
 beforeAll(async () => {

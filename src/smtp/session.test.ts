@@ -354,7 +354,7 @@ describe('a client that goes away in the middle of a message', () => {
     await wire.open(ERIKA, MAX);
     wire.write(letter([], 'x'.repeat(70).concat('\r\n').repeat(10_000)));
     wire.socket.end();
-    await vi.waitFor(() => expect(aborted).toHaveBeenCalled());
+    await vi.waitFor(() => expect(aborted).toHaveBeenCalled(), { timeout: 60_000 });
     await wire[Symbol.asyncDispose]();
     expect((await watched.store.head('stadt')).size).toBe(1);
     expect(await size()).toBe(before);
@@ -400,10 +400,13 @@ describe('limits of connections', () => {
     expect(refused.greeting).toBe('closed');
     await first.say('QUIT');
     await first[Symbol.asyncDispose]();
-    await vi.waitFor(async () => {
-      await using next = await dial(small.ports.submissions, { rejectUnauthorized: false });
-      expect(next.greeting).toMatch(/^220 /);
-    });
+    await vi.waitFor(
+      async () => {
+        await using next = await dial(small.ports.submissions, { rejectUnauthorized: false });
+        expect(next.greeting).toMatch(/^220 /);
+      },
+      { timeout: 60_000 },
+    );
   });
 
   it('of idleness', async () => {

@@ -77,7 +77,7 @@ export async function openWorld(tenants: TestTenants = {}, clock?: Clock): Promi
         log: silentLog(),
         hostname: 'gateway.example',
         dataDir: directory,
-        timeouts: { connect: 5_000, greeting: 5_000, silence: 5_000 },
+        timeouts: { connect: 60_000, greeting: 60_000, silence: 60_000 },
         ...(clock === undefined ? {} : { clock }),
         random: () => 0.5,
         ...deps,

@@ -40,7 +40,7 @@ test('the kernel sees the log synced before a client sees its 250', async () => 
     expect(reply).toMatch(/^250 2\.0\.0 Accepted as /);
     accepted.push(reply.trim());
     // Its hand-over commits too: let that be over, so that what is written next belongs to the next message.
-    await vi.waitUntil(async () => (await reader.openTransactions('ego-mv')).length === 0, 30_000);
+    await vi.waitUntil(async () => (await reader.openTransactions('ego-mv')).length === 0, 300_000);
   }
   process.kill(Number(await readFile(join(installation.directory, 'gateway.pid'), 'utf8')), 'SIGTERM');
   await gateway.exited;

@@ -186,7 +186,7 @@ describe('TLS as openssl sees it', () => {
       );
       expect(answer).toMatch(/^exit 1/);
     }
-    await vi.waitFor(() => expect(lines.length).toBeGreaterThan(0));
+    await vi.waitFor(() => expect(lines.length).toBeGreaterThan(0), { timeout: 60_000 });
     expect(lines.map((line) => JSON.parse(line))).toMatchObject([
       {
         room: 'smtp',

@@ -94,7 +94,7 @@ beforeAll(async () => {
   const again = await openSqliteStore({ directory: pristine, originPrefix: 'test.example' });
   await submit(again, 300);
   await again[Symbol.asyncDispose]();
-}, 60_000);
+});
 
 afterAll(() => rm(join(pristine, '..'), { recursive: true }));
 
