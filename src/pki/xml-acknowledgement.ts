@@ -32,14 +32,6 @@ export interface Acknowledgement {
   readonly deliveryTime: DateTime | null;
 }
 
-/** `Notification-Message`: table 25. */
-export interface NotificationMessage {
-  readonly subject: string;
-  readonly text: string;
-  readonly time: DateTime;
-  readonly sender: string;
-}
-
 export type SchemaResult<T> =
   | { readonly ok: true; readonly message: T }
   | { readonly ok: false; readonly reason: string };
@@ -65,24 +57,6 @@ export function readAcknowledgement(root: Element): SchemaResult<Acknowledgement
       hash: textOf(hash!),
       time: dateTimeOf(time!),
       deliveryTime: deliveryTime === null ? null : dateTimeOf(deliveryTime!),
-    };
-  });
-}
-
-/** Reads a `Notification-Message`: no signature inside, so it proposes and proves nothing by itself. */
-export function readNotification(root: Element): SchemaResult<NotificationMessage> {
-  return reading(() => {
-    const [subject, text, time, sender] = sequence(root, 'Notification-Message', [
-      'Subject',
-      'Text',
-      'Time',
-      'Sender',
-    ]);
-    return {
-      subject: textOf(subject!),
-      text: textOf(text!),
-      time: dateTimeOf(time!),
-      sender: textOf(sender!),
     };
   });
 }

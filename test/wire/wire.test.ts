@@ -10,7 +10,11 @@ const files = readdirSync(folder).filter((name) => name.endsWith('.txt'));
 
 test('there are transcripts', () => expect(files.length).toBeGreaterThan(10));
 
-test.each(files)('%s', async (file) => {
-  await using world = await openImapWorld({ badCommands: 5, messageSize: 100_000 });
-  await playTranscript(world, readFileSync(join(folder, file), 'latin1'));
-}, 60_000);
+test.each(files)(
+  '%s',
+  async (file) => {
+    await using world = await openImapWorld({ badCommands: 5, messageSize: 100_000 });
+    await playTranscript(world, readFileSync(join(folder, file), 'latin1'));
+  },
+  60_000,
+);
