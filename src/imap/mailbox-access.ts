@@ -36,6 +36,13 @@ export async function findTarget(session: Session, name: string): Promise<Mailbo
   return place && session.deps.store.mailbox(tenantOf(session), place.owner, place.name);
 }
 
+const systemFlags = ['\\Answered', '\\Flagged', '\\Deleted', '\\Seen', '\\Draft'];
+
+/** Flags that a client may set: RFC 3501 2.3.2 keeps \Recent and unknown system flags from it. */
+export function storableFlags(flags: readonly string[]): string[] {
+  return flags.filter((flag) => !flag.startsWith('\\') || systemFlags.includes(flag));
+}
+
 /** Whose \Seen counts: in a shared mailbox every reader has their own. */
 export function seenUser(session: Session, owner: MailboxOwner): string | undefined {
   return owner.type === 'shared' ? principalOf(session).user.login : undefined;

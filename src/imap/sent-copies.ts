@@ -22,19 +22,23 @@ export interface SentCopies extends Disposable {
   ): Promise<{ uid: number; known: boolean }>;
 }
 
-/** A client's copy that came before the gateway's own, which may still follow. */
-interface EarlyCopy {
+/** Clients' copies of one mailbox that came before the gateway's own, which may still follow. */
+interface Early {
   readonly tenant: string;
   readonly mailbox: number;
-  readonly uid: number;
-  readonly messageId: string;
+  /** UID → Message-ID and when it came, epoch milliseconds. */
+  readonly copies: Map<number, { readonly messageId: string; readonly at: number }>;
+  /** Changes up to this modseq were looked at. */
+  since: number;
+  scheduled: boolean;
 }
 
-/** Submissions follow their early copies within seconds; this bounds memory alone. */
-const maxEarly = 10_000;
+/** A submission follows its early copy within seconds; a slow upload of attachments may take longer. */
+const expectMs = 60 * 60_000;
+const maxPerMailbox = 1000;
 
 export function createSentCopies(store: Store, log: Log): SentCopies {
-  const early = new Map<string, EarlyCopy>();
+  const early = new Map<number, Early>();
   /** The last piece of work per mailbox: appends and comparisons of one mailbox go one after another. */
   const lanes = new Map<number, Promise<unknown>>();
 
@@ -48,75 +52,97 @@ export function createSentCopies(store: Store, log: Log): SentCopies {
     return result;
   }
 
-  /** The early copy goes where another, later message is the same. */
-  async function settle(copy: EarlyCopy): Promise<void> {
-    const key = `${copy.mailbox}/${copy.uid}`;
-    const uids = await store.byMessageId(copy.tenant, copy.mailbox, copy.messageId);
-    if (!uids.includes(copy.uid)) {
-      early.delete(key);
-      return;
+  function expect(tenant: string, mailbox: number, uid: number, messageId: string, modseq: number): Early {
+    const entry: Early = early.get(mailbox) ?? {
+      tenant,
+      mailbox,
+      copies: new Map(),
+      since: modseq,
+      scheduled: false,
+    };
+    early.set(mailbox, entry);
+    entry.copies.set(uid, { messageId, at: Date.now() });
+    for (const [old, { at }] of entry.copies)
+      if (entry.copies.size > maxPerMailbox || at < Date.now() - expectMs) entry.copies.delete(old);
+      else break;
+    return entry;
+  }
+
+  async function remove(tenant: string, mailbox: number, uid: number): Promise<void> {
+    await store.changeFlags(tenant, mailbox, [uid], { op: 'add', flags: ['\\Deleted'] });
+    await store.expunge(tenant, mailbox, [uid]);
+  }
+
+  /** Looks at what arrived since the last time: an early copy goes where it is the same. */
+  async function review(entry: Early): Promise<void> {
+    const { tenant, mailbox, copies } = entry;
+    entry.scheduled = false;
+    const changes = await store.changesSince(tenant, mailbox, entry.since);
+    entry.since = changes.highestModseq;
+    for (const uid of changes.expunged) copies.delete(uid);
+    const expected = new Set([...copies.values()].map(({ messageId }) => messageId));
+    const arrived = changes.changed.map(({ uid }) => uid).filter((uid) => !copies.has(uid));
+    for (const uid of arrived) {
+      const [content] = await store.contents(tenant, mailbox, [uid]);
+      const messageId = content?.index.root.envelope?.messageId;
+      if (!messageId || !expected.has(messageId)) continue;
+      const rivals = [...copies].filter(([, copy]) => copy.messageId === messageId).map(([own]) => own);
+      for (const own of rivals) {
+        if ((await sameAs(store, tenant, mailbox, own, [uid])) === null) continue;
+        await remove(tenant, mailbox, own);
+        copies.delete(own);
+      }
     }
-    const others = uids.filter((uid) => uid !== copy.uid && !early.has(`${copy.mailbox}/${uid}`));
-    if (others.length === 0) return;
-    const contents = await store.contents(copy.tenant, copy.mailbox, [copy.uid, ...others]);
-    const own = contents.find(({ uid }) => uid === copy.uid);
-    if (!own) return;
-    const wanted = await fingerprint(store, copy.tenant, own);
-    for (const other of contents) {
-      if (other.uid === copy.uid || (await fingerprint(store, copy.tenant, other)) !== wanted) continue;
-      await store.changeFlags(copy.tenant, copy.mailbox, [copy.uid], { op: 'add', flags: ['\\Deleted'] });
-      await store.expunge(copy.tenant, copy.mailbox, [copy.uid]);
-      early.delete(key);
-      return;
-    }
+    if (copies.size === 0) early.delete(mailbox);
   }
 
   const subscription = store.changes.subscribe((change) => {
     if (change.topic !== 'mailbox') return;
-    for (const copy of early.values()) {
-      if (copy.mailbox !== change.mailbox) continue;
-      inLane(copy.mailbox, () => settle(copy)).catch((error: unknown) =>
-        log.error({ err: error, mailbox: copy.mailbox }, 'sent copies could not be compared'),
-      );
-    }
+    const entry = early.get(change.mailbox);
+    if (!entry || entry.scheduled) return;
+    entry.scheduled = true;
+    inLane(entry.mailbox, () => review(entry)).catch((error: unknown) =>
+      log.error({ err: error, mailbox: entry.mailbox }, 'sent copies could not be compared'),
+    );
   });
 
   return {
     concerns: (mailbox) => mailbox.name === SENT,
-    append: (tenant, mailbox, append) =>
-      inLane(mailbox.id, async () => {
-        const messageId = append.message.index.root.envelope?.messageId ?? null;
-        if (messageId === null) {
-          const { uid } = await store.appendMessage(tenant, mailbox.id, append);
+    append: (tenant, { id: mailbox }, append) =>
+      inLane(mailbox, async () => {
+        const { uid, modseq } = await store.appendMessage(tenant, mailbox, append);
+        const messageId = append.message.index.root.envelope?.messageId;
+        if (!messageId) return { uid, known: false };
+        // Looked up after the append, so that a copy filed at the same moment is seen.
+        const others = (await store.byMessageId(tenant, mailbox, messageId)).filter((other) => other !== uid);
+        const same = await sameAs(store, tenant, mailbox, uid, others);
+        if (same === null) {
+          // What was filed since the look-up told nobody: the copy was not expected yet.
+          await review(expect(tenant, mailbox, uid, messageId, modseq));
           return { uid, known: false };
         }
-        const before = await store.byMessageId(tenant, mailbox.id, messageId);
-        const { uid } = await store.appendMessage(tenant, mailbox.id, append);
-        const copy: EarlyCopy = { tenant, mailbox: mailbox.id, uid, messageId };
-        const same = await sameAs(store, copy, before);
-        if (same !== null) {
-          await store.changeFlags(tenant, mailbox.id, [uid], { op: 'add', flags: ['\\Deleted'] });
-          await store.expunge(tenant, mailbox.id, [uid]);
-          return { uid: same, known: true };
-        }
-        early.set(`${mailbox.id}/${uid}`, copy);
-        if (early.size > maxEarly) early.delete(early.keys().next().value!);
-        await settle(copy);
-        return { uid, known: false };
+        await remove(tenant, mailbox, uid);
+        return { uid: same, known: true };
       }),
     [Symbol.dispose]: () => subscription[Symbol.dispose](),
   };
 }
 
-/** The UID among `others` that holds the same message, or null. */
-async function sameAs(store: Store, copy: EarlyCopy, others: readonly number[]): Promise<number | null> {
+/** The UID among `others` that holds the same message as `uid`, or null. */
+async function sameAs(
+  store: Store,
+  tenant: string,
+  mailbox: number,
+  uid: number,
+  others: readonly number[],
+): Promise<number | null> {
   if (others.length === 0) return null;
-  const contents = await store.contents(copy.tenant, copy.mailbox, [copy.uid, ...others]);
-  const own = contents.find(({ uid }) => uid === copy.uid);
+  const contents = await store.contents(tenant, mailbox, [uid, ...others]);
+  const own = contents.find((content) => content.uid === uid);
   if (!own) return null;
-  const wanted = await fingerprint(store, copy.tenant, own);
+  const wanted = await fingerprint(store, tenant, own);
   for (const other of contents)
-    if (other.uid !== copy.uid && (await fingerprint(store, copy.tenant, other)) === wanted) return other.uid;
+    if (other.uid !== uid && (await fingerprint(store, tenant, other)) === wanted) return other.uid;
   return null;
 }
 

@@ -24,7 +24,11 @@ import {
 import { tellChanges } from './tell.ts';
 
 /** Runs until the client leaves, is too slow, or the server closes. Never throws. */
-export async function runSession(deps: SessionDeps, connection: Connection): Promise<void> {
+export async function runSession(
+  deps: SessionDeps,
+  connection: Connection,
+  onLogin: () => void,
+): Promise<void> {
   const session: Session = {
     deps,
     connection,
@@ -38,6 +42,8 @@ export async function runSession(deps: SessionDeps, connection: Connection): Pro
     onDirty: null,
     condstore: false,
     pending: null,
+    busy: false,
+    onLogin,
     ended: false,
   };
   // Nobody holds a place by being slow before login: this clock does not start again.
@@ -45,8 +51,9 @@ export async function runSession(deps: SessionDeps, connection: Connection): Pro
     if (!session.principal) bye(session, 'Login took too long');
   }, deps.limits.loginTimeoutMs);
   const onClosing = (): void => {
+    // A command that runs is answered first; IDLE only waits.
+    if (!session.busy || session.onDirty) sayClosing(session);
     session.onDirty?.();
-    bye(session, 'Server is shutting down, try again soon', 'UNAVAILABLE');
   };
   deps.closing.addEventListener('abort', onClosing);
   try {
@@ -64,6 +71,10 @@ export async function runSession(deps: SessionDeps, connection: Connection): Pro
     session.unwatch?.[Symbol.dispose]();
     connection.end();
   }
+}
+
+function sayClosing(session: Session): void {
+  bye(session, 'Server is shutting down, try again soon', 'UNAVAILABLE');
 }
 
 async function serve(session: Session): Promise<void> {
@@ -85,6 +96,7 @@ async function serve(session: Session): Promise<void> {
         else await session.connection.flush();
         break;
     }
+    if (session.deps.closing.aborted) sayClosing(session);
     if (badInRow >= session.deps.limits.badCommands) bye(session, 'Too many bad commands');
   }
 }
@@ -112,20 +124,23 @@ async function answer(
 ): Promise<Answer['status']> {
   const { connection } = session;
   let result: Answer;
+  session.busy = true;
   try {
     result = await run();
     await tellChanges(session, mayExpunge(name));
   } catch (error) {
     result = refusal(session, name, error);
+  } finally {
+    session.busy = false;
   }
-  if (session.ended && name !== 'LOGOUT') return result.status;
   const code = result.code === undefined ? '' : `[${result.code}] `;
   connection.send(`${tag} ${result.status} ${code}${printText(result.text)}\r\n`);
   if (session.ended) {
     connection.end();
     return result.status;
   }
-  await connection.flush();
+  if (session.parser.dead) bye(session, 'Connection cannot go on after that');
+  else await connection.flush();
   await result.after?.();
   return result.status;
 }

@@ -39,6 +39,7 @@ export interface ImapServer extends AsyncDisposable {
 
 const defaults: ImapLimits = {
   sessions: 2000,
+  strangersPerAddress: 200,
   messageSize: 45 * 1024 * 1024,
   loginTimeoutMs: 60_000,
   idleTimeoutMs: 30 * 60_000,
@@ -65,16 +66,23 @@ export async function startImap(deps: ImapDeps): Promise<ImapServer> {
     closing: closing.signal,
   };
   const running = new Map<Socket, Promise<void>>();
+  const strangers = createStrangers();
   const admit = (socket: Socket, implicitTls: boolean): void => {
-    if (running.size >= session.limits.sessions) {
-      log.warn({ peer: socket.remoteAddress }, 'too many sessions');
+    const address = socket.remoteAddress ?? '';
+    const { sessions, strangersPerAddress } = session.limits;
+    if (running.size >= sessions || strangers.count(address) >= strangersPerAddress) {
+      log.warn({ peer: address }, 'too many sessions');
       socket.on('error', () => {});
       // A TLS client would take the words for a broken handshake: it learns as much from the close.
       socket.end(implicitTls ? '' : '* BYE [UNAVAILABLE] Too many connections, try again later\r\n');
       setTimeout(() => socket.destroy(), 1000).unref();
       return;
     }
-    const done = serve(session, socket, implicitTls).finally(() => running.delete(socket));
+    const known = strangers.enter(address);
+    const done = serve(session, socket, implicitTls, known).finally(() => {
+      known();
+      running.delete(socket);
+    });
     running.set(socket, done);
   };
 
@@ -115,18 +123,43 @@ export async function startImap(deps: ImapDeps): Promise<ImapServer> {
 }
 
 /** One client, from its first byte to its last. Never throws. */
-async function serve(deps: SessionDeps, socket: Socket, implicitTls: boolean): Promise<void> {
+async function serve(
+  deps: SessionDeps,
+  socket: Socket,
+  implicitTls: boolean,
+  onLogin: () => void,
+): Promise<void> {
   const connection = createConnection(socket);
   const gone = new Promise<void>((resolve) => socket.once('close', () => resolve()));
   try {
     if (implicitTls) await connection.upgrade(deps.secureContext(), deps.limits.loginTimeoutMs);
-    await runSession(deps, connection);
+    await runSession(deps, connection, onLogin);
   } catch (error) {
     if (error instanceof Disconnected) deps.log.debug({ peer: connection.peer }, error.message);
     else deps.log.error({ err: error, peer: connection.peer }, 'connection failed');
     connection.destroy();
   }
   await gone;
+}
+
+/** Counts, per address, who has not logged in yet, so that one peer cannot fill the house by standing about. */
+function createStrangers() {
+  const counts = new Map<string, number>();
+  return {
+    count: (address: string): number => counts.get(address) ?? 0,
+    /** Counts one more; the returned function, called any number of times, takes them out again. */
+    enter(address: string): () => void {
+      counts.set(address, (counts.get(address) ?? 0) + 1);
+      let inside = true;
+      return () => {
+        if (!inside) return;
+        inside = false;
+        const left = (counts.get(address) ?? 1) - 1;
+        if (left > 0) counts.set(address, left);
+        else counts.delete(address);
+      };
+    },
+  };
 }
 
 /** A context costs milliseconds to make: one serves until the options change. */

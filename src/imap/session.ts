@@ -13,6 +13,8 @@ import type { SentCopies } from './sent-copies.ts';
 export interface ImapLimits {
   /** Sessions at one time. */
   readonly sessions: number;
+  /** Of them, sessions of one address that have not logged in yet. */
+  readonly strangersPerAddress: number;
   /** Bytes of a message that APPEND takes. */
   readonly messageSize: number;
   /** From connection to login. */
@@ -56,6 +58,10 @@ export interface Session {
   condstore: boolean;
   /** A wait for bytes that IDLE left behind: whoever waits next joins it. */
   pending: Promise<boolean> | null;
+  /** A command is being answered: nothing may be said in between. */
+  busy: boolean;
+  /** Called once, after login. */
+  readonly onLogin: () => void;
   /** Set by LOGOUT and by whatever else ends the session. */
   ended: boolean;
 }
@@ -109,6 +115,13 @@ export async function nextEvent(session: Session): Promise<ParserEvent | null> {
     } else if (event) return event;
     else if (!(await receive(session))) return null;
   }
+}
+
+/** RFC 7162 3.1: the first command that shows CONDSTORE is told where the selected mailbox stands. */
+export function enableCondstore(session: Session): void {
+  if (session.condstore) return;
+  session.condstore = true;
+  if (session.view) session.connection.send(`* OK [HIGHESTMODSEQ ${session.view.highestModseq}] Highest\r\n`);
 }
 
 /** Says why, and closes. */

@@ -52,6 +52,8 @@ export interface Parser {
   discard(): void;
   /** Bytes received and not yet read. */
   readonly buffered: number;
+  /** After a fatal `bad`: nothing more will be understood. */
+  readonly dead: boolean;
 }
 
 type State =
@@ -263,6 +265,9 @@ export function createParser(initial: ParserLimits): Parser {
     },
     get buffered() {
       return input.size;
+    },
+    get dead() {
+      return state.at === 'dead';
     },
   };
 }

@@ -2,7 +2,7 @@
 import { createIndexer } from '../../mime/structure.ts';
 import type { MailboxInfo, ObjectWriter, StagedMessage } from '../../store/store.ts';
 import type { AppendHead } from '../codec/command.ts';
-import { findTarget, tenantOf } from '../mailbox-access.ts';
+import { findTarget, storableFlags, tenantOf } from '../mailbox-access.ts';
 import { type Answer, badAnswer, nextEvent, no, ok, type Session } from '../session.ts';
 
 /** The message goes into the store as it comes; it is never whole in memory. */
@@ -76,7 +76,7 @@ async function file(
   if (!target || target.id !== found.id) return no('The mailbox was deleted meanwhile', 'TRYCREATE');
   const appended = {
     message,
-    flags: append.flags.filter((flag) => flag !== '\\Recent'),
+    flags: storableFlags(append.flags),
     internalDate: append.internalDate ?? Date.now(),
   };
   const { uid } = sentCopies.concerns(target)

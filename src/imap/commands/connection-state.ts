@@ -3,7 +3,7 @@ import { HIERARCHY, SHARED_ROOT } from '../../directory/mailboxes.ts';
 import { capabilities } from '../capabilities.ts';
 import type { CommandOf } from '../codec/command.ts';
 import { printString } from '../codec/printer.ts';
-import { type Answer, badAnswer, ok, type Session } from '../session.ts';
+import { type Answer, badAnswer, enableCondstore, ok, type Session } from '../session.ts';
 
 /** RFC 3501 6.1.1. */
 export async function capability(session: Session): Promise<Answer> {
@@ -50,7 +50,7 @@ export async function id(session: Session, command: CommandOf<'ID'>): Promise<An
 /** RFC 5161; CONDSTORE by RFC 7162 3.1.8. */
 export async function enable(session: Session, command: CommandOf<'ENABLE'>): Promise<Answer> {
   const condstore = command.capabilities.includes('CONDSTORE');
-  if (condstore) session.condstore = true;
+  if (condstore) enableCondstore(session);
   session.connection.send(condstore ? '* ENABLED CONDSTORE\r\n' : '* ENABLED\r\n');
   return ok('Enabled');
 }

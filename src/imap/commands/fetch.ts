@@ -1,4 +1,5 @@
 /** FETCH and UID FETCH. RFC 3501 6.4.5, 7.4.2; RFC 7162 3.1.4. */
+import { setImmediate } from 'node:timers/promises';
 import type { MessageContent, MessageRow } from '../../store/store.ts';
 import type { CommandOf, FetchItem } from '../codec/command.ts';
 import { printAstring, printFlags, printInternalDate } from '../codec/printer.ts';
@@ -6,7 +7,7 @@ import { printBodyStructure, printEnvelope } from '../codec/structure.ts';
 import { type Composed, compose, type Span } from '../composed.ts';
 import { tenantOf } from '../mailbox-access.ts';
 import { readSection, readSpan } from '../sections.ts';
-import { type Answer, badAnswer, no, ok, type Session } from '../session.ts';
+import { type Answer, badAnswer, enableCondstore, no, ok, type Session } from '../session.ts';
 import { fetchFlags, shownFlags } from '../tell.ts';
 
 type SectionItem = Extract<FetchItem, { item: 'SECTION' }>;
@@ -20,18 +21,21 @@ export async function fetch(session: Session, command: CommandOf<'FETCH'>): Prom
   const view = session.view!;
   if (!command.uid && !view.covers(command.set)) return badAnswer('No such message');
   const items = withImplied(command);
-  if (command.changedSince !== null || items.some(({ item }) => item === 'MODSEQ')) session.condstore = true;
+  if (command.changedSince !== null || items.some(({ item }) => item === 'MODSEQ')) enableCondstore(session);
   const needsContent = items.some(({ item }) =>
     ['SECTION', 'ENVELOPE', 'BODY', 'BODYSTRUCTURE'].includes(item),
   );
   const setsSeen = !view.readOnly && items.some((item) => item.item === 'SECTION' && !item.peek);
-  const wanted = view
-    .select(command.set, command.uid)
-    .map((sequence) => ({ sequence, row: view.at(sequence) }))
-    .filter(({ row }) => command.changedSince === null || row.modseq > command.changedSince);
+  const sequences = view.select(command.set, command.uid);
+  const since = command.changedSince ?? -1;
   let missing = 0;
-  for (let from = 0; from < wanted.length; from += batch) {
-    const some = wanted.slice(from, from + batch);
+  for (let from = 0; from < sequences.length; from += batch) {
+    // Others get a turn between two batches.
+    await setImmediate();
+    const some = sequences
+      .slice(from, from + batch)
+      .map((sequence) => ({ sequence, row: view.at(sequence) }))
+      .filter(({ row }) => row.modseq > since);
     const newlySeen = setsSeen
       ? await setSeen(
           session,

@@ -2,8 +2,8 @@
 import { GatewayError } from '../../errors.ts';
 import type { CommandOf } from '../codec/command.ts';
 import { compress } from '../codec/sequence.ts';
-import { tenantOf } from '../mailbox-access.ts';
-import { type Answer, badAnswer, no, ok, type Session } from '../session.ts';
+import { storableFlags, tenantOf } from '../mailbox-access.ts';
+import { type Answer, badAnswer, enableCondstore, no, ok, type Session } from '../session.ts';
 import { fetchFlags } from '../tell.ts';
 
 /** Messages changed by one commit: others wait no longer than that. */
@@ -14,7 +14,7 @@ export async function store(session: Session, command: CommandOf<'STORE'>): Prom
   const view = session.view!;
   if (view.readOnly) throw new GatewayError('mailbox-not-permitted', 'it was opened by EXAMINE');
   if (!command.uid && !view.covers(command.set)) return badAnswer('No such message');
-  if (command.unchangedSince !== null) session.condstore = true;
+  if (command.unchangedSince !== null) enableCondstore(session);
   if (command.flags.length > maxKeywords) return no('Too many flags', 'LIMIT');
   const sequences = view.select(command.set, command.uid);
   const uids = sequences.map((sequence) => view.at(sequence).uid);
@@ -24,8 +24,7 @@ export async function store(session: Session, command: CommandOf<'STORE'>): Prom
     const some = uids.slice(from, from + batch);
     const result = await session.deps.store.changeFlags(tenantOf(session), view.id, some, {
       op: command.op,
-      // RFC 3501 2.3.2: no client alters \Recent.
-      flags: command.flags.filter((flag) => flag !== '\\Recent'),
+      flags: storableFlags(command.flags),
       ...(command.unchangedSince === null ? {} : { unchangedSince: command.unchangedSince }),
       ...(view.user === undefined ? {} : { user: view.user }),
     });

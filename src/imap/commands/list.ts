@@ -5,7 +5,7 @@ import type { CommandOf, StatusItem } from '../codec/command.ts';
 import { printMailbox, printString } from '../codec/printer.ts';
 import { findMailbox, principalOf, seenUser, tenantOf } from '../mailbox-access.ts';
 import { clientName, matches, ownTree } from '../mailbox-names.ts';
-import { type Answer, ok, type Session } from '../session.ts';
+import { type Answer, enableCondstore, ok, type Session } from '../session.ts';
 
 const separator = printString(HIERARCHY);
 
@@ -61,7 +61,7 @@ export async function lsub(session: Session, command: CommandOf<'LSUB'>): Promis
 export async function status(session: Session, command: CommandOf<'STATUS'>): Promise<Answer> {
   const info = await findMailbox(session, command.mailbox);
   // RFC 7162 3.1.7: asking for it shows that the client knows CONDSTORE.
-  if (command.items.includes('HIGHESTMODSEQ')) session.condstore = true;
+  if (command.items.includes('HIGHESTMODSEQ')) enableCondstore(session);
   await sendStatus(session, command.mailbox, info, command.items);
   return ok('Status done');
 }

@@ -32,6 +32,7 @@ export async function logIn(session: Session, user: string, password: string): P
   session.principal = principal;
   session.shared = shared;
   session.parser.setLimits(userLimits);
+  session.onLogin();
   session.log.info({ login: principal.user.login }, 'logged in');
   return ok('Logged in', `CAPABILITY ${capabilities(session)}`);
 }

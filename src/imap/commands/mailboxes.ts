@@ -5,6 +5,7 @@ import type { CommandOf } from '../codec/command.ts';
 import { findMailbox, locateName, principalOf, tenantOf } from '../mailbox-access.ts';
 import { checkNewName, isDefaultMailbox, type StoreName } from '../mailbox-names.ts';
 import { type Answer, ok, type Session } from '../session.ts';
+import { leave } from './select.ts';
 
 export async function create(session: Session, command: CommandOf<'CREATE'>): Promise<Answer> {
   const place = placeFor(session, command.mailbox);
@@ -16,6 +17,8 @@ export async function remove(session: Session, command: CommandOf<'DELETE'>): Pr
   const info = await findMailbox(session, command.mailbox);
   if (isDefaultMailbox(info.name))
     throw new GatewayError('mailbox-name-invalid', 'it belongs to the gateway');
+  // Otherwise the session would lose its mailbox by its own doing.
+  if (session.view?.id === info.id) leave(session);
   await session.deps.store.deleteMailbox(tenantOf(session), info.owner, info.name);
   return ok('Deleted');
 }

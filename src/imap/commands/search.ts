@@ -5,7 +5,7 @@ import { printString } from '../codec/printer.ts';
 import { compress } from '../codec/sequence.ts';
 import { tenantOf } from '../mailbox-access.ts';
 import { createMatcher } from '../search-match.ts';
-import { type Answer, no, ok, type Session } from '../session.ts';
+import { type Answer, enableCondstore, no, ok, type Session } from '../session.ts';
 
 /** Messages looked at before other sessions get a turn. */
 const turn = 200;
@@ -14,7 +14,7 @@ export async function search(session: Session, command: CommandOf<'SEARCH'>): Pr
   if (!command.charsetKnown) return no('Charset is not known', 'BADCHARSET (UTF-8 US-ASCII ISO-8859-1)');
   const view = session.view!;
   const withModseq = asksModseq(command.key);
-  if (withModseq) session.condstore = true;
+  if (withModseq) enableCondstore(session);
   const matches = createMatcher(session.deps.store, tenantOf(session), view, command.key);
   const found: number[] = [];
   let highest = 0;

@@ -70,7 +70,8 @@ export async function unselect(session: Session): Promise<Answer> {
   return ok('Unselected');
 }
 
-function leave(session: Session): void {
+/** Nothing is selected any more; nothing is expunged. */
+export function leave(session: Session): void {
   session.unwatch?.[Symbol.dispose]();
   session.unwatch = null;
   session.view = null;
