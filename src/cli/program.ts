@@ -13,6 +13,7 @@ import * as start from './start.ts';
 import * as stop from './stop.ts';
 import * as tour from './tour.ts';
 import * as user from './user.ts';
+import * as verify from './verify.ts';
 
 const registrations: readonly ((program: Command, context: Context) => void)[] = [
   start.register,
@@ -23,6 +24,7 @@ const registrations: readonly ((program: Command, context: Context) => void)[] =
   queue.register,
   evidence.register,
   user.register,
+  verify.register,
 ];
 
 /** Runs one command line. Never throws; the result is the exit code. */

@@ -186,7 +186,10 @@ function octetsOf(block: asn1js.BaseBlock): Buffer | null {
   return null;
 }
 
-function readScheme(algorithm: pkijs.AlgorithmIdentifier, digest: IntegrityHash | null): CmsScheme | null {
+export function readScheme(
+  algorithm: pkijs.AlgorithmIdentifier,
+  digest: IntegrityHash | null,
+): CmsScheme | null {
   const { algorithmId, algorithmParams } = algorithm;
   // RFC 3370 3.2: the digest of the SignerInfo is meant.
   if (algorithmId === RSA_ENCRYPTION) return digest === null ? null : scheme('rsa', digest);
