@@ -28,7 +28,19 @@ const handover = {
 export const controlRequest = z.discriminatedUnion('command', [
   z.strictObject({ command: z.literal('status') }),
   z.strictObject({ command: z.literal('stop') }),
-  z.strictObject({ command: z.literal('fetch-now'), tenant: z.string().optional() }),
+  z.strictObject({
+    command: z.literal('fetch-now'),
+    tenant: z.string().optional(),
+    /** Goes past the calendar of an account at level high, once. */
+    outsideHours: z.strictObject({ actor, reason: z.string().min(1).max(1000) }).optional(),
+  }),
+  z.strictObject({
+    command: z.literal('tenant-lock'),
+    tenant: z.string(),
+    locked: z.boolean(),
+    actor,
+    reason: z.string().min(1).max(1000),
+  }),
   z.strictObject({
     command: z.literal('queue-settle'),
     ...handover,

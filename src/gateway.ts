@@ -61,7 +61,7 @@ export async function startGateway({ config, configFile, log }: GatewayOptions):
   const tls = await readTls(config);
   const link = await startProviderLink({ ...deps, hostname: config.hostname, dataDir: config.data });
   opened.defer(() => link.close());
-  const smtp = await startSmtp({ ...deps, config, authenticator, tls });
+  const smtp = await startSmtp({ ...deps, config, authenticator, tls, isLocked: link.isLocked });
   let imap: ImapServer | undefined;
   // Clients drain side by side, so that the whole end stays within its limit.
   opened.defer(async () => void (await Promise.all([smtp.close(), imap?.close()])));
@@ -117,8 +117,13 @@ async function obey(
       return { pid: process.pid };
     case 'fetch-now': {
       const wanted = request.tenant === undefined ? config.tenants.map(({ id }) => id) : [request.tenant];
-      await Promise.all(wanted.map((tenant) => link.fetchNow(tenant)));
+      await Promise.all(wanted.map((tenant) => link.fetchNow(tenant, request.outsideHours)));
       return { tenants: wanted };
+    }
+    case 'tenant-lock': {
+      const { tenant, locked, actor, reason } = request;
+      if (!(await store.tenants()).includes(tenant)) throw new Error(`no tenant ${tenant} is known here`);
+      return { changed: await store.setLock(tenant, { locked, actor, reason }) };
     }
     case 'queue-retry':
       return await link.retryTransaction(request);

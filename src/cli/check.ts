@@ -20,6 +20,8 @@ interface Result {
   readonly check: string;
   readonly subject: string;
   readonly good: boolean;
+  /** Works, but is to be looked at; no finding. */
+  readonly warning?: true;
   readonly detail: string;
 }
 
@@ -39,11 +41,12 @@ async function check(options: CommonOptions, context: Context) {
   results.push(...(await checkCertificates(config)));
   results.push(...(await checkPorts(config)));
   results.push(...(await checkEndpoints(config)));
+  results.push(...checkCalendars(config));
   results.push(...(await checkStore(config)));
   for (const result of results) {
     if (options.json) context.printJson(result);
     else {
-      const mark = result.good ? 'ok     ' : 'FINDING';
+      const mark = !result.good ? 'FINDING' : result.warning ? 'WARNING' : 'ok     ';
       context.print(`${mark}  ${result.check}  ${result.subject}: ${result.detail}`);
     }
   }
@@ -120,6 +123,25 @@ function checkEndpoints(config: Config): Promise<Result[]> {
         : [examine('own server', id, () => probeEndpoint(forward, forward.protocol, forward.trustAnchors))]),
     ]),
   );
+}
+
+/** A login at level high serves what lies in the account (TR-01201 FU 3.3.5), at whatever hour it happens. */
+function checkCalendars(config: Config): Result[] {
+  return config.tenants
+    .filter(({ provider }) => provider.authLevel === 'high')
+    .map(({ id, provider: { loginCalendar } }) => ({
+      check: 'calendar',
+      subject: id,
+      good: true,
+      ...(loginCalendar === undefined
+        ? {
+            warning: true as const,
+            detail: 'level high without provider.loginCalendar: logins, and so service of mail, at any hour',
+          }
+        : {
+            detail: `logins only within ${loginCalendar.windows.length} windows, ${loginCalendar.timeZone}`,
+          }),
+    }));
 }
 
 async function checkStore(config: Config): Promise<Result[]> {

@@ -11,6 +11,7 @@ import { CommandError, type ExitCode, exit } from './exit.ts';
 import * as queue from './queue.ts';
 import * as start from './start.ts';
 import * as stop from './stop.ts';
+import * as tenant from './tenant.ts';
 import * as tour from './tour.ts';
 import * as user from './user.ts';
 import * as verify from './verify.ts';
@@ -22,6 +23,7 @@ const registrations: readonly ((program: Command, context: Context) => void)[] =
   tour.register,
   check.register,
   queue.register,
+  tenant.register,
   evidence.register,
   user.register,
   verify.register,

@@ -4,6 +4,8 @@
  * Durations are written `90s`, `5m`, `8h`, `14d` and arrive in milliseconds; sizes `45MiB` arrive in bytes.
  */
 import { z } from 'zod';
+import { weekdays } from '../demail/calendar.ts';
+import { laender, localHolidays } from '../demail/holidays.ts';
 import { dispatchOptions } from '../evidence/entry.ts';
 
 const unitMs = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
@@ -69,6 +71,27 @@ const endpoint = z
     'security none is for a connector on this machine: host 127.0.0.1, ::1 or localhost, or a socket',
   );
 
+const timeOfDay = z
+  .string()
+  .regex(/^(([01]\d|2[0-3]):[0-5]\d|24:00)$/, 'a time of day such as "08:00" (in quotes), at most "24:00"');
+
+const loginCalendar = z.strictObject({
+  timeZone: z.string().refine(isTimeZone, 'an IANA time zone such as Europe/Berlin').default('Europe/Berlin'),
+  /** Its public holidays are closed. */
+  land: z.enum(laender).optional(),
+  /** Holidays of a part of the Land that the office lies in. */
+  localHolidays: z.array(z.enum(localHolidays)).default([]),
+  windows: z
+    .array(
+      z
+        .strictObject({ days: z.array(z.enum(weekdays)).min(1), from: timeOfDay, to: timeOfDay })
+        .refine((w) => w.from < w.to, 'from must be before to; a window over midnight is two windows'),
+    )
+    .min(1),
+  /** Further closed days. */
+  closed: z.array(z.iso.date('a date such as "2026-12-24" (in quotes)')).default([]),
+});
+
 const provider = z.strictObject({
   /** Name of the account, unique in the file; shown in logs and entries. */
   account: id,
@@ -80,6 +103,12 @@ const provider = z.strictObject({
   /** PEM files; empty means the system's roots. */
   trustAnchors: z.array(z.string()).default([]),
   authLevel: z.enum(['normal', 'high']).default('normal'),
+  /** When this account may be logged in to at level high (TR-01201 FU 3.3.5); absent: always. */
+  loginCalendar: loginCalendar.optional(),
+  /** A login by SMTP serves what lies in the account just as one by IMAP does. */
+  smtpLoginServes: z.boolean().default(true),
+  /** Name of the token (smart card, HSM) that several accounts may share: they are locked together by it. */
+  token: id.optional(),
   inbox: z.string().default('INBOX'),
   /** The provider's Sent folder, where it keeps secured copies. */
   sentFolder: z.string().optional(),
@@ -218,6 +247,15 @@ export const configSchema = z.strictObject({
   relays: z.array(relay).default([]),
   tenants: z.array(tenant).min(1),
 });
+
+function isTimeZone(name: string): boolean {
+  try {
+    new Intl.DateTimeFormat('en', { timeZone: name });
+    return true;
+  } catch {
+    return false;
+  }
+}
 
 function isLoopback(host: string): boolean {
   return ['127.0.0.1', '::1', 'localhost'].includes(host);

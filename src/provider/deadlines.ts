@@ -7,6 +7,7 @@ import type { Directory } from '../directory/directory.ts';
 import type { Log } from '../observe/log.ts';
 import type { OutboxItem, Store } from '../store/store.ts';
 import type { Clock } from './clock.ts';
+import type { Gate } from './gate.ts';
 import type { Reports } from './reports.ts';
 import { resumeReports } from './resume.ts';
 import type { Settlement } from './settle.ts';
@@ -17,6 +18,7 @@ export interface DeadlineDeps {
   readonly tenant: string;
   readonly reports: Reports;
   readonly settlement: Settlement;
+  readonly gate: Gate;
   /** Last failure of the account, for mails that were never tried. */
   readonly lastError: () => string | null;
   /** Keeps a transaction from being attempted meanwhile; null where an attempt runs. */
@@ -100,11 +102,16 @@ async function lookAtQueued(
   item: OutboxItem,
   told: number | undefined,
 ): Promise<number | undefined> {
-  const { store, tenant, reports } = deps;
+  const { store, tenant, reports, gate } = deps;
   const { retryFor } = config.provider;
-  const age = deps.clock.now() - item.acceptedAt;
-  const lastReply = item.lastReply ?? deps.lastError() ?? 'not tried yet';
-  if (age >= retryFor) {
+  const now = deps.clock.now();
+  const age = now - item.acceptedAt;
+  const shut = gate.closed('smtp');
+  const lastReply = shut?.text ?? item.lastReply ?? deps.lastError() ?? 'not tried yet';
+  // Only time in which it could have been handed over counts, and after a lock everything gets its chance first.
+  const tried = age - gate.closedBetween('smtp', item.acceptedAt, now);
+  const mayExpire = shut === null && (gate.unlockedAt === null || now - gate.unlockedAt >= hour);
+  if (tried >= retryFor && mayExpire) {
     using claim = deps.claim(item);
     const { letter, transaction } = item;
     const waiting = await store.transaction(tenant, letter, transaction);

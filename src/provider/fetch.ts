@@ -12,9 +12,11 @@ import type { Store } from '../store/store.ts';
 import { type Clock, pause } from './clock.ts';
 import { imapOptions, loadTarget } from './connect.ts';
 import { concernsAll, createFolder, type FetchSettings, type Folder, standardFetch } from './folder.ts';
+import type { Gate } from './gate.ts';
 import type { Health } from './health.ts';
 import type { Incidents } from './incidents.ts';
 import type { Ingest } from './ingest.ts';
+import { beginLogin, byGateway, type Login, type Occasion, pickedUpText, resultOfFailure } from './logins.ts';
 import { createRequests, createSign, type Requests, type Sign } from './sign.ts';
 import { incidentTexts, type Said } from './texts.ts';
 
@@ -24,6 +26,7 @@ export interface FetchDeps {
   readonly tenant: string;
   readonly ingest: Ingest;
   readonly health: Health;
+  readonly gate: Gate;
   readonly incidents: Incidents;
   readonly log: Log;
   readonly clock: Clock;
@@ -31,23 +34,50 @@ export interface FetchDeps {
 }
 
 export interface Fetching {
-  /** Looks at the account now. Resolves after the next complete look; rejects when that look fails. */
-  fetchNow(): Promise<void>;
+  /**
+   * Looks at the account now. Resolves after the next complete look; rejects when that look fails, and at once
+   * while the gate is closed. `outsideHours`: one login and one look, whatever the calendar says.
+   */
+  fetchNow(outsideHours?: Occasion): Promise<void>;
   close(): Promise<void>;
 }
 
 export function startFetching(deps: FetchDeps): Fetching {
   const stop = new AbortController();
   const requests = createRequests();
+  const { gate } = deps;
+  let outside: Occasion | undefined;
+  let again = false;
   const run = (async () => {
     while (!stop.signal.aborted) {
       const config = deps.directory().tenant(deps.tenant);
-      const wait = config === undefined ? 60_000 : await connectedOnce(deps, config, requests, stop.signal);
+      const closed = gate.closed('imap', outside !== undefined);
+      if (closed !== null) {
+        requests.failed(new Error(closed.text));
+        await Promise.race([gate.changed(), pause(deps.clock, 3_600_000, stop.signal), requests.asked()]);
+        continue;
+      }
+      const occasion = gate.closed('imap') === null ? byGateway(again ? 'reconnect' : 'start') : outside;
+      const once = gate.closed('imap') !== null;
+      again = true;
+      const wait =
+        config === undefined || occasion === undefined
+          ? 60_000
+          : await connectedOnce(deps, config, { requests, occasion, once }, stop.signal);
       if (wait > 0) await Promise.race([pause(deps.clock, wait, stop.signal), requests.asked()]);
     }
   })();
   return {
-    fetchNow: () => requests.ask(),
+    async fetchNow(outsideHours) {
+      const closed = gate.closed('imap', outsideHours !== undefined);
+      if (closed !== null) throw new Error(closed.text);
+      if (outsideHours !== undefined && gate.closed('imap') !== null) outside = outsideHours;
+      try {
+        await requests.ask();
+      } finally {
+        if (outside === outsideHours) outside = undefined;
+      }
+    },
     async close() {
       const reason = new Error('the gateway is shutting down');
       stop.abort(reason);
@@ -57,23 +87,31 @@ export function startFetching(deps: FetchDeps): Fetching {
   };
 }
 
+interface Visit {
+  readonly requests: Requests;
+  readonly occasion: Occasion;
+  /** One look, then the connection ends. */
+  readonly once: boolean;
+}
+
 /** One connection from its beginning to its end. Returns the milliseconds to wait before the next. */
 async function connectedOnce(
   deps: FetchDeps,
   config: TenantConfig,
-  requests: Requests,
-  signal: AbortSignal,
+  visit: Visit,
+  stopping: AbortSignal,
 ): Promise<number> {
-  const { tenant, health, log } = deps;
+  const { tenant, health, log, gate } = deps;
+  const { requests } = visit;
   const sign = createSign();
+  using open = gate.whileOpen('imap', visit.once);
+  const signal = AbortSignal.any([stopping, open.signal]);
   let client: ImapFlow | undefined;
   const stop = () => client?.close();
   signal.addEventListener('abort', stop, { once: true });
   try {
     client = await createClient(config.provider, deps.settings ?? standardFetch, sign);
-    await client.connect();
-    signal.throwIfAborted();
-    await watch(deps, client, sign, requests, signal);
+    await loggedIn(deps, client, config.provider, visit, sign, signal);
     return 0;
   } catch (error) {
     if (signal.aborted) return 0;
@@ -84,6 +122,36 @@ async function connectedOnce(
   } finally {
     signal.removeEventListener('abort', stop);
     client?.close();
+  }
+}
+
+/** From the intent over the login to the end of the connection; the outcome follows the first look. */
+async function loggedIn(
+  deps: FetchDeps,
+  client: ImapFlow,
+  provider: ProviderConfig,
+  visit: Visit,
+  sign: Sign,
+  signal: AbortSignal,
+): Promise<void> {
+  const { tenant, ingest } = deps;
+  signal.throwIfAborted();
+  const login = await beginLogin(deps, provider, 'imap', visit.occasion);
+  // The gate may have closed while the intent was written.
+  if (signal.aborted) return login.conclude('failed', `not tried: ${(signal.reason as Error).message}`);
+  ingest.pickedUp();
+  try {
+    await client.connect();
+  } catch (error) {
+    await login.conclude(resultOfFailure(error), (error as Error).message.slice(0, 500));
+    throw error;
+  }
+  try {
+    signal.throwIfAborted();
+    await watch(deps, client, sign, visit, login, signal);
+  } finally {
+    const picked = pickedUpText(tenant, ingest.pickedUp());
+    await login.conclude('logged-in', `${picked}; the connection ended during the first look`);
   }
 }
 
@@ -147,7 +215,8 @@ async function watch(
   deps: FetchDeps,
   client: ImapFlow,
   sign: Sign,
-  requests: Requests,
+  { requests, once }: Visit,
+  login: Login,
   signal: AbortSignal,
 ): Promise<void> {
   const folders = new Map<string, Folder>();
@@ -168,8 +237,10 @@ async function watch(
     if (sentFolder !== undefined) await lookAtSent(deps, client, folder(sentFolder), config, signal);
     await folder(inbox).look(config, signal);
     deps.ingest.roundEnded();
+    await login.conclude('logged-in', pickedUpText(deps.tenant, deps.ingest.pickedUp()));
     deps.health.succeeded();
     for (const request of round) request.succeeded();
+    if (once) return;
     await Promise.race([pause(deps.clock, fetchInterval, signal), sign.given(), requests.asked()]);
     if (!client.usable && !signal.aborted) throw new Error('the provider closed the connection');
   }

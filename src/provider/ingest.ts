@@ -36,6 +36,8 @@ export interface Ingest {
     content: AsyncIterable<Buffer>,
     fromSentFolder: boolean,
   ): Promise<void>;
+  /** Indexes of what was recorded since the last call. */
+  pickedUp(): readonly number[];
   /** A look at the whole account is complete. */
   roundEnded(): void;
 }
@@ -55,10 +57,12 @@ const unmatchedIncident = 'unmatched-confirmation';
 export function createIngest(deps: IngestDeps): Ingest {
   const { store, tenant, incidents, log, settlement } = deps;
   let unmatched = 0;
+  let picked: number[] = [];
 
   async function record(fetched: Fetched): Promise<number | null> {
     const recorded = await store.recordFetched(tenant, fetched);
     if (recorded === null) return null;
+    picked.push(recorded.index);
     const { source, kind } = fetched;
     log.info({ folder: source.folder, uid: source.uid, kind, index: recorded.index }, 'fetched');
     return recorded.index;
@@ -186,6 +190,11 @@ export function createIngest(deps: IngestDeps): Ingest {
       else if (reading.kind === 'confirmation') await takeConfirmation(config, reading, base);
       else if (reading.kind === 'notification') await takeNotification(config, reading, base);
       else await takeInbound(config, reading, base);
+    },
+    pickedUp() {
+      const all = picked;
+      picked = [];
+      return all;
     },
     roundEnded() {
       if (unmatched === 0) incidents.close(tenant, unmatchedIncident, incidentTexts.allMatched);

@@ -15,9 +15,11 @@ import { startDiskWatch } from './disk.ts';
 import { type Fetching, startFetching } from './fetch.ts';
 import type { FetchSettings } from './folder.ts';
 import { type Forwarding, startForwarding } from './forward.ts';
+import { createGate, type Gate } from './gate.ts';
 import { createHealth, type Health } from './health.ts';
 import { createIncidents, type Incidents } from './incidents.ts';
 import { createIngest } from './ingest.ts';
+import { beginLogin, byGateway, type Occasion, resultOfFailure } from './logins.ts';
 import { operatorTeller, type TellOperators } from './notices.ts';
 import { type Outbox, startOutbox } from './outbox.ts';
 import { createPool, type Pool } from './pool.ts';
@@ -66,6 +68,8 @@ interface AccountStatus {
   readonly queued: number;
   readonly inDoubt: number;
   readonly running: number;
+  /** Locked by an operator: nothing is handed over or fetched. */
+  readonly locked: boolean;
 }
 
 interface SideStatus {
@@ -73,11 +77,18 @@ interface SideStatus {
   readonly lastSuccess: string | null;
   /** The last failure, or null while all is well. */
   readonly lastError: string | null;
+  /** Why no login is allowed now (lock, calendar), and until when; null where it is. */
+  readonly waits: string | null;
 }
 
 export interface ProviderLink {
-  /** Looks at the tenant's account now. @throws Error what the account says, or for an unknown tenant */
-  fetchNow(tenant: string): Promise<void>;
+  /**
+   * Looks at the tenant's account now. `outsideHours` goes past the calendar of an account at level high.
+   * @throws Error what the account or its calendar says, or for an unknown tenant
+   */
+  fetchNow(tenant: string, outsideHours?: Occasion): Promise<void>;
+  /** True where the tenant is locked: then nothing is handed over, fetched or accepted for sending. */
+  isLocked(tenant: string): boolean;
   /** Everything of the tenant that waits is tried now. */
   retryNow(tenant: string): Promise<void>;
   /** One transaction is tried now. @throws Error where it does not wait in the queue */
@@ -97,6 +108,7 @@ interface Account {
   readonly forwarding: Forwarding;
   readonly deadlines: Deadlines;
   readonly settlement: Settlement;
+  readonly gate: Gate;
   readonly health: { readonly smtp: Health; readonly imap: Health; readonly forward: Health };
 }
 
@@ -141,7 +153,8 @@ export async function startProviderLink(deps: LinkDeps): Promise<ProviderLink> {
     throw error;
   }
   return {
-    fetchNow: async (tenant) => account(tenant).fetching.fetchNow(),
+    fetchNow: async (tenant, outsideHours) => account(tenant).fetching.fetchNow(outsideHours),
+    isLocked: (tenant) => accounts.get(tenant)?.gate.locked ?? false,
     async retryNow(tenant) {
       const { health, outbox, forwarding } = account(tenant);
       for (const item of await store.openTransactions(tenant)) {
@@ -181,7 +194,8 @@ async function startAccount(
   const random = deps.random ?? Math.random;
   const log = deps.log.child({ tenant });
   const { hostname } = deps;
-  const base = { store, directory, tenant, log, clock, random, incidents, tell, hostname };
+  const gate = await createGate({ store, directory, tenant, clock, log });
+  const base = { store, directory, tenant, log, clock, random, incidents, tell, hostname, gate };
   const health = (incident: string, what: Said) =>
     createHealth({ tenant, incident, what }, incidents, clock, random);
   const sides = {
@@ -206,7 +220,7 @@ async function startAccount(
     reports,
     settlement,
     health: sides.smtp,
-    pool: providerPool(deps, tenant),
+    pool: providerPool(deps, tenant, gate),
   });
   const deadlines = startDeadlines({
     ...base,
@@ -221,6 +235,7 @@ async function startAccount(
     fetching: startFetching({ ...base, ingest, health: sides.imap, settings: deps.fetching }),
     deadlines,
     settlement,
+    gate,
     health: sides,
   };
 }
@@ -233,17 +248,33 @@ async function closeAccount(account: Account, graceMs: number): Promise<void> {
     account.outbox.close(graceMs),
     account.forwarding.close(graceMs),
   ]);
+  account.gate.close();
 }
 
-function providerPool(deps: Deps, tenant: string): Pool {
+function providerPool(deps: Deps, tenant: string, gate: Gate): Pool {
   return createPool(deps.clock, async (signal) => {
     const { provider } = configOf(deps, tenant);
     const target = await loadTarget(provider.smtp, provider);
-    return openSession(
-      target,
-      { hostname: deps.hostname, credentials: credentialsOf(provider), timeouts: deps.timeouts },
-      signal,
-    );
+    const occasion = byGateway('hand-over');
+    const login = await beginLogin({ store: deps.store, tenant }, provider, 'smtp', occasion);
+    try {
+      // The gate may have closed while the intent was written.
+      const shut = gate.closed('smtp');
+      if (shut !== null) {
+        await login.conclude('failed', `not tried: ${shut.text}`);
+        throw new Error(shut.text);
+      }
+      const session = await openSession(
+        target,
+        { hostname: deps.hostname, credentials: credentialsOf(provider), timeouts: deps.timeouts },
+        signal,
+      );
+      await login.conclude('logged-in', 'for hand-over; SMTP picks nothing up');
+      return session;
+    } catch (error) {
+      await login.conclude(resultOfFailure(error), (error as Error).message.slice(0, 500));
+      throw error;
+    }
   });
 }
 
@@ -277,8 +308,9 @@ async function statusOf(deps: LinkDeps, tenant: string, account: Account): Promi
   return {
     tenant,
     account: config?.provider.account ?? '',
-    smtp: sideOf(smtp),
-    imap: sideOf(imap),
+    smtp: { ...sideOf(smtp), waits: account.gate.closed('smtp')?.text ?? null },
+    imap: { ...sideOf(imap), waits: account.gate.closed('imap')?.text ?? null },
+    locked: account.gate.locked,
     forward:
       config?.delivery.forward === undefined
         ? null
@@ -293,5 +325,6 @@ function sideOf(health: Health): SideStatus {
   return {
     lastSuccess: health.lastSuccess === null ? null : new Date(health.lastSuccess).toISOString(),
     lastError: health.failures > 0 ? health.lastError : null,
+    waits: null,
   };
 }

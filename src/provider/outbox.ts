@@ -17,6 +17,7 @@ import { CorruptObject, type OutboxItem, type Store } from '../store/store.ts';
 import { CannotHandOver, type Prepared, prepare } from './attempt.ts';
 import { type BackOff, backOffDelay, type Clock } from './clock.ts';
 import { createDue } from './due.ts';
+import type { Gate } from './gate.ts';
 import type { Health } from './health.ts';
 import type { Incidents } from './incidents.ts';
 import type { Pool } from './pool.ts';
@@ -34,6 +35,7 @@ export interface OutboxDeps {
   readonly reports: Reports;
   readonly settlement: Settlement;
   readonly health: Health;
+  readonly gate: Gate;
   readonly incidents: Incidents;
   readonly pool: Pool;
   readonly log: Log;
@@ -54,11 +56,13 @@ export interface Outbox {
 
 type TransactionId = Pick<OutboxItem, 'letter' | 'transaction'>;
 
+/** Milliseconds between two looks at a locked account. */
+const lockedLook = 3_600_000;
 const retryBackOff: BackOff = { first: 60_000, longest: 3_600_000 };
 
 /** Starts the worker; resolves once hand-overs cut off by a crash are marked as in doubt. */
 export async function startOutbox(deps: OutboxDeps): Promise<Outbox> {
-  const { store, tenant, health, pool, log, clock } = deps;
+  const { store, tenant, health, gate, pool, log, clock } = deps;
   const stop = new AbortController();
   await holdCutOff(deps);
   await resumeReports(deps);
@@ -66,7 +70,13 @@ export async function startOutbox(deps: OutboxDeps): Promise<Outbox> {
     clock,
     log,
     width: () => (health.failures > 0 ? 1 : (config(deps)?.provider.connections ?? 0)),
-    notBefore: () => health.retryAt,
+    notBefore: () => {
+      const shut = gate.closed('smtp');
+      // A lock has no end that is known; its lifting wakes the worker.
+      return shut === null
+        ? health.retryAt
+        : Math.max(health.retryAt, shut.until ?? clock.now() + lockedLook);
+    },
     list: (limit) => store.dueTransactions(tenant, clock.now(), limit),
     next: () => store.nextTransactionAt(tenant, clock.now()),
     key: nameOf,
@@ -75,6 +85,11 @@ export async function startOutbox(deps: OutboxDeps): Promise<Outbox> {
   const subscription = store.changes.subscribe((change) => {
     if (change.topic === 'outbox' && change.tenant === tenant) due.wake();
   });
+  // What is being handed over reaches its outcome; kept connections end with the gate.
+  const atGate = gate.onChange(() => {
+    if (gate.closed('smtp') !== null) pool.drop();
+    due.wake();
+  });
   due.wake();
   return {
     wake: due.wake,
@@ -82,6 +97,7 @@ export async function startOutbox(deps: OutboxDeps): Promise<Outbox> {
     claim: (item) => due.claim(nameOf(item)),
     async close(graceMs) {
       subscription[Symbol.dispose]();
+      atGate[Symbol.dispose]();
       const cut = clock.after(graceMs, () => stop.abort(new Error('the gateway is shutting down')));
       await due.close();
       cut[Symbol.dispose]();
@@ -101,17 +117,18 @@ function config(deps: OutboxDeps): TenantConfig | undefined {
 }
 
 async function handOver(deps: OutboxDeps, item: OutboxItem, signal: AbortSignal): Promise<void> {
-  const { store, tenant, health, pool, log } = deps;
+  const { store, tenant, health, gate, pool, log } = deps;
   const submission = await store.submissionOf(tenant, item.letter);
   if (submission === null) throw new Error(`letter ${tenant}/${item.letter} has no submission entry`);
   const run: Run = { item, submission, open: new Set(item.recipients), attempt: item.attempts };
   let recipients = await passGate(deps, run);
-  while (recipients.length > 0 && !signal.aborted) {
+  while (recipients.length > 0 && !signal.aborted && gate.closed('smtp') === null) {
     let session: SmtpSession;
     try {
       session = await pool.take(signal);
     } catch (error) {
-      if (signal.aborted) return;
+      // Closed while the login was prepared: the letter waits as it is.
+      if (signal.aborted || gate.closed('smtp') !== null) return;
       // Nothing of this mail was tried: the account waits, the mail's own attempts do not count.
       const wait = health.failed(error);
       log.warn({ tenant, wait, error: String(error) }, 'provider cannot be reached for hand-over');
@@ -120,7 +137,8 @@ async function handOver(deps: OutboxDeps, item: OutboxItem, signal: AbortSignal)
     try {
       recipients = await attemptOnce(deps, run, session, recipients, signal);
     } finally {
-      pool.give(session);
+      if (gate.closed('smtp') === null) pool.give(session);
+      else session.close();
     }
   }
 }

@@ -10,6 +10,8 @@ export interface Pool {
   take(signal: AbortSignal): Promise<SmtpSession>;
   /** Gives it back; an unusable one is dropped. */
   give(session: SmtpSession): void;
+  /** Closes what is not in use. */
+  drop(): void;
   close(): void;
 }
 
@@ -21,6 +23,13 @@ const fresh = 1_000;
 export function createPool(clock: Clock, open: (signal: AbortSignal) => Promise<SmtpSession>): Pool {
   const idle = new Map<SmtpSession, { readonly since: number; readonly timer: Disposable }>();
   let closed = false;
+  function drop() {
+    for (const [session, { timer }] of idle) {
+      timer[Symbol.dispose]();
+      session.close();
+    }
+    idle.clear();
+  }
   return {
     async take(signal) {
       for (const [session, { since, timer }] of [...idle].reverse()) {
@@ -37,19 +46,16 @@ export function createPool(clock: Clock, open: (signal: AbortSignal) => Promise<
         session.close();
         return;
       }
-      const drop = () => {
+      const expire = () => {
         idle.delete(session);
         session.close();
       };
-      idle.set(session, { since: clock.now(), timer: clock.after(idleFor, drop) });
+      idle.set(session, { since: clock.now(), timer: clock.after(idleFor, expire) });
     },
+    drop,
     close() {
       closed = true;
-      for (const [session, { timer }] of idle) {
-        timer[Symbol.dispose]();
-        session.close();
-      }
-      idle.clear();
+      drop();
     },
   };
 }

@@ -1,0 +1,139 @@
+/** `tenant list | lock | unlock | fetch`: whether a tenant's account may be used, and looking at it now. */
+import { userInfo } from 'node:os';
+import type { Command } from 'commander';
+import { lockStore } from '../lock.ts';
+import { openSqliteStore, type StorePaths } from '../store/sqlite/open.ts';
+import { type CommonOptions, type Context, withCommonOptions } from './context.ts';
+import { connectToGateway, needGateway } from './control.ts';
+import { CommandError, exit } from './exit.ts';
+import { loadFor } from './load.ts';
+import { storeOf } from './place.ts';
+import { openReader } from './reader.ts';
+
+interface LockOptions extends CommonOptions {
+  readonly reason: string;
+  readonly token?: string;
+}
+
+interface FetchOptions extends CommonOptions {
+  readonly outsideHours?: boolean;
+  readonly reason?: string;
+}
+
+export function register(program: Command, context: Context): void {
+  const tenant = program.command('tenant').description('lock and unlock tenants, look at their accounts now');
+  withCommonOptions(tenant.command('list').description('every tenant, and whether it is locked')).action(
+    context.action((options: CommonOptions) => list(options, context)),
+  );
+  for (const locked of [true, false]) {
+    withCommonOptions(
+      tenant
+        .command(locked ? 'lock' : 'unlock')
+        .description(
+          locked
+            ? 'stop hand-over and fetching at once, until unlocked'
+            : 'take hand-over and fetching up again',
+        ),
+    )
+      .argument('[tenant]', 'id of the tenant')
+      .option('--token <name>', 'instead: every tenant whose provider.token has this name')
+      .requiredOption('--reason <text>', 'why; it becomes part of the evidence')
+      .action(
+        context.action((name: string | undefined, options: LockOptions) =>
+          setLock(name, locked, options, context),
+        ),
+      );
+  }
+  withCommonOptions(tenant.command('fetch').description('look at the account now'))
+    .argument('<tenant>', 'id of the tenant')
+    .option('--outside-hours', 'log in once although the login calendar says no; needs --reason')
+    .option('--reason <text>', 'why; it becomes part of the evidence')
+    .action(context.action((name: string, options: FetchOptions) => fetchNow(name, options, context)));
+}
+
+async function list(options: CommonOptions, context: Context) {
+  const { paths } = await storeOf(options, context);
+  using reader = openReader(paths);
+  for (const tenant of await reader.tenants()) {
+    const lock = await reader.lock(tenant);
+    if (options.json) context.printJson({ tenant, lock });
+    else if (lock === null) context.print(`${tenant}  unlocked`);
+    else context.print(`${tenant}  LOCKED since ${lock.since} by ${lock.actor}: ${lock.reason}`);
+  }
+  return exit.good;
+}
+
+function operator() {
+  return { type: 'operator' as const, name: userInfo().username };
+}
+
+async function setLock(name: string | undefined, locked: boolean, options: LockOptions, context: Context) {
+  const { data, paths } = await storeOf(options, context);
+  const tenants = meant(name, options, context);
+  {
+    using reader = openReader(paths);
+    const known = await reader.tenants();
+    const unknown = tenants.find((tenant) => !known.includes(tenant));
+    if (unknown !== undefined) throw new CommandError(exit.usage, `no tenant ${unknown} in ${data}`);
+  }
+  const changed = await apply(data, paths, tenants, { locked, actor: operator(), reason: options.reason });
+  tenants.forEach((tenant, i) => {
+    if (options.json) context.printJson({ tenant, locked, changed: changed[i] });
+    else context.print(`${tenant}: ${changed[i] ? '' : 'was already '}${locked ? 'locked' : 'unlocked'}`);
+  });
+  return exit.good;
+}
+
+function meant(name: string | undefined, options: LockOptions, context: Context): string[] {
+  if ((name === undefined) === (options.token === undefined)) {
+    throw new CommandError(exit.usage, 'name either a tenant or --token');
+  }
+  if (name !== undefined) return [name];
+  const { config } = loadFor(options, context);
+  const found = config.tenants.filter(({ provider }) => provider.token === options.token).map(({ id }) => id);
+  if (found.length === 0) throw new CommandError(exit.usage, `no tenant uses the token ${options.token}`);
+  return found;
+}
+
+/** Over the running gateway, else on the store itself: a lock must be possible before a start, too. */
+async function apply(
+  data: string,
+  paths: StorePaths,
+  tenants: readonly string[],
+  lock: { readonly locked: boolean; readonly actor: ReturnType<typeof operator>; readonly reason: string },
+): Promise<boolean[]> {
+  const changed: boolean[] = [];
+  using gateway = await connectToGateway(data);
+  if (gateway !== null) {
+    for (const tenant of tenants) {
+      const answer = await gateway.ask({ command: 'tenant-lock', tenant, ...lock });
+      changed.push((answer as { changed: boolean }).changed);
+    }
+    return changed;
+  }
+  using _lock = await lockStore(data, 'command');
+  await using store = await openSqliteStore({
+    directory: data,
+    keysDirectory: paths.keys,
+    checkpointsDirectory: paths.checkpoints,
+    originPrefix: 'unused',
+  });
+  for (const tenant of tenants) changed.push(await store.setLock(tenant, lock));
+  return changed;
+}
+
+async function fetchNow(tenant: string, options: FetchOptions, context: Context) {
+  if (options.outsideHours && !options.reason) {
+    throw new CommandError(exit.usage, '--outside-hours needs --reason');
+  }
+  const { data } = await storeOf(options, context);
+  using gateway = await needGateway(data);
+  await gateway.ask({
+    command: 'fetch-now',
+    tenant,
+    ...(options.outsideHours ? { outsideHours: { actor: operator(), reason: options.reason! } } : {}),
+  });
+  if (options.json) context.printJson({ tenant, fetched: true });
+  else context.print(`${tenant}: fetched`);
+  return exit.good;
+}

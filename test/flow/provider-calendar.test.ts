@@ -1,0 +1,216 @@
+import { once } from 'node:events';
+import net, { type AddressInfo } from 'node:net';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import type { Actor, Entry } from '../../src/evidence/entry.ts';
+import { createManualClock, type ManualClock } from '../../src/provider/testing/manual-clock.ts';
+import { max, openSimulator, openWorld, type SimulatedProvider, type World } from './provider-world.ts';
+
+let provider: SimulatedProvider;
+let imap: Counted;
+let smtp: Counted;
+beforeAll(async () => {
+  provider = await openSimulator();
+  imap = await countingProxy(provider.simulator.ports.imap);
+  smtp = await countingProxy(provider.simulator.ports.smtp);
+});
+afterAll(async () => {
+  imap.close();
+  smtp.close();
+  await provider[Symbol.asyncDispose]();
+});
+
+interface Counted {
+  readonly port: number;
+  /** Connections since the start, and open now. */
+  readonly made: number;
+  readonly open: number;
+  close(): void;
+}
+
+/** What the provider sees of us: every connection goes through here. */
+async function countingProxy(target: number): Promise<Counted> {
+  const sockets = new Set<net.Socket>();
+  let made = 0;
+  const server = net.createServer((inward) => {
+    made += 1;
+    const outward = net.connect(target, '127.0.0.1');
+    sockets.add(inward);
+    inward.on('close', () => {
+      sockets.delete(inward);
+      outward.destroy();
+    });
+    outward.on('close', () => inward.destroy());
+    for (const socket of [inward, outward]) socket.on('error', () => socket.destroy());
+    inward.pipe(outward).pipe(inward);
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return {
+    port: (server.address() as AddressInfo).port,
+    get made() {
+      return made;
+    },
+    get open() {
+      return sockets.size;
+    },
+    close() {
+      server.close();
+      for (const socket of sockets) socket.destroy();
+    },
+  };
+}
+
+const office = {
+  land: 'MV',
+  windows: [{ days: ['mon', 'tue', 'wed', 'thu', 'fri'], from: '08:00', to: '16:00' }],
+};
+const hour = 3_600_000;
+const operator: Actor = { type: 'operator', name: 'olga' };
+
+/** Monday 5 January 2026 in Berlin. */
+function monday(time: string): ManualClock {
+  return createManualClock(Date.parse(`2026-01-05T${time}:00+01:00`));
+}
+
+async function world(clock: ManualClock, more: object = {}): Promise<World> {
+  const { stadt } = await provider.accounts({
+    authLevel: 'high',
+    loginCalendar: office,
+    imap: { host: '127.0.0.1', port: imap.port },
+    smtp: { host: '127.0.0.1', port: smtp.port },
+    ...more,
+  });
+  return openWorld({ provider: { stadt: stadt! } }, clock);
+}
+
+const logins = (entries: readonly Entry[]) =>
+  entries.filter((e) => e.kind === 'login-intent' || e.kind === 'login-outcome');
+const outcome = async (w: World, protocol: string) =>
+  (await w.entries()).find((e) => e.kind === 'login-outcome' && e.protocol === protocol) as
+    | Extract<Entry, { kind: 'login-outcome' }>
+    | undefined;
+const statusOf = async (link: Awaited<ReturnType<World['startLink']>>) =>
+  (await link.status()).find(({ tenant }) => tenant === 'stadt')!;
+
+function deposit(subject: string) {
+  const bytes = `From: <${max}>\r\nTo: erika@stadt.de-mail.example\r\nSubject: ${subject}\r\nMessage-ID: <${crypto.randomUUID()}@p.example>\r\nX-de-mail-message-type: normal\r\nX-de-mail-sender: ${max}\r\n\r\nGuten Tag\r\n`;
+  return provider.simulator.deposit('stadt', Buffer.from(bytes), 'erika@stadt.de-mail.example');
+}
+
+it('logs in nowhere before the window opens, and hands over and fetches once it has', async () => {
+  const clock = monday('06:00');
+  await using w = await world(clock);
+  const [imapBefore, smtpBefore] = [imap.made, smtp.made];
+  await deposit('vor der Oeffnung');
+  const letter = await w.submit();
+  const link = await w.startLink();
+  await expect(link.fetchNow('stadt')).rejects.toThrow(
+    'waits for login window until 2026-01-05T07:00:00.000Z',
+  );
+  await clock.advance(2 * hour - 1);
+  expect(logins(await w.entries())).toEqual([]);
+  expect([imap.made, smtp.made]).toEqual([imapBefore, smtpBefore]);
+  const shut = await statusOf(link);
+  expect(shut.smtp.waits).toContain('waits for login window');
+  expect(shut.smtp.lastError).toBeNull();
+
+  await clock.advance(1);
+  const picked = await w.until(() => outcome(w, 'imap').then((o) => o));
+  await w.until(async () => (await w.entries()).some((e) => e.kind === 'handover-outcome'));
+  expect(picked).toMatchObject({ result: 'logged-in' });
+  const entries = await w.entries();
+  const inbound = entries.find((e) => e.kind === 'inbound')!;
+  expect(picked.detail).toContain(`stadt/${inbound.index}`);
+  expect(entries[picked.intent]).toMatchObject({ kind: 'login-intent', protocol: 'imap', level: 'high' });
+  expect(picked.intent).toBeLessThan(inbound.index);
+  expect(inbound.index).toBeLessThan(picked.index);
+  const handed = entries.find((e) => e.kind === 'handover-intent')!;
+  expect(handed).toMatchObject({ letter, attempt: 1 });
+  expect((await outcome(w, 'smtp'))!.index).toBeLessThan(handed.index);
+});
+
+it('ends IDLE with the window, does not reconnect, and begins anew the next day', async () => {
+  const clock = monday('15:00');
+  await using w = await world(clock);
+  const link = await w.startLink();
+  await w.until(() => outcome(w, 'imap'));
+  expect(imap.open).toBe(1);
+  const made = imap.made;
+  await clock.advance(hour);
+  await w.until(async () => imap.open === 0);
+  await deposit('nach Schluss');
+  await clock.advance(15 * hour);
+  expect(imap.made).toBe(made);
+  await clock.advance(hour);
+  await w.until(async () =>
+    (await w.entries()).some((e) => e.kind === 'inbound' && e.header.subject === 'nach Schluss'),
+  );
+  expect(imap.made).toBe(made + 1);
+  expect((await statusOf(link)).imap.waits).toBeNull();
+});
+
+it('looks once outside the hours for an operator who says why', async () => {
+  const clock = monday('18:00');
+  await using w = await world(clock);
+  const link = await w.startLink();
+  await expect(link.fetchNow('stadt')).rejects.toThrow('waits for login window');
+  await link.fetchNow('stadt', { actor: operator, reason: 'Frist läuft ab' });
+  await w.until(async () => imap.open === 0);
+  const recorded = logins(await w.entries());
+  expect(recorded.map(({ kind }) => kind)).toEqual(['login-intent', 'login-outcome']);
+  expect(recorded[0]).toMatchObject({ actor: operator, reason: 'Frist läuft ab' });
+  await expect(link.fetchNow('stadt')).rejects.toThrow('waits for login window');
+  expect(logins(await w.entries())).toHaveLength(2);
+});
+
+it('does not count closed hours against the time for retries', async () => {
+  const clock = monday('16:30');
+  await using w = await world(clock, { retryFor: '10h' });
+  const letter = await w.submit();
+  await w.startLink();
+  await clock.advance(15 * hour);
+  const open = await w.store.openTransactions('stadt');
+  expect(open).toMatchObject([{ letter, state: 'queued', attempts: 0 }]);
+  await clock.advance(hour);
+  await w.until(async () => (await w.entries()).some((e) => e.kind === 'handover-outcome'));
+});
+
+it('hands over at any hour where a login by SMTP has no effect', async () => {
+  const clock = monday('20:00');
+  await using w = await world(clock, { smtpLoginServes: false });
+  await w.submit();
+  await w.startLink();
+  await w.until(async () => (await w.entries()).some((e) => e.kind === 'handover-outcome'));
+  expect(logins(await w.entries())).toEqual([]);
+});
+
+it('a lock ends connections at once, outlives a restart, and lets everything go on when lifted', async () => {
+  const clock = monday('09:00');
+  await using w = await world(clock);
+  const link = await w.startLink();
+  await w.until(() => outcome(w, 'imap'));
+  expect(imap.open).toBe(1);
+  const lock = { locked: true, actor: operator, reason: 'Karte verloren' };
+  expect(await w.store.setLock('stadt', lock)).toBe(true);
+  await w.until(async () => imap.open === 0);
+  expect(link.isLocked('stadt')).toBe(true);
+  await expect(link.fetchNow('stadt', { actor: operator, reason: 'doch' })).rejects.toThrow('Karte verloren');
+  await link.close(0);
+
+  const [imapMade, smtpMade] = [imap.made, smtp.made];
+  const letter = await w.submit();
+  const restarted = await w.startLink();
+  await clock.advance(2 * hour);
+  expect(restarted.isLocked('stadt')).toBe(true);
+  expect([imap.made, smtp.made]).toEqual([imapMade, smtpMade]);
+  expect(await w.store.openTransactions('stadt')).toMatchObject([{ letter, attempts: 0 }]);
+
+  await w.store.setLock('stadt', { locked: false, actor: operator, reason: 'Karte gefunden' });
+  await w.until(async () => (await w.entries()).some((e) => e.kind === 'handover-outcome'));
+  expect(restarted.isLocked('stadt')).toBe(false);
+  const operations = (await w.entries()).filter((e) => e.kind === 'operation');
+  expect(operations).toMatchObject([
+    { action: 'lock', reason: 'Karte verloren', actor: operator },
+    { action: 'unlock', reason: 'Karte gefunden' },
+  ]);
+});
