@@ -87,7 +87,7 @@ async function serve(session: Session): Promise<void> {
         badInRow = (await answerCommand(session, event.command)) === 'BAD' ? badInRow + 1 : 0;
         break;
       case 'append':
-        await answer(session, event.append.tag, 'APPEND', () => appendCommand(session, event.append));
+        await answer(session, event.append.tag, 'APPEND', true, () => appendCommand(session, event.append));
         break;
       case 'bad':
         badInRow++;
@@ -104,7 +104,7 @@ async function serve(session: Session): Promise<void> {
 async function answerCommand(session: Session, command: Command): Promise<Answer['status']> {
   const entry = commands[command.name];
   const state: State = session.view ? 'selected' : session.principal ? 'user' : 'stranger';
-  return answer(session, command.tag, command.name, async () => {
+  return answer(session, command.tag, command.name, mayExpunge(command), async () => {
     if (!entry.states.includes(state)) return badAnswer(misplaced(state, entry.states));
     // The registry pairs each name with the function for that very command.
     return (entry.run as (session: Session, command: Command) => Promise<Answer>)(session, command);
@@ -120,6 +120,7 @@ async function answer(
   session: Session,
   tag: string,
   name: string,
+  expungeAllowed: boolean,
   run: () => Promise<Answer>,
 ): Promise<Answer['status']> {
   const { connection } = session;
@@ -127,7 +128,7 @@ async function answer(
   session.busy = true;
   try {
     result = await run();
-    await tellChanges(session, mayExpunge(name));
+    await tellChanges(session, expungeAllowed);
   } catch (error) {
     result = refusal(session, name, error);
   } finally {
@@ -145,9 +146,10 @@ async function answer(
   return result.status;
 }
 
-/** RFC 3501 7.4.1: never while a command speaks in sequence numbers that the client has not confirmed. */
-function mayExpunge(name: string): boolean {
-  return name !== 'FETCH' && name !== 'STORE' && name !== 'SEARCH';
+/** RFC 3501 7.4.1: not while a command speaks in sequence numbers; commands in UIDs may be told. */
+function mayExpunge(command: Command): boolean {
+  const inNumbers = command.name === 'FETCH' || command.name === 'STORE' || command.name === 'SEARCH';
+  return !inNumbers || command.uid;
 }
 
 /** An error as an answer: of the catalogue, or one that says nothing of what is inside. */

@@ -14,6 +14,8 @@ type SectionItem = Extract<FetchItem, { item: 'SECTION' }>;
 
 /** Structures held at one time. */
 const batch = 50;
+/** Messages answered from the view alone before others get a turn. */
+const light = 1000;
 /** Up to here a section is read before its size is announced: damage then gives a NO, not a broken stream. */
 const small = 128 * 1024;
 
@@ -29,11 +31,12 @@ export async function fetch(session: Session, command: CommandOf<'FETCH'>): Prom
   const sequences = view.select(command.set, command.uid);
   const since = command.changedSince ?? -1;
   let missing = 0;
-  for (let from = 0; from < sequences.length; from += batch) {
+  const step = needsContent ? batch : light;
+  for (let from = 0; from < sequences.length; from += step) {
     // Others get a turn between two batches.
     await setImmediate();
     const some = sequences
-      .slice(from, from + batch)
+      .slice(from, from + step)
       .map((sequence) => ({ sequence, row: view.at(sequence) }))
       .filter(({ row }) => row.modseq > since);
     const newlySeen = setsSeen
