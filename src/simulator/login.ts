@@ -1,12 +1,14 @@
 /** Who comes by which proof: the client certificate's account, and passwords. */
-import type { TLSSocket } from 'node:tls';
+import type { PeerCertificate, TLSSocket } from 'node:tls';
 import type { Login } from './draft.ts';
 import type { Account, SimulatorOptions } from './options.ts';
 
 /** The account that a valid client certificate of the simulator's authority names. */
 export function certificateAccount(socket: TLSSocket, options: SimulatorOptions): Account | undefined {
   if (!socket.authorized) return undefined;
-  const name = socket.getPeerCertificate().subject?.CN;
+  // Null where the client was gone before the handshake was looked at, whatever the types say.
+  const peer: PeerCertificate | null = socket.getPeerCertificate();
+  const name = peer?.subject?.CN;
   return options.accounts.find((account) => account.id === name);
 }
 
