@@ -20,6 +20,15 @@ interface FetchOptions extends CommonOptions {
   readonly reason?: string;
 }
 
+/** As much of a running gateway's status as is shown here. */
+interface GatewayStatus {
+  readonly accounts: readonly {
+    readonly tenant: string;
+    readonly smtp: { readonly waits: string | null };
+    readonly imap: { readonly waits: string | null };
+  }[];
+}
+
 export function register(program: Command, context: Context): void {
   const tenant = program.command('tenant').description('lock and unlock tenants, look at their accounts now');
   withCommonOptions(tenant.command('list').description('every tenant, and whether it is locked')).action(
@@ -52,13 +61,22 @@ export function register(program: Command, context: Context): void {
 }
 
 async function list(options: CommonOptions, context: Context) {
-  const { paths } = await storeOf(options, context);
+  const { data, paths } = await storeOf(options, context);
   using reader = openReader(paths);
+  using gateway = await connectToGateway(data);
+  const status = (await gateway?.ask({ command: 'status' })) as GatewayStatus | undefined;
   for (const tenant of await reader.tenants()) {
     const lock = await reader.lock(tenant);
-    if (options.json) context.printJson({ tenant, lock });
-    else if (lock === null) context.print(`${tenant}  unlocked`);
-    else context.print(`${tenant}  LOCKED since ${lock.since} by ${lock.actor}: ${lock.reason}`);
+    const account = status?.accounts.find((candidate) => candidate.tenant === tenant);
+    const waits = { smtp: account?.smtp.waits ?? null, imap: account?.imap.waits ?? null };
+    if (options.json) {
+      context.printJson({ tenant, lock, waits });
+      continue;
+    }
+    const state = lock && `LOCKED since ${lock.since} by ${lock.actor}: ${lock.reason}`;
+    context.print(`${tenant}  ${state ?? 'unlocked'}`);
+    if (lock === null && waits.imap !== null) context.print(`    fetching ${waits.imap}`);
+    if (lock === null && waits.smtp !== null) context.print(`    hand-over ${waits.smtp}`);
   }
   return exit.good;
 }

@@ -53,6 +53,8 @@ export interface IngestDeps {
 }
 
 const unmatchedIncident = 'unmatched-confirmation';
+/** Providers may switch integrity data off for an account and a protocol (TR-01201 FU, function 14). */
+const integrityIncident = 'integrity-missing';
 
 export function createIngest(deps: IngestDeps): Ingest {
   const { store, tenant, incidents, log, settlement } = deps;
@@ -75,7 +77,16 @@ export function createIngest(deps: IngestDeps): Ingest {
       ...base,
       ...placing(reading, route, INBOX, { kind: 'inbound' }),
     });
+    if (index !== null) watchIntegrity(reading, index);
     if (index !== null && isNowhere(route)) await tellUndeliverable(config, index, route);
+  }
+
+  /** A message without a message type of the norm is no De-Mail, and proves nothing either way. */
+  function watchIntegrity({ metadata }: Reading, index: number) {
+    if (metadata.messageType === null) return;
+    if (metadata.integrity === null) {
+      incidents.open(tenant, integrityIncident, incidentTexts.integrityMissing(`${tenant}/${index}`));
+    } else incidents.close(tenant, integrityIncident, incidentTexts.integrityPresent);
   }
 
   /** Private mail that fits nobody is shown to nobody: the notice says where it lies, not what it says. */

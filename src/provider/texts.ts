@@ -122,6 +122,14 @@ export const incidentTexts = {
     de: 'Keine weitere Bestätigung ohne Vorgang',
     en: 'No further confirmation without a letter',
   },
+  integrityMissing: (entry: string): Said => ({
+    de: `Der Anbieter liefert De-Mails ohne Integritätsdaten (X-de-mail-integrity fehlt), zuerst ${entry}.\nOhne sie ist nicht prüfbar, ob eine De-Mail verändert wurde. Lassen Sie die Funktion beim Anbieter einschalten.`,
+    en: `The provider delivers De-Mails without integrity data (X-de-mail-integrity is missing), first ${entry}.\nWithout it nobody can check whether a De-Mail was changed. Have the provider switch it on.`,
+  }),
+  integrityPresent: {
+    de: 'De-Mails kommen wieder mit Integritätsdaten',
+    en: 'De-Mails carry integrity data again',
+  },
   notForwarded: (entry: string, results: readonly { address: string; reply: string }[]): Said => ({
     de: `Der eigene Mailserver hat ${entry} nicht angenommen:\n${listed(results)}`,
     en: `The own mail server did not take ${entry}:\n${listed(results)}`,

@@ -92,8 +92,8 @@ const outcome = async (w: World, protocol: string) =>
 const statusOf = async (link: Awaited<ReturnType<World['startLink']>>) =>
   (await link.status()).find(({ tenant }) => tenant === 'stadt')!;
 
-function deposit(subject: string) {
-  const bytes = `From: <${max}>\r\nTo: erika@stadt.de-mail.example\r\nSubject: ${subject}\r\nMessage-ID: <${crypto.randomUUID()}@p.example>\r\nX-de-mail-message-type: normal\r\nX-de-mail-sender: ${max}\r\n\r\nGuten Tag\r\n`;
+function deposit(subject: string, more = '') {
+  const bytes = `From: <${max}>\r\nTo: erika@stadt.de-mail.example\r\nSubject: ${subject}\r\nMessage-ID: <${crypto.randomUUID()}@p.example>\r\nX-de-mail-message-type: normal\r\nX-de-mail-sender: ${max}\r\n${more}\r\nGuten Tag\r\n`;
   return provider.simulator.deposit('stadt', Buffer.from(bytes), 'erika@stadt.de-mail.example');
 }
 
@@ -147,6 +147,25 @@ it('ends IDLE with the window, does not reconnect, and begins anew the next day'
   );
   expect(imap.made).toBe(made + 1);
   expect((await statusOf(link)).imap.waits).toBeNull();
+});
+
+it('tells once that De-Mails come without integrity data, until one has it again', async () => {
+  await using w = await world(monday('09:00'));
+  await w.startLink();
+  await deposit('ohne');
+  await deposit('auch ohne');
+  const told = async () =>
+    (await w.entries())
+      .filter((e) => e.kind === 'incident' && e.incident === 'integrity-missing')
+      .map((e) => e.kind === 'incident' && e.state);
+  await w.until(async () =>
+    (await w.entries()).some((e) => e.kind === 'inbound' && e.header.subject === 'auch ohne'),
+  );
+  await w.until(async () => (await told()).length > 0);
+  expect(await told()).toEqual(['opened']);
+  await deposit('mit', 'X-de-mail-integrity: v=1\r\n');
+  await w.until(async () => (await told()).length > 1);
+  expect(await told()).toEqual(['opened', 'closed']);
 });
 
 it('looks once outside the hours for an operator who says why', async () => {
