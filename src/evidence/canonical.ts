@@ -1,5 +1,5 @@
 /** From an entry to its leaf: RFC 8785 bytes, salted commitment, RFC 6962 leaf hash. */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import canonicalize from 'canonicalize';
 import type { Entry } from './entry.ts';
 
@@ -26,5 +26,5 @@ export function parseEntry(bytes: Uint8Array): Entry {
  * a date) from being guessed out of the public log.
  */
 export function commitmentOf(salt: Uint8Array, bytes: Uint8Array): Buffer {
-  return createHash('sha256').update(salt).update(bytes).digest();
+  return hash('sha256', Buffer.concat([salt, bytes]), 'buffer');
 }

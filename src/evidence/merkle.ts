@@ -2,7 +2,7 @@
  * The RFC 6962 hash tree over commitments, kept as C2SP tiles: 256 hashes wide, eight binary levels high.
  * Everything here is pure; tiles come from a `TileReader`. All proofs cost O(log n) hashes.
  */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 
 export const HASH_LENGTH = 32;
 export const TILE_WIDTH = 256;
@@ -11,19 +11,24 @@ const TILE_BYTES = TILE_WIDTH * HASH_LENGTH;
 /** The hashes of tile `n` at tile level `level` as far as they exist: at most 256 × 32 bytes. */
 export type TileReader = (level: number, n: number) => Uint8Array;
 
+const LEAF = Buffer.from([0]);
+const NODE = Buffer.from([1]);
+
 /** Root of the empty tree: SHA-256 of nothing (RFC 6962 2.1). */
-export const EMPTY_ROOT = createHash('sha256').digest();
+export const EMPTY_ROOT = sha256();
 
 export function leafHash(data: Uint8Array): Buffer {
-  return createHash('sha256').update(LEAF).update(data).digest();
+  return sha256(LEAF, data);
 }
 
 export function nodeHash(left: Uint8Array, right: Uint8Array): Buffer {
-  return createHash('sha256').update(NODE).update(left).update(right).digest();
+  return sha256(NODE, left, right);
 }
 
-const LEAF = Buffer.from([0]);
-const NODE = Buffer.from([1]);
+/** In one call: for inputs this small the hash object would cost more than the hashing. */
+function sha256(...parts: Uint8Array[]): Buffer {
+  return hash('sha256', Buffer.concat(parts), 'buffer');
+}
 
 /**
  * The growing edge of a tree: for each tile level the hashes of the tile that is not full yet. Appending
