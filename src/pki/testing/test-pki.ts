@@ -127,7 +127,7 @@ export function makeCrl(issuer: Identity, options: CrlOptions): Buffer {
   if (options.extensions) crl.crlExtensions = new pkijs.Extensions({ extensions: [...options.extensions] });
   crl.signature = algorithm();
   crl.signatureAlgorithm = algorithm();
-  const tbs = Buffer.from(crl.encodeTBS().toBER());
+  const tbs = Buffer.from((crl as unknown as { encodeTBS(): asn1js.Sequence }).encodeTBS().toBER());
   crl.signatureValue = signed(tbs, options.key ?? issuer.key);
   crl.tbsView = new Uint8Array(tbs);
   return Buffer.from(crl.toSchema(true).toBER());

@@ -1,0 +1,63 @@
+/**
+ * `node bench/verify.ts`: messages verified per second on one core, per kind of key, beside `openssl speed` for
+ * the bare signature. A verdict takes three signatures: the header's, the certificate's, and the CRL's.
+ */
+import { execFileSync } from 'node:child_process';
+import { revocationMemory } from '../src/pki/revocation-sources.ts';
+import { issue, makeCrl, newKey, sealMessage } from '../src/pki/testing/test-pki.ts';
+import { type Circumstances, verifyDeMail } from '../src/pki/verify-demail.ts';
+
+const SECONDS = 3;
+const BODY_BYTES = 20_000;
+
+const kinds = [
+  { key: 'rsa', scheme: 'rsa', label: 'RSA-2048', openssl: 'rsa2048' },
+  { key: 'rsa', scheme: 'rsassa-pss', label: 'RSA-2048 PSS', openssl: 'rsa2048' },
+  { key: 'p256', scheme: 'ec-dsa', label: 'P-256', openssl: 'ecdsap256' },
+  { key: 'brainpoolP256r1', scheme: 'ec-dsa', label: 'brainpoolP256r1', openssl: 'ecdsabrp256r1' },
+] as const;
+
+const fields = [
+  'From: erika.mustermann@stadt-waren.de-mail.example',
+  'Date: Mon, 1 Jun 2026 12:00:00 +0000',
+  'Message-ID: <1@provider.de-mail.example>',
+  'Subject: Bescheid',
+  'X-de-mail-message-type: normal',
+];
+const body = `${'x'.repeat(76)}\r\n`.repeat(Math.ceil(BODY_BYTES / 78));
+
+console.log('| key of signer and authority | messages/s | openssl verify/s |\n|---|---|---|');
+for (const { key, scheme, label, openssl } of kinds) {
+  // Issuers of this test PKI have EC keys: RSA signers get a P-256 authority.
+  const root = issue('Root', { authority: true, key: newKey(key === 'rsa' ? 'p256' : key) });
+  const signer = issue('Signer', { issuer: root, key: newKey(key) });
+  const list = makeCrl(root, { issued: '2026-06-02T00:00:00Z', next: '2026-06-09T00:00:00Z' });
+  const circumstances: Circumstances = {
+    trust: { anchorsAt: () => [root.der], intermediates: [] },
+    revocation: revocationMemory([{ kind: 'crl', der: list }]),
+    time: new Date('2026-06-03T00:00:00Z'),
+  };
+  const message = sealMessage(fields, body, signer, { scheme });
+  const started = process.cpuUsage();
+  let count = 0;
+  while (spent(started) < SECONDS) {
+    const { verdict } = await verifyDeMail([message], circumstances);
+    if (verdict !== 'valid') throw new Error(`${label}: ${verdict}`);
+    count += 1;
+  }
+  console.log(`| ${label} | ${Math.round(count / spent(started))} | ${opensslVerifies(openssl)} |`);
+}
+
+/** Seconds of processor time: other load on the machine does not count. */
+function spent(since: NodeJS.CpuUsage): number {
+  const { user, system } = process.cpuUsage(since);
+  return (user + system) / 1e6;
+}
+
+function opensslVerifies(algorithm: string): number {
+  const text = execFileSync('openssl', ['speed', '-seconds', '1', algorithm], {
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
+  return Math.round(Number(text.trim().split('\n').at(-1)!.trim().split(/\s+/).at(-1)));
+}
