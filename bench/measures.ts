@@ -1,5 +1,5 @@
 /** The measurements. Each starts what it needs, measures, and leaves nothing behind. */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -64,7 +64,7 @@ export async function endToEnd(): Promise<Figure[]> {
   const gateway = await installation.start();
   const begun = performance.now();
   await source(installation.ports.relay, { messages, size: small });
-  await once(sink, 'exit');
+  await sink;
   const ours = messages / ((performance.now() - begun) / 1000);
   gateway.kill('SIGTERM');
   await gateway.exited;
@@ -77,7 +77,7 @@ export async function endToEnd(): Promise<Figure[]> {
   const again = smtpSink(sinkPort, messages);
   const begunAgain = performance.now();
   await source(port, { messages, size: small });
-  await once(again, 'exit');
+  await again;
   const theirs = messages / ((performance.now() - begunAgain) / 1000);
   return [
     { what: 'end to end, gateway', value: ours, unit: 'messages/s', method },
@@ -161,10 +161,10 @@ async function source(
   return (performance.now() - begun) / 1000;
 }
 
-/** Takes messages and forgets them; ends after so many. */
-function smtpSink(port: number, messages: number): ChildProcess {
+/** Takes messages and forgets them; resolves when it has had so many. */
+function smtpSink(port: number, messages: number): Promise<unknown> {
   const args = ['-u', 'postfix', '-M', String(messages), `127.0.0.1:${port}`, '1024'];
-  return spawn('/usr/sbin/smtp-sink', args, { stdio: ['ignore', 'inherit', 'inherit'] });
+  return once(spawn('/usr/sbin/smtp-sink', args, { stdio: ['ignore', 'inherit', 'inherit'] }), 'exit');
 }
 
 /** A provider at which nobody answers. */

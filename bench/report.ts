@@ -12,6 +12,8 @@ export interface Machine {
   readonly node: string;
   readonly cpu: string;
   readonly cores: number;
+  /** Average number of runnable processes in the minute before the run. */
+  readonly load: number;
   readonly memoryGiB: number;
 }
 
@@ -26,7 +28,7 @@ export function report(machine: Machine, figures: readonly Figure[]): string {
     '# Measurements',
     '',
     `Written by \`npm run bench\` at ${machine.time}: ${machine.cores} × ${machine.cpu}, ` +
-      `${machine.memoryGiB} GiB, Node ${machine.node}. Load generator, peers and gateway share the machine.`,
+      `${machine.memoryGiB} GiB, Node ${machine.node}; load average before the run ${round(machine.load)}. Load generator, peers and gateway share the machine.`,
     '',
     '| what | value | goal |',
     '|---|---|---|',
