@@ -95,6 +95,18 @@ describe('the hash of the body', () => {
   });
 });
 
+describe('a body of nothing but line ends', () => {
+  it('is hashed in blocks of any number', () => {
+    for (const count of [4_095, 4_096, 4_097, 20_000]) {
+      const bytes = Buffer.from(`${'\r\n'.repeat(count)}x\r\n`);
+      const hash = createBodyHash('sha256');
+      hash.push(bytes.subarray(0, 101));
+      hash.push(bytes.subarray(101));
+      expect(hash.digest()).toEqual(createHash('sha256').update(bytes).digest());
+    }
+  });
+});
+
 describe('the integrity of the vectors', () => {
   const names = readdirSync(cases).filter((name) => name.endsWith('.eml'));
 

@@ -38,9 +38,25 @@ export interface Certificate {
   readonly extensions: ReadonlyMap<string, pkijs.Extension>;
 }
 
+/** Parsing costs more than a signature, and the same few certificates come again with every message. */
+const known = new Map<string, Certificate>();
+const MOST_KNOWN = 512;
+
 /** Reads DER. Null where it is no certificate that both OpenSSL and this program understand. */
 export function readCertificate(der: Buffer): Certificate | null {
   if (der.length > MAX_CERTIFICATE_BYTES) return null;
+  const sha256 = createHash('sha256').update(der).digest('hex');
+  // A copy: what is kept must not keep a whole message alive.
+  const found = known.get(sha256) ?? parse(Buffer.from(der), sha256);
+  if (found === null) return null;
+  // The one used last stays longest.
+  known.delete(sha256);
+  known.set(sha256, found);
+  if (known.size > MOST_KNOWN) known.delete(known.keys().next().value!);
+  return found;
+}
+
+function parse(der: Buffer, sha256: string): Certificate | null {
   try {
     const parsed = pkijs.Certificate.fromBER(der);
     const x509 = new X509Certificate(der);
@@ -53,17 +69,25 @@ export function readCertificate(der: Buffer): Certificate | null {
     if (Number.isNaN(notBefore.getTime()) || Number.isNaN(notAfter.getTime())) return null;
     // The bytes after a certificate belong to nobody.
     if (x509.raw.length !== der.length) return null;
-    const sha256 = createHash('sha256').update(der).digest('hex');
     return { der, sha256, x509, parsed, notBefore, notAfter, extensions };
   } catch {
     return null;
   }
 }
 
+/** Answers about pairs that came before; they live as long as the certificates do. */
+const signedBy = new WeakMap<Certificate, WeakMap<Certificate, SignatureResult>>();
+
 /** Whether `certificate` was signed with the key of `issuer`. Names are not looked at. */
 export function isSignedBy(certificate: Certificate, issuer: Certificate): SignatureResult {
+  const answers = signedBy.get(certificate) ?? new WeakMap<Certificate, SignatureResult>();
+  signedBy.set(certificate, answers);
   const { parsed } = certificate;
-  return isSignedByKey(parsed.signatureAlgorithm, issuer, parsed.tbsView, parsed.signatureValue);
+  const answer =
+    answers.get(issuer) ??
+    isSignedByKey(parsed.signatureAlgorithm, issuer, parsed.tbsView, parsed.signatureValue);
+  answers.set(issuer, answer);
+  return answer;
 }
 
 /** The signature of a certificate, CRL or OCSP response: `tbs` is what it is over. */

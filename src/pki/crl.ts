@@ -3,6 +3,7 @@ import * as asn1js from 'asn1js';
 import * as pkijs from 'pkijs';
 import { type Certificate, isSignedByKey, mayKey, OID } from './certificate.ts';
 import { CERTIFICATE_HOLD, REMOVE_FROM_CRL, type RevocationStatus } from './revocation-status.ts';
+import type { SignatureResult } from './signature.ts';
 
 const DELTA_INDICATOR = '2.5.29.27';
 const ISSUING_DISTRIBUTION_POINT = '2.5.29.28';
@@ -14,13 +15,28 @@ const INVALIDITY_DATE = '2.5.29.24';
 
 export type Crl = pkijs.CertificateRevocationList;
 
-/** Reads DER; null where it is no CRL. */
+/** Lists can be long and are asked for every message: what was read and verified lives as long as its bytes. */
+const known = new WeakMap<Buffer, Crl>();
+const signedBy = new WeakMap<Crl, WeakMap<Certificate, SignatureResult>>();
+
+/** Reads DER, which must not be changed afterwards; null where it is no CRL. */
 export function readCrl(der: Buffer): Crl | null {
   try {
-    return pkijs.CertificateRevocationList.fromBER(der);
+    const crl = known.get(der) ?? pkijs.CertificateRevocationList.fromBER(der);
+    known.set(der, crl);
+    return crl;
   } catch {
     return null;
   }
+}
+
+function isListOf(crl: Crl, issuer: Certificate): SignatureResult {
+  const answers = signedBy.get(crl) ?? new WeakMap<Certificate, SignatureResult>();
+  signedBy.set(crl, answers);
+  const answer =
+    answers.get(issuer) ?? isSignedByKey(crl.signatureAlgorithm, issuer, crl.tbsView, crl.signatureValue);
+  answers.set(issuer, answer);
+  return answer;
 }
 
 /** What the list says about a certificate of that issuer. Total. */
@@ -36,7 +52,7 @@ function read(crl: Crl, certificate: Certificate, issuer: Certificate): Revocati
   // A list of another issuer is not about it; lists that speak for others are indirect, and refused below.
   if (!crl.issuer.isEqual(issuer.parsed.subject)) return { kind: 'other' };
   if (!crl.signature.isEqual(crl.signatureAlgorithm)) return refuse('it names two signature algorithms');
-  const signed = isSignedByKey(crl.signatureAlgorithm, issuer, crl.tbsView, crl.signatureValue);
+  const signed = isListOf(crl, issuer);
   if (!signed.ok) return refuse(`it was not signed by the issuer of the certificate: ${signed.reason}`);
   if (mayKey(issuer, 6) === false) return refuse('its issuer may not sign lists: key usage');
   for (const { extnID, critical, extnValue } of crl.crlExtensions?.extensions ?? []) {
