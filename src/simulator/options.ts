@@ -21,9 +21,13 @@ const account = z.strictObject({
   level: z.enum(['normal', 'high']).default('high'),
   /**
    * `slow`: a message is refused with 451 some times before it is taken, and its receipt confirmation comes
-   * late. `drop`: the message is processed, then the connection is cut instead of the reply.
+   * late. `drop`: the message is processed, then the connection is cut instead of the reply. The others are
+   * never delivered to, and the sender is told why (undeliverable.ts): `closed` account, `malware` found in
+   * whatever comes, `invalid-format`, and `mismatch` of the checksum.
    */
-  behaviour: z.enum(['normal', 'slow', 'drop']).default('normal'),
+  behaviour: z
+    .enum(['normal', 'slow', 'drop', 'closed', 'malware', 'invalid-format', 'mismatch'])
+    .default('normal'),
   /** How long after a delivery the holder logs in at level high by himself; absent: never. */
   logsInAfterMs: milliseconds.optional(),
 });
@@ -82,6 +86,13 @@ export const optionsSchema = z.strictObject({
       receiptDelayMs: milliseconds.default(10_000),
     })
     .prefault({}),
+  /** What an account may send in a day at level normal: TR-01201 FU 3.1.1.1. */
+  quota: z
+    .strictObject({
+      messages: z.number().int().min(0).default(100),
+      recipients: z.number().int().min(0).default(300),
+    })
+    .prefault({}),
   /** Accept and forget, without checks, copies or confirmations: the far end of a load test. */
   sink: z.boolean().default(false),
   faults: faultsSchema.prefault({}),
@@ -125,5 +136,10 @@ export function demoAccounts(): z.input<typeof account>[] {
     citizen('karl.never', 'Karl Never'),
     { ...citizen('slow', 'Sabine Langsam', 2000), behaviour: 'slow' as const },
     { ...citizen('drop', 'Dieter Abbruch', 2000), behaviour: 'drop' as const },
+    { ...citizen('closed', 'Clara Gesperrt'), behaviour: 'closed' as const },
+    { ...citizen('nohigh', 'Norbert Niedrig'), level: 'normal' as const },
+    { ...citizen('malware', 'Mara Schadhaft'), behaviour: 'malware' as const },
+    { ...citizen('invalid', 'Ingo Formlos'), behaviour: 'invalid-format' as const },
+    { ...citizen('mismatch', 'Moritz Falsch'), behaviour: 'mismatch' as const },
   ];
 }

@@ -10,9 +10,16 @@ import { headerBytes, headerValue, makeField, splitMessage, topmost } from './he
 import type { Sealed } from './integrity.ts';
 import { type Mailbox, openMailbox, type StoredMessage } from './mailbox.ts';
 import type { Account, ConfirmationKind, Faults, SimulatorOptions } from './options.ts';
+import { openQuota } from './quota.ts';
 import { addressOf, mailboxesOf } from './recipients.ts';
 import { type Secured, secureDraft } from './secure.ts';
-import { composeConfirmation, composeNotification, type Letterhead } from './system-mail.ts';
+import {
+  composeConfirmation,
+  composeNotification,
+  type Letterhead,
+  type NotificationOrder,
+} from './system-mail.ts';
+import { holdsMalware, type Obstacle, obstacleTo } from './undeliverable.ts';
 
 export interface Post {
   /**
@@ -51,6 +58,7 @@ export function openPost(
   const jobs = new Set<Promise<void>>();
   const slowAttempts = new Map<string, number>();
   const failures: Error[] = [];
+  const quota = openQuota(join(options.directory, 'quota.json'), options.quota, now);
 
   function mailbox(account: string, name: string): Mailbox {
     const key = `${account}/${name}`;
@@ -103,13 +111,13 @@ export function openPost(
   }
 
   async function confirm(
-    kind: ConfirmationKind,
+    kind: ConfirmationKind | 'malware',
     original: Sealed['fields'],
     recipients: readonly string[],
     time: Date,
     deliveredAt?: Date,
   ): Promise<void> {
-    if (faults.withhold.includes(kind)) return;
+    if (kind !== 'malware' && faults.withhold.includes(kind)) return;
     if (faults.delayConfirmationsMs > 0 && !(await pause(faults.delayConfirmationsMs, closing.signal)))
       return;
     const to = confirmationAddress(original);
@@ -121,31 +129,40 @@ export function openPost(
     }
   }
 
-  async function notify(original: Sealed['fields'], text: string, unknown: boolean): Promise<void> {
-    const notification = await composeNotification(
-      {
-        type: unknown ? 'unknown-recipient' : 'other',
-        original,
-        to: confirmationAddress(original),
-        subject: unknown ? 'Unbekannter Empfänger' : 'Nachricht nicht zustellbar',
-        text,
-        time: now(),
-      },
-      head,
-    );
-    await layFor(confirmationAddress(original), notification);
+  async function tell(
+    original: Sealed['fields'],
+    order: Pick<NotificationOrder, 'type' | 'subject' | 'text' | 'cc' | 'signed' | 'malware'>,
+  ): Promise<void> {
+    const to = confirmationAddress(original);
+    const notification = await composeNotification({ ...order, original, to, time: now() }, head);
+    for (const address of [to, ...(order.cc ?? [])]) await layFor(address, notification);
+  }
+
+  function notify(original: Sealed['fields'], address: string, obstacle: Obstacle): Promise<void> {
+    const { type, subject, text, toBoth = false } = obstacle;
+    return tell(original, { type, subject, text, signed: toBoth, ...(toBoth ? { cc: [address] } : {}) });
+  }
+
+  /** FU 6.5, step 56: a signed confirmation instead of the plain notification where one was asked for. */
+  async function warn(message: Secured, draft: Draft, address: string): Promise<void> {
+    const { dispatch, receipt, retrieval } = draft.options;
+    if (dispatch || receipt || retrieval) {
+      return confirm('malware', message.fields, [address], now());
+    }
+    await tell(message.fields, {
+      type: 'other',
+      subject: 'Schadsoftware-Warnung',
+      text: `In der Nachricht an ${address} wurde Schadsoftware gefunden. Die Nachricht wurde gelöscht.`,
+      cc: [address],
+      malware: true,
+    });
   }
 
   async function deliver(message: Secured, draft: Draft, address: string): Promise<void> {
     const account = accountOf(address);
-    if (!account) {
-      const text = `Die Nachricht konnte nicht zugestellt werden: Die De-Mail-Adresse ${address} gibt es nicht.`;
-      return notify(message.fields, text, true);
-    }
-    if (draft.options.private && account.level !== 'high') {
-      const text = `Der Empfänger ${address} kann sich nicht mit Authentisierungsniveau "hoch" anmelden.`;
-      return notify(message.fields, text, false);
-    }
+    const obstacle = obstacleTo(address, account, draft.options.private);
+    if (obstacle || !account) return notify(message.fields, address, obstacle!);
+    if (account.behaviour === 'malware' || holdsMalware(message.body)) return warn(message, draft, address);
     await layIntoInbox(account, address, message, draft.options.retrieval);
     if (draft.options.receipt) {
       const time = now();
@@ -206,6 +223,7 @@ export function openPost(
       deferIfSlow(bytes, rcptTo, login);
       const { fields, body } = splitMessage(bytes);
       const draft = checkDraft(fields, rcptTo, login, options);
+      quota.count(login, rcptTo.length);
       const time = now();
       for (const message of secureDraft(fields, body, draft, login, head, time)) {
         const sent = mailbox(login.account.id, 'Sent');

@@ -15,6 +15,7 @@ import type { ConfirmationKind } from './options.ts';
 import { printRecipients } from './recipients.ts';
 import type { HashName, Signer } from './signer.ts';
 import { statementPdf } from './statement-pdf.ts';
+import type { NotificationType } from './undeliverable.ts';
 
 /** What every mail of this provider has in common. */
 export interface Letterhead {
@@ -46,10 +47,17 @@ const kinds = {
     title: 'Abholbestätigung',
     text: 'Hiermit wird bestätigt, dass sich der Empfänger der Nachricht mit den folgenden Angaben an seinem De-Mail-Konto sicher angemeldet hat.',
   },
+  malware: {
+    type: 'malware-acknowledge',
+    local: 'Schadsoftware-Warnung',
+    title: 'Schadsoftware-Warnung',
+    // FU 6.5, step 56: what was asked for, and that nobody can be taken to have read it.
+    text: 'In der Nachricht mit den folgenden Angaben, für die eine Bestätigung angefordert worden ist, wurde Schadsoftware gefunden. Die Nachricht wurde gelöscht. Von einer Kenntnisnahme durch den Empfänger kann nicht ausgegangen werden.',
+  },
 } as const;
 
 export interface ConfirmationOrder {
-  readonly kind: ConfirmationKind;
+  readonly kind: ConfirmationKind | 'malware';
   /** The sealed original. */
   readonly original: readonly Field[];
   /** Where it goes: the sender, or Reply-To. */
@@ -105,31 +113,38 @@ export async function composeConfirmation(order: ConfirmationOrder, head: Letter
 }
 
 export interface NotificationOrder {
-  readonly type: 'unknown-recipient' | 'closed-account' | 'invalid-format' | 'other';
+  readonly type: NotificationType;
   readonly original: readonly Field[];
   readonly to: string;
+  /** Recipients who are told as well. */
+  readonly cc?: readonly string[];
+  /** Default: hash only. */
+  readonly signed?: boolean;
+  /** `malware-notification` instead of `notification`: FU 6.5, step 56. */
+  readonly malware?: boolean;
   readonly subject: string;
   readonly text: string;
   readonly time: Date;
 }
 
-/** Hash-only, as IO 3.1.13 permits for notifications. */
+/** Hash-only unless ordered otherwise, as IO 3.1.13 permits for notifications. */
 export async function composeNotification(order: NotificationOrder, head: Letterhead): Promise<Sealed> {
-  const sender = `Meldung@${head.provider}`;
+  const local = order.malware ? kinds.malware.local : 'Meldung';
+  const sender = `${local}@${head.provider}`;
   const subject = `${order.subject}: ${decoded(headerValue(order.original, 'Subject') ?? '')}`;
   const content: Statement = { sender, subject, text: order.text, time: order.time };
   return compose({
     head,
-    signed: false,
+    signed: order.signed ?? false,
     sender,
     to: order.to,
-    cc: [],
+    cc: order.cc ?? [],
     subject,
-    type: 'notification',
+    type: order.malware ? 'malware-notification' : 'notification',
     time: order.time,
     original: order.original,
     extra: [makeField('X-de-mail-notification-type', order.type)],
-    fileName: 'meldung',
+    fileName: local.toLowerCase(),
     xml: notificationXml(content),
     pdf: await statementPdf(content),
   });
