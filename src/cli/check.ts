@@ -71,6 +71,7 @@ function checkCertificates(config: Config): Promise<Result[]> {
     ...config.tenants.flatMap(({ provider, delivery }) => [
       ...(provider.clientIdentity ? [provider.clientIdentity.certificate] : []),
       ...provider.trustAnchors,
+      ...provider.signatureAnchors,
       ...(delivery.forward?.trustAnchors ?? []),
     ]),
   ]);

@@ -31,6 +31,9 @@ export function resolvePaths(config: Config, folder: string): void {
   if (config.checkpoints) config.checkpoints.directory = from(config.checkpoints.directory);
   for (const { provider, users, delivery } of config.tenants) {
     provider.trustAnchors = provider.trustAnchors.map(from);
+    provider.signatureAnchors = provider.signatureAnchors.map(from);
+    const { revocation } = provider;
+    if (revocation.folder !== undefined) revocation.folder = from(revocation.folder);
     if (provider.password && 'file' in provider.password)
       provider.password.file = from(provider.password.file);
     if (provider.clientIdentity) {
@@ -59,12 +62,15 @@ export function checkFiles(config: Config): Finding[] {
   });
   config.tenants.forEach((tenant, t) => {
     const at: Path = ['tenants', t, 'provider'];
-    const { clientIdentity, password, trustAnchors } = tenant.provider;
+    const { clientIdentity, password, trustAnchors, signatureAnchors } = tenant.provider;
     if (clientIdentity)
       checkIdentity([...at, 'clientIdentity'], clientIdentity.certificate, clientIdentity.key);
     if (password) attempt([...at, 'password'], () => readSecret(password));
     trustAnchors.forEach((path, i) => {
       checkCertificate([...at, 'trustAnchors', i], path);
+    });
+    signatureAnchors.forEach((path, i) => {
+      checkCertificate([...at, 'signatureAnchors', i], path);
     });
     tenant.delivery.forward?.trustAnchors.forEach((path, i) => {
       checkCertificate(['tenants', t, 'delivery', 'forward', 'trustAnchors', i], path);

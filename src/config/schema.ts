@@ -102,6 +102,30 @@ const provider = z.strictObject({
   clientIdentity: clientIdentity.optional(),
   /** PEM files; empty means the system's roots. */
   trustAnchors: z.array(z.string()).default([]),
+  /**
+   * PEM files: who may have issued the certificates that De-Mails and confirmations are signed with. Providers sign
+   * under another authority than that of their servers. Empty: `trustAnchors`.
+   */
+  signatureAnchors: z.array(z.string()).default([]),
+  /** Where it is looked up whether a signer's certificate was revoked. */
+  revocation: z
+    .strictObject({
+      /** Folder of CRLs and OCSP responses, kept up to date by others. */
+      folder: z.string().optional(),
+      /** Ask the addresses that certificates name: later, never while fetching. */
+      network: z.boolean().default(true),
+      /** Also where such an address is a private one. */
+      privateAddresses: z.boolean().default(false),
+    })
+    .prefault({}),
+  /** How long after the hand-over a confirmation that was asked for may take. */
+  overdue: z
+    .strictObject({
+      dispatch: duration.prefault('1h'),
+      receipt: duration.prefault('8h'),
+      retrieval: duration.prefault('14d'),
+    })
+    .prefault({}),
   authLevel: z.enum(['normal', 'high']).default('normal'),
   /** When this account may be logged in to at level high (TR-01201 FU 3.3.5); absent: always. */
   loginCalendar: loginCalendar.optional(),

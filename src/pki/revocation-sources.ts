@@ -74,9 +74,18 @@ export async function readRevocationFolder(directory: string): Promise<Revocatio
  * help to build paths. Rejects where the folder cannot be read.
  */
 export async function readTrustFolder(directory: string): Promise<TrustStore> {
+  return trustStore(await readFiles(directory));
+}
+
+/** The same from files named one by one. */
+export async function readTrustFiles(paths: readonly string[]): Promise<TrustStore> {
+  return trustStore(await Promise.all(paths.map((path) => readFile(path))));
+}
+
+function trustStore(files: readonly Buffer[]): TrustStore {
   const anchors: Buffer[] = [];
   const intermediates: Buffer[] = [];
-  for (const bytes of await readFiles(directory)) {
+  for (const bytes of files) {
     for (const der of fromPem(bytes, 'CERTIFICATE')) {
       const certificate = readCertificate(der);
       if (certificate === null) continue;
