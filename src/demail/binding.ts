@@ -152,9 +152,7 @@ function compareChosen(covered: readonly HeaderField[], handed: readonly HeaderF
 /** Providers may print a list in a form of their own; who stands in it, and as what, must not differ. */
 function roles(value: string): string {
   const { to, cc, bcc } = parseRecipientList(value);
-  return JSON.stringify(
-    [to, cc, bcc].map((list) => list.map(({ address }) => address.toLowerCase()).sort()),
-  );
+  return JSON.stringify([to, cc, bcc].map((list) => list.map(({ address }) => address.toLowerCase()).sort()));
 }
 
 function compareAccount(covered: readonly HeaderField[], { sender }: HandedOver): CheckFact {

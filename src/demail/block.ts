@@ -12,6 +12,10 @@ export interface BlockInput {
   /** What was delivered, such as `inbound`, `confirmation of dispatch` or `notification`. */
   readonly kind: string;
   readonly verdict: Verdict;
+  /** Why the verdict is not better, in few words. */
+  readonly verdictReason?: string | null;
+  /** Whether a confirmation counts for its letter. */
+  readonly counts?: 'yes' | 'provisional' | 'no' | undefined;
   /** The letter that it belongs to (`tenant/index`), null where it fits none; absent where it is one itself. */
   readonly letter?: string | null | undefined;
   readonly privateId?: string | null;
@@ -37,6 +41,8 @@ export function deliveredBlock(input: BlockInput): Buffer {
     [`${START}-Tenant`, clean(input.tenant)],
     [`${START}-Kind`, clean(input.kind)],
     [`${START}-Verdict`, input.verdict],
+    [`${START}-Verdict-Reason`, clean(input.verdictReason)],
+    [`${START}-Counts`, input.counts ?? null],
     [`${START}-Letter`, input.letter === undefined ? null : (clean(input.letter) ?? 'unmatched')],
     [`${START}-Private-Id`, privateIdOf(input.privateId)],
     [`${START}-Recipients`, listed(input.recipients ?? [])],

@@ -213,7 +213,16 @@ export interface ExpiredEntry {
 export interface NoticeEntry {
   readonly kind: 'notice';
   readonly letter: number | null;
-  readonly about: 'delayed' | 'failed' | 'in-doubt' | 'settled' | 'incident' | 'relayed' | 'delivered';
+  readonly about:
+    | 'delayed'
+    | 'failed'
+    | 'in-doubt'
+    | 'settled'
+    | 'incident'
+    | 'relayed'
+    | 'delivered'
+    | 'overdue'
+    | 'disputed';
   readonly text: string;
   readonly message: ObjectFact;
   readonly delivered: readonly Delivery[];
@@ -351,6 +360,8 @@ export interface SentCopyEntry extends FetchedEntry {
   readonly kind: 'sent-copy';
   readonly letter: number | null;
   readonly transaction: number | null;
+  /** Every difference to what was handed over; `failed` where it is none that a provider may make. */
+  readonly comparisons?: readonly CheckFact[];
 }
 
 export interface ForwardIntentEntry {

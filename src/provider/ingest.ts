@@ -7,9 +7,23 @@ import { type BlockInput, deliveredBlock } from '../demail/block.ts';
 import type { Directory } from '../directory/directory.ts';
 import { CONFIRMATIONS, INBOX } from '../directory/mailboxes.ts';
 import type { FetchedFrom } from '../evidence/entry.ts';
+import { type HeaderField, parseHeader } from '../mime/header.ts';
 import type { Log } from '../observe/log.ts';
 import type { Fetched, Store } from '../store/store.ts';
+import { type Binding, createBinder, createBodyDigest } from './bind.ts';
+import type { Clock } from './clock.ts';
 import type { Incidents } from './incidents.ts';
+import {
+  checkFacts,
+  type Judgement,
+  judge,
+  judgeWhilePassing,
+  keywordOf,
+  mayChange,
+  nextLook,
+  shortReason,
+  stageMaterial,
+} from './judge.ts';
 import { confirmedRecipients, type Match, matchLetter, notifiedRecipients } from './match.ts';
 import type { TellOperators } from './notices.ts';
 import { createCapture, type Reading, readMessage } from './reading.ts';
@@ -50,15 +64,22 @@ export interface IngestDeps {
   readonly incidents: Incidents;
   readonly tell: TellOperators;
   readonly log: Log;
+  readonly clock: Clock;
+  readonly dataDir: string;
 }
 
 const unmatchedIncident = 'unmatched-confirmation';
+/** On a copy of a confirmation that does not count. */
+const notCounted = '$DeMailNotCounted';
 /** Providers may switch integrity data off for an account and a protocol (TR-01201 FU, function 14). */
 const integrityIncident = 'integrity-missing';
 
 export function createIngest(deps: IngestDeps): Ingest {
   const { store, tenant, incidents, log, settlement } = deps;
+  const binder = createBinder(store, tenant);
   let unmatched = 0;
+  /** Entries of confirmations that do not hold: of this round, and of the one before. */
+  let doubted: { readonly now: number[]; readonly before: number[] } = { now: [], before: [] };
   let picked: number[] = [];
 
   async function record(fetched: Fetched): Promise<number | null> {
@@ -72,10 +93,11 @@ export function createIngest(deps: IngestDeps): Ingest {
 
   async function takeInbound(config: TenantConfig, reading: Reading, base: Base): Promise<void> {
     const route = routeInbound(deps.directory(), config, reading.addressed, reading.isPrivate);
+    const { judgement, ...rest } = base;
     const index = await record({
       kind: 'inbound',
-      ...base,
-      ...placing(reading, route, INBOX, { kind: 'inbound' }),
+      ...rest,
+      ...placing(reading, judgement, route, INBOX, { kind: 'inbound' }),
     });
     if (index !== null) watchIntegrity(reading, index);
     if (index !== null && isNowhere(route)) await tellUndeliverable(config, index, route);
@@ -101,24 +123,34 @@ export function createIngest(deps: IngestDeps): Ingest {
     const recipients = confirmedRecipients(reading, match);
     const received = routeToRecipients(deps.directory(), config, recipients, reading.isPrivate);
     const route = routeAnswer(config, reading, match, received, recipients);
+    const { judgement, ...rest } = base;
+    const stated = confirmation?.recipients.length ? confirmation.recipients : recipients;
+    const binding = match === null ? null : await binder.confirmation(reading, match, stated, judgement);
+    const holds = binding === null || binding.counts !== 'no';
     const index = await record({
       kind: 'confirmation',
-      ...base,
+      ...rest,
+      ...(binding ?? {}),
       confirmation: confirmationType!,
       letter: match?.letter ?? null,
       transaction: match?.transaction ?? null,
       recipients,
       statedTime: confirmation?.statedTime ?? null,
       matchedBy: match?.matchedBy ?? null,
-      ...(confirmation?.originalMessageId ? { originalMessageId: confirmation.originalMessageId } : {}),
-      ...placing(reading, route, CONFIRMATIONS, {
+      // What does not hold must not lead later ones to this letter either.
+      ...(confirmation?.originalMessageId && holds
+        ? { originalMessageId: confirmation.originalMessageId }
+        : {}),
+      ...placing(reading, judgement, route, CONFIRMATIONS, {
         ...blockOf(match, reading),
+        counts: binding?.counts,
         recipients,
         statedTime: confirmation?.statedTime ?? null,
       }),
     });
     if (index !== null && match !== null && isNowhere(route)) await tellUndeliverable(config, index, route);
-    if (match !== null) await settlement.byProvider(match.letter, match.transaction);
+    if (index !== null && binding?.counts === 'no') tellDoubted(index, binding);
+    if (match !== null && holds) await settlement.byProvider(match.letter, match.transaction);
     // A confirmation about a letter that this tenant received fits a recipient, and is no riddle.
     if (match === null && index !== null && isNowhere(received)) tellUnmatched(index);
   }
@@ -126,6 +158,13 @@ export function createIngest(deps: IngestDeps): Ingest {
   function tellUnmatched(index: number) {
     unmatched += 1;
     incidents.open(tenant, unmatchedIncident, incidentTexts.unmatched(`${tenant}/${index}`));
+  }
+
+  function tellDoubted(index: number, { comparisons }: Binding) {
+    doubted.now.push(index);
+    const { name, reason } = comparisons.find((c) => c.result === 'failed')!;
+    const text = incidentTexts.doesNotHold(`${tenant}/${index}`, `${name}: ${reason}`);
+    incidents.open(tenant, doubtedIncident(index), text);
   }
 
   async function takeNotification(config: TenantConfig, reading: Reading, base: Base): Promise<void> {
@@ -137,25 +176,32 @@ export function createIngest(deps: IngestDeps): Ingest {
       match === null
         ? addressed
         : routeToSender(deps.directory(), config, match.submission, reading.isPrivate);
+    const { judgement, ...rest } = base;
     const index = await record({
       kind: 'notification',
-      ...base,
+      ...rest,
       notification: [messageType, notificationType].filter(Boolean).join(': ').slice(0, 200),
       letter: match?.letter ?? null,
       transaction: match?.transaction ?? null,
       recipients,
       matchedBy: match?.matchedBy ?? null,
-      ...placing(reading, route, CONFIRMATIONS, { ...blockOf(match, reading), recipients }),
+      ...placing(reading, judgement, route, CONFIRMATIONS, { ...blockOf(match, reading), recipients }),
     });
     if (index !== null && isNowhere(route)) await tellUndeliverable(config, index, route);
   }
 
   /** The provider's own copy: evidence, and the end of a doubt. Gesendet has its copy since the submission. */
-  async function takeSentCopy(reading: Reading, base: Base): Promise<void> {
+  async function takeSentCopy(
+    reading: Reading,
+    { judgement: _, ...base }: Base,
+    fields: readonly HeaderField[],
+    bodySha256: string | null,
+  ): Promise<void> {
     const match = await matchLetter(store, tenant, reading);
     await record({
       kind: 'sent-copy',
       ...base,
+      ...(match === null ? {} : { comparisons: await binder.sentCopy(match, fields, bodySha256) }),
       letter: match?.letter ?? null,
       transaction: match?.transaction ?? null,
       deposits: [],
@@ -187,17 +233,29 @@ export function createIngest(deps: IngestDeps): Ingest {
   return {
     async take(config, source, content, fromSentFolder) {
       const capture = createCapture();
-      const staged = await stageMessage(store, tenant, content, capture.push);
+      const now = deps.clock.now();
+      const circumstances = { time: new Date(now), network: false };
+      const judged = judgeWhilePassing(content, (chunks) => judge(deps, config, chunks, circumstances));
+      const body = createBodyDigest();
+      const staged = await stageMessage(store, tenant, judged.content, (chunk) => {
+        capture.push(chunk);
+        if (fromSentFolder) body.push(chunk);
+      });
       const reading = readMessage(capture, staged.index);
+      const judgement = await judged.verdict();
       const base: Base = {
         staged,
         source,
         header: reading.header,
         demail: reading.facts,
         attachments: staged.index.attachments,
-        verdict: 'not-checked',
+        verdict: judgement.verdict,
+        checks: checkFacts(judgement.checks),
+        material: await stageMaterial(store, tenant, judgement.material),
+        ...(mayChange(judgement) ? { reverifyAt: nextLook(now, now) } : {}),
+        judgement,
       };
-      if (fromSentFolder) await takeSentCopy(reading, base);
+      if (fromSentFolder) await takeSentCopy(reading, base, parseHeader(capture.bytes()), body.finish());
       else if (reading.kind === 'confirmation') await takeConfirmation(config, reading, base);
       else if (reading.kind === 'notification') await takeNotification(config, reading, base);
       else await takeInbound(config, reading, base);
@@ -210,18 +268,24 @@ export function createIngest(deps: IngestDeps): Ingest {
     roundEnded() {
       if (unmatched === 0) incidents.close(tenant, unmatchedIncident, incidentTexts.allMatched);
       unmatched = 0;
+      // Told a round ago: an incident must not stay open for what nobody can mend.
+      for (const index of doubted.before)
+        incidents.close(tenant, doubtedIncident(index), incidentTexts.doesNotHoldNoted);
+      doubted = { now: [], before: doubted.now };
     },
   };
 
   function placing(
     reading: Reading,
+    judgement: Judgement,
     route: Route,
     mailbox: string,
     block: Pick<BlockInput, 'kind'> & Partial<BlockInput>,
   ): Pick<Fetched, 'deposits' | 'forward'> {
     const whole = {
       tenant,
-      verdict: 'not-checked',
+      verdict: judgement.verdict,
+      verdictReason: shortReason(judgement),
       privateId: reading.metadata.privateId,
       ...block,
     } as const;
@@ -231,7 +295,7 @@ export function createIngest(deps: IngestDeps): Ingest {
         mailbox,
         reason,
         prefix: deliveredBlock({ ...whole, reason }),
-        flags: [],
+        flags: [keywordOf(judgement.verdict), ...(block.counts === 'no' ? [notCounted] : [])],
       })),
       ...(route.forward.length > 0
         ? { forward: { recipients: route.forward, prefix: deliveredBlock(whole) } }
@@ -248,7 +312,14 @@ export function createIngest(deps: IngestDeps): Ingest {
   }
 }
 
-type Base = Pick<Fetched, 'staged' | 'source' | 'header' | 'demail' | 'attachments' | 'verdict'>;
+type Base = Pick<
+  Fetched,
+  'staged' | 'source' | 'header' | 'demail' | 'attachments' | 'verdict' | 'checks' | 'material' | 'reverifyAt'
+> & { readonly judgement: Judgement };
+
+function doubtedIncident(index: number): string {
+  return `confirmation-does-not-hold ${index}`;
+}
 
 function isNowhere({ destinations, forward }: Route): boolean {
   return destinations.length + forward.length === 0;

@@ -195,7 +195,19 @@ async function startAccount(
   const log = deps.log.child({ tenant });
   const { hostname } = deps;
   const gate = await createGate({ store, directory, tenant, clock, log });
-  const base = { store, directory, tenant, log, clock, random, incidents, tell, hostname, gate };
+  const base = {
+    store,
+    directory,
+    tenant,
+    log,
+    clock,
+    random,
+    incidents,
+    tell,
+    hostname,
+    gate,
+    dataDir: deps.dataDir,
+  };
   const health = (incident: string, what: Said) =>
     createHealth({ tenant, incident, what }, incidents, clock, random);
   const sides = {

@@ -125,9 +125,12 @@ function wordOf(
 ): Word | null {
   if (doubt === undefined || !('transaction' in entry) || entry.transaction !== transaction) return null;
   const namesAll = (named: readonly string[]) => doubt.recipients.every((r) => named.includes(r.address));
+  if (entry.kind === 'confirmation' && entry.counts === 'no') return null;
   if (entry.kind === 'confirmation' && entry.confirmation === 'dispatch' && namesAll(entry.recipients)) {
     return { by: 'dispatch-confirmation', reason: 'the provider confirmed the dispatch' };
   }
+  // A copy of something else says nothing about this letter.
+  if (entry.kind === 'sent-copy' && entry.comparisons?.some((c) => c.result === 'failed')) return null;
   if (entry.kind === 'sent-copy' && namesAll(entry.demail.chosenRecipients)) {
     return { by: 'sent-copy', reason: 'the provider keeps a secured copy among the sent messages' };
   }

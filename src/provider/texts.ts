@@ -118,6 +118,18 @@ export const incidentTexts = {
     de: `Eine Bestätigung passt zu keinem Vorgang, den das Gateway kennt.\nSie liegt im Nachweis als ${entry} und, wenn sie nicht persönlich ist, im Auffangpostfach.`,
     en: `A confirmation fits no letter that the gateway knows.\nIt is kept as ${entry} and, unless it is private, in the fallback mailbox.`,
   }),
+  doesNotHold: (entry: string, reason: string): Said => ({
+    de: `Eine Bestätigung hält der Prüfung nicht stand und zählt nicht: ${entry}\n${reason}\nAlle Vergleiche zeigt demail-gateway evidence show.`,
+    en: `A confirmation does not hold and does not count: ${entry}\n${reason}\nAll comparisons are shown by demail-gateway evidence show.`,
+  }),
+  doesNotHoldNoted: {
+    de: 'Es gilt als gemeldet; der Eintrag bleibt im Nachweis',
+    en: 'It counts as reported; the entry stays in the evidence',
+  },
+  disputed: (entry: string, reason: string): Said => ({
+    de: `Eine Bestätigung, die vorläufig zählte, ist ungültig: ${entry}\n${reason}`,
+    en: `A confirmation that counted provisionally is invalid: ${entry}\n${reason}`,
+  }),
   allMatched: {
     de: 'Keine weitere Bestätigung ohne Vorgang',
     en: 'No further confirmation without a letter',
