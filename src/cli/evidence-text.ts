@@ -1,5 +1,5 @@
 /** Entries and letters in words, and as the documented JSON of `evidence search` and `evidence show`. */
-import type { Entry, ObjectFact } from '../evidence/entry.ts';
+import type { CheckFact, ConfirmationEntry, Entry, ObjectFact } from '../evidence/entry.ts';
 import type { Fact } from '../evidence/facts.ts';
 import type { LetterSummary } from '../store/store.ts';
 
@@ -148,24 +148,29 @@ function words(entry: Entry): string[] {
       return [
         `De-Mail received from ${entry.demail.sender ?? entry.header.from ?? 'unknown'}, verdict ${entry.verdict}`,
         ...deliveries(entry),
+        ...checkLines(entry.checks),
       ];
     case 'confirmation':
       return [
         `${entry.confirmation} confirmation for ${entry.recipients.join(', ') || 'nobody named'}, stated time ${entry.statedTime ?? 'none'}, verdict ${entry.verdict}`,
         entry.letter === null
           ? 'fits no letter'
-          : `fits hand-over ${entry.transaction} by ${entry.matchedBy}`,
+          : `fits hand-over ${entry.transaction} by ${entry.matchedBy}; ${countsWords(entry.counts)}`,
+        ...checkLines(entry.comparisons),
         ...deliveries(entry),
+        ...checkLines(entry.checks),
       ];
     case 'notification':
       return [
         `notification ${entry.notification}${entry.recipients.length > 0 ? ` about ${entry.recipients.join(', ')}` : ''}, verdict ${entry.verdict}`,
         ...deliveries(entry),
+        ...checkLines(entry.checks),
       ];
     case 'verdict':
       return [
         `verdict on entry ${entry.about}: ${entry.verdict}`,
-        ...entry.checks.map((c) => `${c.name}: ${c.result}: ${c.reason}`),
+        ...checkLines(entry.checks),
+        ...entry.material.map((m) => `rests on ${m.type}, ${m.size} bytes, SHA-256 ${m.sha256}`),
       ];
     case 'overdue':
       return [
@@ -181,7 +186,9 @@ function words(entry: Entry): string[] {
       return [`opened by ${entry.actor.name} in ${entry.mailbox}`];
     case 'sent-copy':
       return [
-        `provider's Sent copy, ${entry.letter === null ? 'fits no letter' : `of hand-over ${entry.transaction}`}`,
+        `provider's Sent copy, ${entry.letter === null ? 'fits no letter' : `of hand-over ${entry.transaction}`}, verdict ${entry.verdict}`,
+        ...checkLines(entry.comparisons),
+        ...checkLines(entry.checks),
       ];
     case 'forward-intent':
       return [
@@ -201,6 +208,21 @@ function words(entry: Entry): string[] {
     case 'incident':
       return [`incident ${entry.incident} ${entry.state}: ${entry.text}`];
   }
+}
+
+const marks = { passed: '+', failed: '!', undecided: '?' };
+
+/** Reasons quote what stands in messages: nothing of that may steer the terminal. */
+function checkLines(checks: readonly CheckFact[] | undefined): string[] {
+  return (checks ?? []).map(({ name, result, reason }) =>
+    `${marks[result]} ${name}: ${reason}`.replace(/[^\x20-\x7e\u00a0-\uffff]/g, '\ufffd'),
+  );
+}
+
+function countsWords(counts: ConfirmationEntry['counts']): string {
+  return counts === undefined
+    ? 'not compared'
+    : { yes: 'it counts', provisional: 'it counts provisionally', no: 'it does NOT count' }[counts];
 }
 
 function deliveries(entry: {

@@ -24,7 +24,9 @@ import { operatorTeller, type TellOperators } from './notices.ts';
 import { type Outbox, startOutbox } from './outbox.ts';
 import { createPool, type Pool } from './pool.ts';
 import { createReports } from './reports.ts';
+import { type Reverification, startReverification } from './reverify.ts';
 import { createSettlement, type Decision, type Settlement } from './settle.ts';
+import { type Silence, startSilence } from './silence.ts';
 import { openSession, type Timeouts } from './smtp-session.ts';
 import type { Said } from './texts.ts';
 
@@ -107,6 +109,8 @@ interface Account {
   readonly fetching: Fetching;
   readonly forwarding: Forwarding;
   readonly deadlines: Deadlines;
+  readonly reverification: Reverification;
+  readonly silence: Silence;
   readonly settlement: Settlement;
   readonly gate: Gate;
   readonly health: { readonly smtp: Health; readonly imap: Health; readonly forward: Health };
@@ -246,6 +250,8 @@ async function startAccount(
     forwarding: await startForwarding({ ...base, health: sides.forward, pool: forwardPool(deps, tenant) }),
     fetching: startFetching({ ...base, ingest, health: sides.imap, settings: deps.fetching }),
     deadlines,
+    reverification: startReverification({ ...base, reports }),
+    silence: startSilence({ ...base, reports }),
     settlement,
     gate,
     health: sides,
@@ -256,6 +262,8 @@ async function closeAccount(account: Account, graceMs: number): Promise<void> {
   for (const health of Object.values(account.health)) health.close();
   await Promise.all([
     account.deadlines.close(),
+    account.reverification.close(),
+    account.silence.close(),
     account.fetching.close(),
     account.outbox.close(graceMs),
     account.forwarding.close(graceMs),

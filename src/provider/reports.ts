@@ -4,14 +4,22 @@
  */
 import type { TenantConfig } from '../config/schema.ts';
 import type { Directory } from '../directory/directory.ts';
-import type { Entry, HandoverSettledEntry, RecipientResult, SubmissionEntry } from '../evidence/entry.ts';
+import type {
+  ConfirmationEntry,
+  Entry,
+  HandoverSettledEntry,
+  NoticeEntry,
+  OverdueEntry,
+  RecipientResult,
+  SubmissionEntry,
+} from '../evidence/entry.ts';
 import { composeDsn, type DsnInput } from '../mime/dsn.ts';
 import { headerEnd } from '../mime/header.ts';
 import type { OutboxItem, Store } from '../store/store.ts';
 import type { Clock } from './clock.ts';
 import { composeMail, deliver, letterhead, routeToOperators } from './notices.ts';
 import { routeToSender } from './route.ts';
-import { type About, doubtText, settledText, type Text } from './texts.ts';
+import { type About, disputedText, doubtText, overdueText, settledText, type Text } from './texts.ts';
 
 type Letter = Entry & SubmissionEntry;
 
@@ -26,6 +34,10 @@ export interface Reports {
   expired(item: OutboxItem, lastReply: string): Promise<void>;
   inDoubt(item: OutboxItem, reply: string): Promise<void>;
   settled(item: OutboxItem, how: Pick<HandoverSettledEntry, 'decision' | 'by' | 'reason'>): Promise<void>;
+  /** A confirmation that was asked for has not come in time. */
+  overdue(overdue: Omit<OverdueEntry, 'kind'>): Promise<void>;
+  /** A confirmation that counted provisionally turned out invalid. */
+  disputed(entry: Entry & ConfirmationEntry, reason: string): Promise<void>;
 }
 
 export interface ReportDeps {
@@ -133,7 +145,58 @@ export function createReports(deps: ReportDeps): Reports {
     });
   }
 
+  /** A plain mail to whoever sent the letter. */
+  async function tellSender(
+    index: number,
+    told: { readonly about: NoticeEntry['about']; readonly summary: string; readonly once: string } & Pick<
+      About,
+      'recipients' | 'reply'
+    >,
+    text: (language: TenantConfig['language'], about: About) => Text,
+  ): Promise<void> {
+    const config = deps.directory().tenant(tenant);
+    const letter = await store.submissionOf(tenant, index);
+    if (config === undefined || letter === null) return;
+    const { recipients, reply, about, summary, once } = told;
+    const named = { subject: letter.header.subject, recipients, reply, letter: `${tenant}/${index}` };
+    const to = [letter.header.from ?? letter.envelope.from];
+    const mail = text(config.language, named);
+    await deliver(store, config, routeToSender(deps.directory(), config, letter), {
+      letter: index,
+      about,
+      text: summary,
+      bytes: composeMail(hostname, new Date(clock.now()), to, mail, letter.header.messageId),
+      once,
+    });
+  }
+
   return {
+    overdue: ({ letter, confirmation, recipients, since }) =>
+      tellSender(
+        letter,
+        {
+          about: 'overdue',
+          summary: `${confirmation} confirmation overdue: ${recipients.join(', ')}`,
+          once: `overdue/${confirmation}/${[...recipients].sort().join(',')}`,
+          recipients,
+          reply: '-',
+        },
+        (language, about) => overdueText(language, about, confirmation, since),
+      ),
+    async disputed({ letter, index, confirmation, recipients }, reason) {
+      if (letter === null) return;
+      await tellSender(
+        letter,
+        {
+          about: 'disputed',
+          summary: `${confirmation} confirmation in ${tenant}/${index} is invalid: ${reason}`,
+          once: `disputed/${index}`,
+          recipients,
+          reply: reason,
+        },
+        (language, about) => disputedText(language, about, confirmation),
+      );
+    },
     async delayed(item, hours, lastReply) {
       const letter = await letterOf(item);
       const config = deps.directory().tenant(tenant);

@@ -1,4 +1,6 @@
 /** What the gateway's own mails say, in the tenant's language. Plain text, for people in an office. */
+import type { ConfirmationType } from '../evidence/entry.ts';
+
 export type Language = 'de' | 'en';
 
 /** The same said in each language. */
@@ -65,6 +67,55 @@ export function settledText(
         : `De-Mail: hand-over settled: ${titleOf(language, about)}`,
     body: `${said}\n${details(language, about)}`,
   };
+}
+
+const confirmationNames = {
+  de: { dispatch: 'Versandbestätigung', receipt: 'Eingangsbestätigung', retrieval: 'Abholbestätigung' },
+  en: {
+    dispatch: 'confirmation of dispatch',
+    receipt: 'confirmation of receipt',
+    retrieval: 'confirmation of retrieval',
+  },
+} as const;
+
+/** `since`: RFC 3339 time of the hand-over. */
+export function overdueText(
+  language: Language,
+  about: About,
+  confirmation: ConfirmationType,
+  since: string,
+): Text {
+  const name = confirmationNames[language][confirmation];
+  return language === 'de'
+    ? {
+        subject: `De-Mail: ${name} fehlt: ${titleOf(language, about)}`,
+        body: `Ihre De-Mail wurde am ${since} übergeben. Die angeforderte ${name} ist bisher nicht gekommen.
+Kommt sie noch, so liegt sie in De-Mail-Bestätigungen. Ohne sie ist der Schritt nicht nachgewiesen.
+${details(language, about)}`,
+      }
+    : {
+        subject: `De-Mail: ${name} is missing: ${titleOf(language, about)}`,
+        body: `Your De-Mail was handed over at ${since}. The ${name} that was asked for has not come so far.
+If it still comes, it lies in De-Mail-Bestätigungen. Without it this step is not proven.
+${details(language, about)}`,
+      };
+}
+
+export function disputedText(language: Language, about: About, confirmation: ConfirmationType): Text {
+  const name = confirmationNames[language][confirmation];
+  return language === 'de'
+    ? {
+        subject: `De-Mail: ${name} ungültig: ${titleOf(language, about)}`,
+        body: `Die ${name} zu Ihrer De-Mail zählte vorläufig, bis ihre Signatur abschließend geprüft war. Sie ist ungültig.
+Verlassen Sie sich nicht auf sie.
+${details(language, about)}`,
+      }
+    : {
+        subject: `De-Mail: ${name} invalid: ${titleOf(language, about)}`,
+        body: `The ${name} of your De-Mail counted provisionally until its signature was finally checked. It is invalid.
+Do not rely on it.
+${details(language, about)}`,
+      };
 }
 
 export function incidentText(language: Language, tenant: string, text: string): Text {

@@ -74,7 +74,7 @@ describe('delivery', () => {
     );
     expect(mails).toHaveLength(2);
     for (const mail of mails) {
-      expect(headerOf(mail, 'X-Demail-Gateway-Verdict')).toBe('not-checked');
+      expect(headerOf(mail, 'X-Demail-Gateway-Verdict')).toBe('indeterminate');
       const bytes = mail.subarray(blockLength(mail));
       expect(blockLength(mail)).toBeGreaterThan(0);
       expect(kept.some((k) => k.equals(bytes))).toBe(true);
@@ -111,7 +111,7 @@ describe('delivery', () => {
     await link.fetchNow('stadt');
     const found = kindOf(await w.entries(), 'confirmation').filter((c) => c.letter === null);
     expect(found.length).toBeGreaterThanOrEqual(2);
-    expect(found.every((c) => c.matchedBy === null && c.verdict === 'not-checked')).toBe(true);
+    expect(found.every((c) => c.matchedBy === null && c.verdict === 'indeterminate')).toBe(true);
     const shown = await w.mails(poststelle, CONFIRMATIONS);
     expect(shown.map((m) => headerOf(m, 'X-Demail-Gateway-Letter'))).toContain('unmatched');
     await w.until(async () => (await w.mails(jan, INBOX)).some((m) => bodyOf(m).includes('keinem Vorgang')));
