@@ -105,7 +105,7 @@ describe('delivery', () => {
     await using w = await world();
     const vector = await readFile(new URL('../vectors/cases/confirm-dispatch-rsa-exc.eml', import.meta.url));
     await provider.simulator.deposit('stadt', vector);
-    const second = Buffer.from(vector.toString('latin1').replace('\r\n', '\r\nX-Second: yes\r\n'), 'latin1');
+    const second = Buffer.concat([Buffer.from('X-Second: yes\r\n'), vector]);
     await provider.simulator.deposit('stadt', second);
     const link = await w.startLink();
     await link.fetchNow('stadt');
