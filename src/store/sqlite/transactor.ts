@@ -17,7 +17,11 @@ export async function startWriter(
   onChanges: (changes: readonly Change[]) => void,
   onWarning: (text: string) => void,
 ): Promise<Writer> {
-  const worker = new Worker(new URL('./writer.ts', import.meta.url), { workerData: data });
+  const worker = new Worker(new URL('./writer.ts', import.meta.url), {
+    workerData: data,
+    // What a command leaves behind dies young; a small nursery keeps the thread's memory small.
+    resourceLimits: { maxYoungGenerationSizeMb: 8 },
+  });
   const calls = new Map<number, { resolve(value: never): void; reject(error: Error): void }>();
   let lastId = 0;
   let closing: PromiseWithResolvers<void> | null = null;

@@ -21,24 +21,33 @@ export interface WalKeeper {
 }
 
 export function startWalKeeper(db: Database.Database, file: string): WalKeeper {
-  const worker = new Worker(new URL(import.meta.url), { workerData: { walOf: file } });
+  const worker = new Worker(new URL(import.meta.url), {
+    workerData: { walOf: file },
+    // It runs one statement: hardly any nursery is enough.
+    resourceLimits: { maxYoungGenerationSizeMb: 1 },
+  });
   let commits = 0;
   let copying = false;
   let copiedSince = false;
+  let alone = false;
   worker.on('message', () => {
     copying = false;
     copiedSince = true;
+  });
+  // Without the thread the writer copies by itself: slower, and nothing is lost.
+  worker.on('error', () => {
+    alone = true;
   });
   return {
     committed() {
       commits++;
       if (commits % EVERY !== 0) return;
       const size = statSync(`${file}-wal`).size;
-      if (size > RESTART_FROM && copiedSince) {
+      if (size > RESTART_FROM && (copiedSince || alone)) {
         db.pragma('wal_checkpoint(RESTART)');
         copiedSince = false;
       }
-      if (size > COPY_FROM && !copying) {
+      if (size > COPY_FROM && !copying && !alone) {
         copying = true;
         worker.postMessage('copy');
       }
