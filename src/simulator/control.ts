@@ -50,7 +50,10 @@ export async function listenControl(path: string, simulator: Controlled): Promis
     sockets.add(socket);
     socket.on('error', () => socket.destroy());
     socket.on('close', () => sockets.delete(socket));
-    createInterface({ input: socket }).on('line', async (line) => {
+    const lines = createInterface({ input: socket });
+    // readline hands the socket's errors on: a client that goes away must not end the simulator.
+    lines.on('error', () => socket.destroy());
+    lines.on('line', async (line) => {
       const answer = await obey(line, simulator).then(
         (result) => ({ ok: true, ...result }),
         (error: Error) => ({ ok: false, error: error.message }),

@@ -51,6 +51,12 @@ test('runs as a process, obeys its control socket, ends on SIGTERM', async () =>
   expect(await order('nonsense')).toMatchObject({ ok: false });
   expect(await order({ do: 'renumber', account: 'ego-mv' })).toEqual({ ok: true });
   expect(await order({ do: 'settle' })).toEqual({ ok: true });
+  // Going away with answers unread resets the connection; the simulator goes on.
+  const hasty = connect(join(directory, 'control.sock'));
+  await once(hasty, 'connect');
+  await new Promise((written) => hasty.write('{"do":"status"}\n'.repeat(50), written));
+  hasty.destroy();
+  await once(hasty, 'close');
   const status = await order({ do: 'status' });
   expect(status.messages['ego-mv']).toEqual({ INBOX: 1, Sent: 0 });
   expect(status.ports).toEqual(ready.ports);
