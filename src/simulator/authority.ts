@@ -15,6 +15,7 @@ import { isIPv6 } from 'node:net';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { type CertificateRequest, type Issuer, issueCertificate, toPem } from './certificate.ts';
+import { issueCrl, type Revoked } from './crl.ts';
 import type { HashName, SignatureKind, Signer } from './signer.ts';
 
 export interface Identity {
@@ -30,8 +31,15 @@ export interface Authority {
   server(hosts: readonly string[]): Promise<Identity>;
   /** Client certificate whose common name is the account's id. */
   client(account: string): Promise<Identity>;
-  signer(kind: SignatureKind, hash: HashName): Promise<Signer>;
+  /** With a flaw: a certificate that must not be believed (lies.ts). */
+  signer(kind: SignatureKind, hash: HashName, flaw?: Flaw): Promise<Signer>;
+  /** The revocation list as of now, DER; good for a week. Also kept in `crlFile`. */
+  crl(): Buffer;
+  readonly crlFile: string;
 }
+
+/** `other`: a sound certificate for a second key. */
+export type Flaw = 'other' | 'expired' | 'revoked' | 'self-signed' | 'foreign';
 
 const rootName = 'De-Mail Simulator Root';
 const day = 86_400_000;
@@ -42,11 +50,15 @@ export async function openAuthority(
   directory: string,
   organization: string,
   now: () => Date,
+  crlUrl?: string,
 ): Promise<Authority> {
   const folder = join(directory, 'ca');
   await mkdir(join(folder, 'clients'), { recursive: true, mode: 0o700 });
 
-  type Request = Pick<CertificateRequest, 'commonName' | 'purpose' | 'hosts'>;
+  type Request = Pick<CertificateRequest, 'commonName' | 'purpose' | 'hosts' | 'crlUrl'> & {
+    /** Days from now; default 3650. */
+    readonly validDays?: number;
+  };
   const known = new Map<string, Promise<Identity>>();
 
   /** Once per file, however many ask at the same time. */
@@ -65,15 +77,16 @@ export async function openAuthority(
     const certificateFile = join(folder, `${file}.pem`);
     const keyFile = join(folder, `${file}.key`);
     const kept = await readIdentity(certificateFile, keyFile);
-    if (kept && usable(kept, request.hosts ?? [], issuer, now())) return kept;
+    if (kept && usable(kept, request, issuer, now())) return kept;
     const key = await makeKey();
+    const { validDays = 3650, ...named } = request;
     const der = issueCertificate({
-      ...request,
+      ...named,
       organization,
       publicKey: key,
       issuer: issuer ?? { name: request.commonName, key },
-      notBefore: new Date(now().getTime() - day),
-      notAfter: new Date(now().getTime() + 3650 * day),
+      notBefore: new Date(now().getTime() - (validDays < 0 ? 400 : 1) * day),
+      notAfter: new Date(now().getTime() + validDays * day),
     });
     const keyPem = key.export({ type: 'pkcs8', format: 'pem' }).toString();
     const certificatePem = toPem(der, 'CERTIFICATE');
@@ -84,6 +97,30 @@ export async function openAuthority(
 
   const root = await identity('root', { commonName: rootName, purpose: 'authority' }, newP256Key);
   const issuer: Issuer = { name: rootName, key: createPrivateKey(root.keyPem) };
+  const revokedFile = join(folder, 'revoked.json');
+  const crlFile = join(folder, 'root.crl');
+  const revoked: Revoked[] = (await readRevoked(revokedFile)) ?? [];
+
+  function crl(): Buffer {
+    const thisUpdate = now();
+    const nextUpdate = new Date(thisUpdate.getTime() + 7 * day);
+    return issueCrl({ issuer, organization, revoked, thisUpdate, nextUpdate });
+  }
+
+  async function revoke(serial: string): Promise<void> {
+    if (revoked.some((entry) => entry.serial === serial)) return;
+    revoked.push({ serial, at: new Date(now().getTime() - day / 24) });
+    await writeWhole(revokedFile, JSON.stringify(revoked));
+    await writeWhole(crlFile, crl());
+  }
+
+  async function foreignIssuer(): Promise<Issuer> {
+    const foreign = { commonName: rootName, purpose: 'authority' } as const;
+    const made = await identity('foreign-root', foreign, newP256Key);
+    return { name: rootName, key: createPrivateKey(made.keyPem) };
+  }
+
+  await writeWhole(crlFile, crl());
   return {
     caPem: root.certificatePem,
     caFile: root.certificateFile,
@@ -91,14 +128,22 @@ export async function openAuthority(
       identity('server', { commonName: hosts[0]!, purpose: 'server', hosts }, newP256Key, issuer),
     client: (account) =>
       identity(`clients/${account}`, { commonName: account, purpose: 'client' }, newP256Key, issuer),
-    async signer(kind, hash) {
+    crl,
+    crlFile,
+    async signer(kind, hash, flaw) {
       const commonName = `De-Mail Signatur ${kind}`;
       const made = await identity(
-        `signature-${kind}`,
-        { commonName, purpose: 'signature' },
+        `signature-${kind}${flaw ? `-${flaw}` : ''}`,
+        {
+          commonName,
+          purpose: 'signature',
+          ...(crlUrl ? { crlUrl } : {}),
+          ...(flaw === 'expired' ? { validDays: -1 } : {}),
+        },
         () => newKey(kind),
-        issuer,
+        flaw === 'self-signed' ? undefined : flaw === 'foreign' ? await foreignIssuer() : issuer,
       );
+      if (flaw === 'revoked') await revoke(new X509Certificate(made.certificatePem).serialNumber);
       return {
         kind,
         hash,
@@ -135,13 +180,33 @@ async function readIdentity(certificateFile: string, keyFile: string): Promise<I
   }
 }
 
+async function readRevoked(file: string): Promise<Revoked[] | undefined> {
+  try {
+    const entries = JSON.parse(await readFile(file, 'utf8')) as { serial: string; at: string }[];
+    return entries.map(({ serial, at }) => ({ serial, at: new Date(at) }));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
 /** Still valid, of this issuer, for these hosts, and of one piece: a kill may have fallen between two files. */
-function usable(kept: Identity, hosts: readonly string[], issuer: Issuer | undefined, now: Date): boolean {
+function usable(
+  kept: Identity,
+  {
+    hosts = [],
+    crlUrl,
+    validDays = 3650,
+  }: { hosts?: readonly string[]; crlUrl?: string; validDays?: number },
+  issuer: Issuer | undefined,
+  now: Date,
+): boolean {
   const certificate = new X509Certificate(kept.certificatePem);
   const key = createPrivateKey(kept.keyPem);
   const names = certificate.subjectAltName ?? '';
   return (
-    new Date(certificate.validTo).getTime() > now.getTime() + day &&
+    (validDays < 0 || new Date(certificate.validTo).getTime() > now.getTime() + day) &&
+    (crlUrl === undefined || certificate.raw.includes(crlUrl)) &&
     certificate.checkPrivateKey(key) &&
     certificate.verify(createPublicKey(issuer?.key ?? key)) &&
     hosts.every((host) => isIPv6(host) || names.includes(host))
@@ -149,7 +214,7 @@ function usable(kept: Identity, hosts: readonly string[], issuer: Issuer | undef
 }
 
 /** Whole or not at all: a killed process must not leave half a key. */
-async function writeWhole(file: string, text: string): Promise<void> {
+async function writeWhole(file: string, text: string | Uint8Array): Promise<void> {
   await writeFile(`${file}.new`, text, { mode: 0o600 });
   await rename(`${file}.new`, file);
 }

@@ -27,11 +27,13 @@ export interface CertificateRequest {
   readonly purpose: 'authority' | 'server' | 'client' | 'signature';
   /** DNS names and IP addresses of a server. */
   readonly hosts?: readonly string[];
+  /** URL of the issuer's revocation list, for the certificate to name. */
+  readonly crlUrl?: string;
   readonly notBefore: Date;
   readonly notAfter: Date;
 }
 
-const ecdsaWithSha256 = '1.2.840.10045.4.3.2';
+export const ecdsaWithSha256 = '1.2.840.10045.4.3.2';
 
 /** Issues a certificate; the issuer's key must be an EC key (signature: ECDSA with SHA-256). */
 export function issueCertificate(request: CertificateRequest): Buffer {
@@ -75,13 +77,7 @@ function extensions(request: CertificateRequest): pkijs.Extension[] {
       new asn1js.BitString({ valueHex: new Uint8Array([bits]).buffer, unusedBits }),
     ),
     extension('2.5.29.14', false, new asn1js.OctetString({ valueHex: keyIdentifier(request.publicKey) })),
-    extension(
-      '2.5.29.35',
-      false,
-      new pkijs.AuthorityKeyIdentifier({
-        keyIdentifier: new asn1js.OctetString({ valueHex: keyIdentifier(request.issuer.key) }),
-      }).toSchema(),
-    ),
+    extension('2.5.29.35', false, authorityKeyIdentifier(request.issuer.key)),
   ];
   const keyPurpose = { server: '1.3.6.1.5.5.7.3.1', client: '1.3.6.1.5.5.7.3.2' }[purpose as string];
   if (keyPurpose) {
@@ -91,10 +87,28 @@ function extensions(request: CertificateRequest): pkijs.Extension[] {
     const names = new pkijs.GeneralNames({ names: request.hosts.map(generalName) });
     list.push(extension('2.5.29.17', false, names.toSchema()));
   }
+  if (request.crlUrl) {
+    const point = new pkijs.DistributionPoint({
+      distributionPoint: [new pkijs.GeneralName({ type: 6, value: request.crlUrl })],
+    });
+    list.push(
+      extension(
+        '2.5.29.31',
+        false,
+        new pkijs.CRLDistributionPoints({ distributionPoints: [point] }).toSchema(),
+      ),
+    );
+  }
   return list;
 }
 
-function extension(extnID: string, critical: boolean, schema: asn1js.BaseBlock): pkijs.Extension {
+export function authorityKeyIdentifier(issuer: KeyObject): asn1js.BaseBlock {
+  return new pkijs.AuthorityKeyIdentifier({
+    keyIdentifier: new asn1js.OctetString({ valueHex: keyIdentifier(issuer) }),
+  }).toSchema();
+}
+
+export function extension(extnID: string, critical: boolean, schema: asn1js.BaseBlock): pkijs.Extension {
   return new pkijs.Extension({ extnID, critical, extnValue: schema.toBER(false) });
 }
 
@@ -136,7 +150,10 @@ function ipv6Octets(host: string): ArrayBuffer {
 }
 
 /** Built here: pkijs writes all attributes into one multi-valued RDN, but keeps what it has read. */
-function distinguishedName(commonName: string, organization: string): pkijs.RelativeDistinguishedNames {
+export function distinguishedName(
+  commonName: string,
+  organization: string,
+): pkijs.RelativeDistinguishedNames {
   const attribute = (type: string, value: asn1js.BaseBlock) =>
     new asn1js.Set({
       value: [new asn1js.Sequence({ value: [new asn1js.ObjectIdentifier({ value: type }), value] })],
@@ -151,6 +168,6 @@ function distinguishedName(commonName: string, organization: string): pkijs.Rela
   return pkijs.RelativeDistinguishedNames.fromBER(name.toBER());
 }
 
-function arrayBuffer(bytes: Uint8Array): ArrayBuffer {
+export function arrayBuffer(bytes: Uint8Array): ArrayBuffer {
   return Uint8Array.from(bytes).buffer;
 }

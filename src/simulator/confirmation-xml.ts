@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { type SignatureAlgorithm, SignedXml } from 'xml-crypto';
 import { asText, type Field, rawValue, unfoldedValue } from './header.ts';
+import { honest, type Lies } from './lies.ts';
 import { type HashName, type Signer, signBytes, xmlDigestMethod, xmlSignatureMethod } from './signer.ts';
 
 const exclusive = 'http://www.w3.org/2001/10/xml-exc-c14n#';
@@ -37,14 +38,37 @@ export function metadataOf(fields: readonly Field[]): Field[] {
 }
 
 /** `Acknowledge-Message` with an enveloped XMLDSig over the whole document. */
-export function acknowledgementXml(content: Acknowledgement, signer: Signer): string {
+export function acknowledgementXml(content: Acknowledgement, signer: Signer, lies: Lies = honest): string {
+  if (lies.has('wrapped-xml')) return wrappedXml(content, signer);
+  const unsigned = unsignedXml(content);
+  if (lies.has('unsigned-xml')) return `${unsigned}\n`;
+  // Inserted into our own text rather than re-serialised: a serialiser may turn the CR of folds into LF.
+  return withSignature(unsigned, signatureXml(unsigned, signer));
+}
+
+function withSignature(xml: string, signature: string): string {
+  const end = xml.lastIndexOf('</Acknowledge-Message>');
+  return `${xml.slice(0, end)}${signature}${xml.slice(end)}\n`;
+}
+
+/** XML signature wrapping: what is signed is moved down, and something else stands in its place. */
+function wrappedXml(content: Acknowledgement, signer: Signer): string {
+  const id = 'bestaetigung';
+  const signed = unsignedXml(content).replace('<Acknowledge-Message ', `<Acknowledge-Message Id="${id}" `);
+  const signature = signatureXml(signed, signer, id);
+  const forged = unsignedXml({ ...content, time: new Date(content.time.getTime() - 86_400_000) });
+  const inner = signed.slice(signed.indexOf('\n') + 1);
+  return withSignature(forged, `<Original>${inner}</Original>${signature}`);
+}
+
+function unsignedXml(content: Acknowledgement): string {
   const metadata = content.metadata.map((field) => {
     const name = element('Name', field.name);
     const value = element('Value', unfoldedValue(field));
     return `<Metadate>${name}${value}${element('OriginalHeader', asText(field.raw))}</Metadate>`;
   });
   const { deliveryTime } = content;
-  const unsigned = [
+  return [
     '<?xml version="1.0" encoding="UTF-8"?>\n<Acknowledge-Message xmlns="urn:de-mail">',
     element('Sender', content.sender),
     `<Metadata>${metadata.join('')}</Metadata>`,
@@ -55,9 +79,6 @@ export function acknowledgementXml(content: Acknowledgement, signer: Signer): st
     deliveryTime ? element('DeliveryTime', dateTime(deliveryTime)) : '',
     '</Acknowledge-Message>',
   ].join('');
-  // Inserted into our own text rather than re-serialised: a serialiser may turn the CR of folds into LF.
-  const end = unsigned.lastIndexOf('</Acknowledge-Message>');
-  return `${unsigned.slice(0, end)}${signatureXml(unsigned, signer)}${unsigned.slice(end)}\n`;
 }
 
 /** `Notification-Message`: no signature inside (IO 3.5.3). */
@@ -82,7 +103,8 @@ export function dateTime(time: Date): string {
   return `${time.toISOString().slice(0, 19)}Z`;
 }
 
-function signatureXml(xml: string, signer: Signer): string {
+/** Enveloped over the whole document, or over the element of that Id. */
+function signatureXml(xml: string, signer: Signer, id?: string): string {
   const digestAlgorithm = xmlDigestMethod(signer.hash);
   const signed = new SignedXml({
     privateKey: signer.key,
@@ -94,7 +116,7 @@ function signatureXml(xml: string, signer: Signer): string {
   signed.SignatureAlgorithms[xmlSignatureMethod(signer)] = signatureClass(signer);
   signed.addReference({
     xpath: '/*',
-    isEmptyUri: true,
+    ...(id === undefined ? { isEmptyUri: true } : { uri: `#${id}` }),
     transforms: [enveloped, exclusive],
     digestAlgorithm,
   });

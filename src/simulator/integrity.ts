@@ -1,6 +1,7 @@
 /** The integrity header of TR-01201 IO 3.1.13 and 3.1.21, written from the norm. */
 import { createHash } from 'node:crypto';
 import { type Field, headerBytes, topmost } from './header.ts';
+import { honest, type Lies, otherBase64 } from './lies.ts';
 import { type HashName, integrityAlgorithm, type Signer, signBytes } from './signer.ts';
 
 /** IO 3.1.21, in its order. Absent fields stay listed, so nobody can add one; private-id only if present. */
@@ -38,6 +39,7 @@ export interface SealOptions {
   readonly hash: HashName;
   /** Absent: hash only. */
   readonly signer?: Signer;
+  readonly lies?: Lies;
 }
 
 /** A message whose header is complete and sealed. */
@@ -49,7 +51,7 @@ export interface Sealed {
 
 /** Puts the integrity header, and the certificate where signed, on top of finished fields. */
 export function seal(fields: readonly Field[], body: Buffer, options: SealOptions): Sealed {
-  const { signer } = options;
+  const { signer, lies = honest } = options;
   const hash = signer?.hash ?? options.hash;
   const covered = coveredHeaders.filter(
     (name) => name !== 'X-de-mail-private-id' || topmost(fields, name) !== undefined,
@@ -59,7 +61,7 @@ export function seal(fields: readonly Field[], body: Buffer, options: SealOption
     ` d=${options.domain}; s=${options.selector};`,
     ...(signer ? [' q=x-header/x-de-mail-signature-certificate;'] : []),
     ...foldList(' h=', covered),
-    ` bh=${bodyHash(body, hash)};`,
+    ` bh=${lies.has('body-hash') ? otherBase64(bodyHash(body, hash)) : bodyHash(body, hash)};`,
     ' b=',
   ].join('\r\n');
   const signedText =
@@ -71,9 +73,18 @@ export function seal(fields: readonly Field[], body: Buffer, options: SealOption
   const value = signer
     ? signBytes(signer, signedBytes, 'der')
     : createHash(hash).update(signedBytes).digest();
-  const integrity: Field = { name: integrityName, raw: unsigned + foldBase64(value.toString('base64'), 3) };
-  const sealed = [integrity, ...(signer ? [certificateField(signer)] : []), ...fields];
+  const base64 = value.toString('base64');
+  const shown = lies.has('integrity-hash') ? otherBase64(base64) : base64;
+  const integrity: Field = { name: integrityName, raw: unsigned + foldBase64(shown, 3) };
+  const proof = [integrity, ...(signer ? [certificateField(signer)] : [])];
+  const sealed = lies.has('no-integrity') ? fields : [...proof, ...fields];
   return { fields: sealed, header: headerBytes(sealed), body };
+}
+
+/** The same message under another seal. */
+export function reseal(message: Sealed, options: SealOptions): Sealed {
+  const bare = message.fields.filter(({ name }) => name !== integrityName && name !== certificateName);
+  return seal(bare, message.body, options);
 }
 
 function certificateField(signer: Signer): Field {

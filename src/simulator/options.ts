@@ -1,5 +1,6 @@
 /** What a simulator can be told: the same object for `startSimulator` and for the JSON file of its process. */
 import { z } from 'zod';
+import { lieNames } from './lies.ts';
 import { hashNames, signatureKinds } from './signer.ts';
 
 const port = z.number().int().min(0).max(65_535);
@@ -54,6 +55,8 @@ export const faultsSchema = z.strictObject({
   refuseLogins: z.boolean().default(false),
   /** IDLE says nothing: the lost IDLE that only polling finds. */
   silentIdle: z.boolean().default(false),
+  /** Ways to lie, any number of them at once: see lies.ts. */
+  lies: z.array(z.enum(lieNames)).default([]),
 });
 
 export const optionsSchema = z.strictObject({
@@ -64,6 +67,11 @@ export const optionsSchema = z.strictObject({
   /** Unix socket for orders (control.ts); default `control.sock` in the directory. */
   controlSocket: z.string().optional(),
   ports: z.strictObject({ smtp: port.default(2465), imap: port.default(2993) }).prefault({}),
+  /**
+   * The authority's revocation list lies in `<directory>/ca/root.crl`; with a `port` it is served over http on
+   * `host` too. `url` goes into signature certificates as the place to fetch it; default: that of the port.
+   */
+  crl: z.strictObject({ port: port.optional(), url: z.url().optional() }).prefault({}),
   /** FQDN of the provider: d=, system addresses, X-de-mail-originator-provider. */
   provider: z.string().default('provider.de-mail.example'),
   providerName: z.string().default('De-Mail-Simulator'),

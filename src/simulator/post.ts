@@ -7,17 +7,21 @@ import { join } from 'node:path';
 import type { Log } from '../observe/log.ts';
 import { checkDraft, type Draft, type Login, ownsAddress, Refusal } from './draft.ts';
 import { headerBytes, headerValue, makeField, splitMessage, topmost } from './header.ts';
-import type { Sealed } from './integrity.ts';
+import { reseal, type Sealed } from './integrity.ts';
+import { type Lie, type Lies, openMemory, stranger } from './lies.ts';
 import { type Mailbox, openMailbox, type StoredMessage } from './mailbox.ts';
 import type { Account, ConfirmationKind, Faults, SimulatorOptions } from './options.ts';
 import { openQuota } from './quota.ts';
 import { addressOf, mailboxesOf } from './recipients.ts';
 import { type Secured, secureDraft } from './secure.ts';
+import type { Signer } from './signer.ts';
 import {
+  type ConfirmationOrder,
   composeConfirmation,
   composeNotification,
   type Letterhead,
   type NotificationOrder,
+  norm,
 } from './system-mail.ts';
 import { holdsMalware, type Obstacle, obstacleTo } from './undeliverable.ts';
 
@@ -49,6 +53,7 @@ export function openPost(
   options: SimulatorOptions,
   faults: Faults,
   head: Letterhead,
+  crookedSigner: (lies: Lies) => Promise<Signer>,
   now: () => Date,
   log: Log,
 ): Post {
@@ -58,6 +63,7 @@ export function openPost(
   const jobs = new Set<Promise<void>>();
   const slowAttempts = new Map<string, number>();
   const failures: Error[] = [];
+  const memory = openMemory<Sealed>();
   const quota = openQuota(join(options.directory, 'quota.json'), options.quota, now);
 
   function mailbox(account: string, name: string): Mailbox {
@@ -122,11 +128,46 @@ export function openPost(
       return;
     const to = confirmationAddress(original);
     const order = { kind, original, to, recipients, time, ...(deliveredAt ? { deliveredAt } : {}) };
-    const confirmation = await composeConfirmation(order, head);
     const addresses = kind === 'dispatch' ? [to] : [to, ...recipients];
-    for (let copies = faults.duplicateConfirmations ? 2 : 1; copies > 0; copies--) {
+    for (const confirmation of await composed(order)) {
       for (const address of addresses) await layFor(address, confirmation);
     }
+  }
+
+  /** One confirmation, unless the provider is broken or lies. */
+  async function composed(honestOrder: ConfirmationOrder): Promise<Sealed[]> {
+    const lies = new Set(faults.lies);
+    const previous = memory.previousLetter(honestOrder.original);
+    const order: ConfirmationOrder = {
+      ...honestOrder,
+      ...(previous && lies.has('swapped') ? { about: previous } : {}),
+      ...(previous && lies.has('private-id') ? { privateIdOf: previous } : {}),
+    };
+    const letterhead = { ...head, signer: await crookedSigner(lies) };
+    const compose = (wanted: ConfirmationOrder) => composeConfirmation(wanted, letterhead, lies);
+    const first = await compose(order);
+    const before = memory.previousConfirmation(order.kind, first);
+    return [
+      first,
+      ...(faults.duplicateConfirmations ? [first] : []),
+      ...(before && lies.has('replayed') ? [before] : []),
+      ...(lies.has('replayed-renamed') ? [await compose(order)] : []),
+      ...(lies.has('stranger') ? [await compose({ ...order, recipients: [stranger] })] : []),
+    ];
+  }
+
+  /** The recipient's copy of a letter, as a provider shows it who lies about letters too. */
+  async function shown(message: Secured): Promise<Sealed> {
+    const lies = new Set<Lie>(faults.lies);
+    if (lies.size === 0) return message;
+    const signed = topmost(message.fields, 'X-de-mail-signature-certificate') !== undefined;
+    return reseal(message, {
+      domain: head.provider,
+      selector: norm.selector,
+      hash: head.hash,
+      lies,
+      ...(signed ? { signer: await crookedSigner(lies) } : {}),
+    });
   }
 
   async function tell(
@@ -163,7 +204,7 @@ export function openPost(
     const obstacle = obstacleTo(address, account, draft.options.private);
     if (obstacle || !account) return notify(message.fields, address, obstacle!);
     if (account.behaviour === 'malware' || holdsMalware(message.body)) return warn(message, draft, address);
-    await layIntoInbox(account, address, message, draft.options.retrieval);
+    await layIntoInbox(account, address, await shown(message), draft.options.retrieval);
     if (draft.options.receipt) {
       const time = now();
       const delay = account.behaviour === 'slow' ? options.slow.receiptDelayMs : 0;

@@ -5,12 +5,15 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Log, silentLog } from '../observe/log.ts';
-import { type Identity, openAuthority } from './authority.ts';
+import { type Authority, type Flaw, type Identity, openAuthority } from './authority.ts';
 import { listenControl } from './control.ts';
+import { listenCrl } from './crl.ts';
 import { listenImap } from './imap-server.ts';
+import type { Lie, Lies } from './lies.ts';
 import type { StoredMessage } from './mailbox.ts';
 import { type Account, type Faults, optionsSchema, type SimulatorInput } from './options.ts';
 import { openPost } from './post.ts';
+import type { Signer } from './signer.ts';
 import { listenSmtp } from './smtp.ts';
 import type { Letterhead } from './system-mail.ts';
 
@@ -21,6 +24,10 @@ export interface Simulator extends AsyncDisposable {
   /** Root of every certificate here; also the trust anchor of its signatures. */
   readonly caPem: string;
   readonly caFile: string;
+  /** Revocation list of that root, DER. */
+  readonly crlFile: string;
+  /** Where the list is served, if it is. */
+  readonly crlUrl: string | undefined;
   /** Change its fields to make the provider misbehave. */
   readonly faults: Faults;
   /** Client certificate and key of an account, as PEM and as files; made at first use, then kept. */
@@ -57,7 +64,15 @@ export async function startSimulator(
   const { directory } = options;
   await mkdir(directory, { recursive: true, mode: 0o700 });
   const faults: Faults = { ...options.faults };
-  const authority = await openAuthority(directory, options.providerName, now);
+  await using cleanup = new AsyncDisposableStack();
+  let authority: Authority | undefined;
+  let crlUrl = options.crl.url;
+  if (options.crl.port !== undefined) {
+    const served = await listenCrl(options.host, options.crl.port, () => authority?.crl() ?? Buffer.of());
+    cleanup.defer(() => served.close());
+    crlUrl ??= `http://${options.host}:${served.port}/root.crl`;
+  }
+  authority = await openAuthority(directory, options.providerName, now, crlUrl);
   const names = [options.provider, 'localhost', '127.0.0.1', '::1', options.host];
   const server = await authority.server([...new Set(names)].filter((name) => name !== '0.0.0.0'));
   const head: Letterhead = {
@@ -72,8 +87,8 @@ export async function startSimulator(
     return found;
   };
 
-  await using cleanup = new AsyncDisposableStack();
-  const post = openPost(options, faults, head, now, log);
+  const crooked = (lies: Lies) => crookedSigner(lies, authority, head.signer);
+  const post = openPost(options, faults, head, crooked, now, log);
   cleanup.defer(() => post.close());
   const material = { key: server.keyPem, cert: server.certificatePem, ca: authority.caPem };
   const smtp = await listenSmtp(options, faults, post, material);
@@ -86,6 +101,8 @@ export async function startSimulator(
     directory,
     caPem: authority.caPem,
     caFile: authority.caFile,
+    crlFile: authority.crlFile,
+    crlUrl,
     faults,
     clientIdentity: (id) => authority.client(account(id).id),
     async deposit(id, bytes, envelopeTo) {
@@ -120,4 +137,20 @@ export async function startSimulator(
   }
   const opened = cleanup.move();
   return simulator;
+}
+
+const flaws: readonly (readonly [Lie, Flaw])[] = [
+  ['self-signed-certificate', 'self-signed'],
+  ['foreign-authority', 'foreign'],
+  ['revoked-certificate', 'revoked'],
+  ['expired-certificate', 'expired'],
+];
+
+/** The signer with the first flaw of those wanted; a wrong key is the honest key beside another's certificate. */
+async function crookedSigner(lies: Lies, authority: Authority, sound: Signer): Promise<Signer> {
+  const flaw = flaws.find(([lie]) => lies.has(lie))?.[1];
+  const wrongKey = lies.has('wrong-key');
+  if (!flaw && !wrongKey) return sound;
+  const flawed = await authority.signer(sound.kind, sound.hash, flaw ?? 'other');
+  return wrongKey ? { ...flawed, key: sound.key } : flawed;
 }

@@ -11,6 +11,7 @@ import {
 } from './confirmation-xml.ts';
 import { encodeText, type Field, headerValue, makeField, topmost } from './header.ts';
 import { type Sealed, seal } from './integrity.ts';
+import { honest, type Lies, twistStatement, twistXml } from './lies.ts';
 import type { ConfirmationKind } from './options.ts';
 import { printRecipients } from './recipients.ts';
 import type { HashName, Signer } from './signer.ts';
@@ -60,6 +61,9 @@ export interface ConfirmationOrder {
   readonly kind: ConfirmationKind | 'malware';
   /** The sealed original. */
   readonly original: readonly Field[];
+  /** A liar's: the letter of which the XML speaks, and the one whose private-id the header has. */
+  readonly about?: readonly Field[];
+  readonly privateIdOf?: readonly Field[];
   /** Where it goes: the sender, or Reply-To. */
   readonly to: string;
   /** Receipt and retrieval: the recipient it speaks of, who gets a copy. */
@@ -68,12 +72,20 @@ export interface ConfirmationOrder {
   readonly deliveredAt?: Date;
 }
 
-export async function composeConfirmation(order: ConfirmationOrder, head: Letterhead): Promise<Sealed> {
-  const { kind, original, time } = order;
-  const { type, local, title, text } = kinds[kind];
-  const sender = `${local}@${head.provider}`;
+export async function composeConfirmation(
+  order: ConfirmationOrder,
+  head: Letterhead,
+  lies: Lies = honest,
+): Promise<Sealed> {
+  const { kind, time } = order;
+  const original = order.about ?? order.original;
+  const { type, local, title } = kinds[kind];
+  const claimed = lies.has('xml-type') ? kinds[kind === 'receipt' ? 'dispatch' : 'receipt'] : kinds[kind];
+  const provider = lies.has('forged-sender') ? 'angreifer.de-mail.example' : head.provider;
+  const sender = `${local}@${provider}`;
   const originalSubject = decoded(headerValue(original, 'Subject') ?? '');
-  const integrity = hashOf(topmost(original, 'X-de-mail-integrity')!);
+  const sealed = topmost(original, 'X-de-mail-integrity');
+  const integrity = sealed ? hashOf(sealed) : '';
   const lines = [
     ...(order.deliveredAt ? [`Zeitpunkt des Eingangs der Nachricht: ${german(order.deliveredAt)} Uhr`] : []),
     `Absender: ${headerValue(original, 'X-de-mail-sender')}`,
@@ -84,9 +96,9 @@ export async function composeConfirmation(order: ConfirmationOrder, head: Letter
     `Prüfsumme: ${integrity.replaceAll(/\r\n\s*/g, ' ')}`,
   ];
   const content: Acknowledgement = {
-    sender,
-    subject: `${title}: ${originalSubject}`,
-    text: `${text}\n\n${lines.join('\n')}\n\nDie Bestätigung erfolgte durch ${head.providerName}, ${head.provider}`,
+    sender: `${claimed.local}@${head.provider}`,
+    subject: `${claimed.title}: ${originalSubject}`,
+    text: `${claimed.text}\n\n${lines.join('\n')}\n\nDie Bestätigung erfolgte durch ${head.providerName}, ${head.provider}`,
     time,
     metadata: metadataOf(original),
     hash: integrity,
@@ -94,20 +106,22 @@ export async function composeConfirmation(order: ConfirmationOrder, head: Letter
   };
   const cc = kind === 'dispatch' ? [] : order.recipients;
   // FU 3.3.5: a retrieval confirmation is always private, the others as their original.
-  const isPrivate = kind === 'retrieval' ? 'yes' : (headerValue(original, 'X-de-mail-private') ?? 'no');
+  const isPrivate = kind === 'retrieval' ? 'yes' : (headerValue(order.original, 'X-de-mail-private') ?? 'no');
   return compose({
     head,
-    signed: true,
+    signed: !lies.has('unsigned'),
+    lies,
     sender,
     to: order.to,
     cc,
     subject: `*${title}* ${originalSubject}`,
     type,
     time,
-    original,
+    original: order.original,
+    privateIdOf: order.privateIdOf ?? order.original,
     extra: [makeField('X-de-mail-private', isPrivate)],
     fileName: local.toLowerCase(),
-    xml: acknowledgementXml(content, head.signer),
+    xml: twistXml(acknowledgementXml(twistStatement(content, lies), head.signer, lies), lies),
     pdf: await statementPdf(content),
   });
 }
@@ -153,6 +167,7 @@ export async function composeNotification(order: NotificationOrder, head: Letter
 interface Draft {
   readonly head: Letterhead;
   readonly signed: boolean;
+  readonly lies?: Lies;
   readonly sender: string;
   readonly to: string;
   readonly cc: readonly string[];
@@ -160,6 +175,7 @@ interface Draft {
   readonly type: string;
   readonly time: Date;
   readonly original: readonly Field[];
+  readonly privateIdOf?: readonly Field[];
   readonly extra: readonly Field[];
   readonly fileName: string;
   readonly xml: string;
@@ -172,7 +188,7 @@ function compose(draft: Draft): Sealed {
   const messageId = newMessageId(head.provider);
   const recipients = printRecipients({ to: [draft.to], cc: draft.cc, bcc: [] });
   const about = headerValue(original, 'Message-ID');
-  const privateId = topmost(original, 'X-de-mail-private-id');
+  const privateId = topmost(draft.privateIdOf ?? original, 'X-de-mail-private-id');
   const fields = [
     makeField('From', draft.sender),
     makeField('To', draft.to),
@@ -206,6 +222,7 @@ function compose(draft: Draft): Sealed {
     domain: head.provider,
     selector: norm.selector,
     hash: head.hash,
+    ...(draft.lies ? { lies: draft.lies } : {}),
     ...(draft.signed ? { signer: head.signer } : {}),
   });
 }

@@ -1,0 +1,79 @@
+/** The authority's list of revoked certificates (RFC 5280 5), and where it can be fetched. */
+import { sign } from 'node:crypto';
+import { createServer } from 'node:http';
+import * as asn1js from 'asn1js';
+import * as pkijs from 'pkijs';
+import {
+  arrayBuffer,
+  authorityKeyIdentifier,
+  distinguishedName,
+  ecdsaWithSha256,
+  extension,
+  type Issuer,
+} from './certificate.ts';
+import { type Listener, listening } from './smtp.ts';
+
+export interface Revoked {
+  /** Hexadecimal. */
+  readonly serial: string;
+  readonly at: Date;
+}
+
+export interface CrlRequest {
+  readonly issuer: Issuer;
+  readonly organization: string;
+  readonly revoked: readonly Revoked[];
+  readonly thisUpdate: Date;
+  readonly nextUpdate: Date;
+}
+
+/** A version 2 list, DER, with CRL number and authority key identifier; ECDSA with SHA-256. */
+export function issueCrl(request: CrlRequest): Buffer {
+  const list = new pkijs.CertificateRevocationList();
+  const algorithm = new pkijs.AlgorithmIdentifier({ algorithmId: ecdsaWithSha256 });
+  const time = (value: Date) => new pkijs.Time({ type: 0, value });
+  list.version = 1;
+  list.issuer = distinguishedName(request.issuer.name, request.organization);
+  list.thisUpdate = time(request.thisUpdate);
+  list.nextUpdate = time(request.nextUpdate);
+  list.signature = algorithm;
+  list.signatureAlgorithm = algorithm;
+  if (request.revoked.length > 0) {
+    list.revokedCertificates = request.revoked.map(
+      ({ serial, at }) =>
+        new pkijs.RevokedCertificate({
+          userCertificate: new asn1js.Integer({ valueHex: arrayBuffer(Buffer.from(serial, 'hex')) }),
+          revocationDate: time(at),
+        }),
+    );
+  }
+  const number = new asn1js.Integer({ value: Math.floor(request.thisUpdate.getTime() / 1000) });
+  list.crlExtensions = new pkijs.Extensions({
+    extensions: [
+      extension('2.5.29.20', false, number),
+      extension('2.5.29.35', false, authorityKeyIdentifier(request.issuer.key)),
+    ],
+  });
+  // What is signed is the first element of the sequence; its last, the signature, is still empty.
+  const [tbsSchema] = list.toSchema(true).valueBlock.value;
+  const tbs = Buffer.from(tbsSchema!.toBER());
+  const signature = sign('sha256', tbs, { key: request.issuer.key, dsaEncoding: 'der' });
+  list.signatureValue = new asn1js.BitString({ valueHex: arrayBuffer(signature) });
+  return Buffer.from(list.toSchema(true).toBER());
+}
+
+/** Serves the list, issued anew for each request, under every path. */
+export async function listenCrl(host: string, port: number, list: () => Buffer): Promise<Listener> {
+  const server = createServer((_, response) => {
+    response.writeHead(200, { 'content-type': 'application/pkix-crl' }).end(list());
+  });
+  const opened = await listening(server.listen(port, host), port);
+  return {
+    port: opened,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}
