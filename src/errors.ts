@@ -63,7 +63,7 @@ export const catalogue = {
   'reply-to-outside-demail': spec(
     550,
     '5.7.1',
-    'Reply-To must be a De-Mail address: confirmations are sent to it',
+    'Reply-To must be a De-Mail address of this tenant: confirmations are sent to it. Use your own or none',
   ),
   'header-malformed': spec(550, '5.6.0', 'Message header cannot be read'),
   'automatic-reply': spec(
@@ -79,11 +79,25 @@ export const catalogue = {
   'smtputf8-not-offered': spec(553, '5.6.7', 'Internationalised addresses are not supported'),
   'source-route': spec(553, '5.1.3', 'Source routes are not accepted (RFC 5321 appendix C)'),
   'parameter-unknown': spec(555, '5.5.4', 'MAIL or RCPT parameter is not supported'),
-  'option-not-permitted': spec(550, '5.7.1', 'A De-Mail dispatch option is not permitted for this sender'),
+  'option-not-permitted': spec(
+    550,
+    '5.7.1',
+    'A De-Mail dispatch option is not permitted for this sender; send without it',
+  ),
   'option-needs-high': spec(
     550,
     '5.7.1',
-    'This dispatch option needs the auth level high, which the account of the tenant does not have',
+    'This dispatch option needs the auth level high, which the account of the tenant lacks; send without it',
+  ),
+  'option-unknown': spec(
+    550,
+    '5.7.1',
+    'The subject tag names an unknown dispatch option, or says yes and no to one; correct it and send again',
+  ),
+  'option-pseudonym': spec(
+    550,
+    '5.7.1',
+    'A pseudonym address cannot send authoritative De-Mails; send from another address or without the option',
   ),
   'tenant-locked': temporary(450, '4.7.1', 'Sending is locked for this tenant; ask the operator'),
   'rate-limited': temporary(451, '4.7.0', 'Too many messages in a short time; try again later', 'LIMIT'),

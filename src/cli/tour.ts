@@ -132,14 +132,10 @@ async function send(demo: Demo, ca: string, token: string) {
     const { response, messageId } = await transport.sendMail({
       from: { name: 'Erika Mustermann', address: login },
       to: citizen,
-      subject: `Bescheid über die Sondernutzung (${token})`,
+      subject: `Bescheid über die Sondernutzung (${token}) [De-Mail: Versandbestätigung, Eingangsbestätigung, Abholbestätigung]`,
       text: 'Sehr geehrter Herr Mustermann,\n\nanbei der Bescheid.\n\nErika Mustermann\n',
       attachments: [{ filename: 'Bescheid.txt', content: 'Der Antrag wird bewilligt.\n' }],
       headers: {
-        'X-de-mail-confirmation-of-dispatch': 'yes',
-        'X-de-mail-confirmation-of-receipt': 'yes',
-        'X-de-mail-confirmation-of-retrieve': 'yes',
-        'X-de-mail-private': 'yes',
         'X-de-mail-private-id': token,
       },
     });

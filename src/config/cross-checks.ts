@@ -70,8 +70,8 @@ function checkTenant(tenant: TenantConfig, at: Path, add: (path: Path, message: 
     unique('De-Mail alias', alias.demail, [...path, 'demail'], 'an address is mapped once');
   });
 
-  for (const [list, options] of Object.entries(tenant.options)) {
-    options.forEach((option, i) => {
+  for (const list of ['default', 'permitted'] as const) {
+    tenant.options[list].forEach((option, i) => {
       const needsHigh = needsLevelHigh(option);
       if (list === 'default' && !tenant.options.permitted.includes(option)) {
         add([...at, 'options', list, i], `${option} is a default but not among options.permitted`);

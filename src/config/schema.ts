@@ -205,6 +205,10 @@ const tenant = z.strictObject({
     .strictObject({
       default: z.array(option).default([]),
       permitted: z.array(option).default([...dispatchOptions]),
+      /** A client's read receipt asks for a retrieval confirmation, which makes the De-Mail private. */
+      fromReadReceipt: z.boolean().default(false),
+      /** A client's high importance makes the De-Mail authoritative. */
+      fromImportance: z.boolean().default(false),
     })
     .prefault({}),
   users: z.array(user).default([]),
@@ -212,6 +216,13 @@ const tenant = z.strictObject({
   delivery: z.strictObject({ facade: z.boolean().default(true), forward: forward.optional() }).prefault({}),
   /** Name of the shared mailbox, or login, that gets what fits nobody (private mail excepted). */
   fallbackMailbox: z.string(),
+  /** Private De-Mails (FU 3.3) go to the addressed person alone, unless this says otherwise by name. */
+  privateMail: z
+    .strictObject({
+      /** Into shared mailboxes that they are addressed to, too. */
+      shared: z.boolean().default(false),
+    })
+    .prefault({}),
   /** Logins whose mailbox gets the notices about this tenant's account. */
   operators: z.array(address).min(1),
 });

@@ -6,6 +6,7 @@ import { editHeader, type HeaderChange } from '../mime/edit.ts';
 import type { HeaderField } from '../mime/header.ts';
 import { isNormHeader, isProviderHeader, optionHeaders } from './options.ts';
 import { recipientPieces } from './recipients.ts';
+import { subjectAsSent } from './subject-tags.ts';
 
 /** Maps an address (lower case) to its De-Mail form; undefined leaves it. */
 type MapAddress = (address: string) => string | undefined;
@@ -137,6 +138,8 @@ export function handoverHeader(input: HandoverHeaderInput): { bytes: Buffer; edi
       if (change !== null) changes.push(change);
     }
   }
+  const subject = subjectAsSent(fields);
+  if (subject !== undefined) changes.push({ op: 'replace', ...subject });
   return editHeader(fields, changes);
 }
 

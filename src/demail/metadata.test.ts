@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { parseHeader } from '../mime/header.ts';
 import { type Metadata, messageKind, readMetadata, toDemailFacts } from './metadata.ts';
-import { forbiddenHeaders, readOptions, saysOption } from './options.ts';
+import { forbiddenHeaders, readOptions } from './options.ts';
 
 const read = (text: string) => readMetadata(parseHeader(Buffer.from(text.replaceAll('\n', '\r\n'))));
 
@@ -67,11 +67,6 @@ describe('options', () => {
     ['', []],
   ])('%j', (text, expected) => {
     expect(readOptions(fields(text))).toEqual(expected);
-  });
-
-  test('an explicit no is told from silence', () => {
-    expect(saysOption(fields('X-de-mail-private: no'), 'private')).toBe(true);
-    expect(saysOption(fields('X-de-mail-authoritative: no'), 'private')).toBe(false);
   });
 
   test('what only a provider may set', () => {

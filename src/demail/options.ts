@@ -41,11 +41,6 @@ export function readOptions(fields: readonly HeaderField[]): DispatchOption[] {
   );
 }
 
-/** True where the header says yes or no to an option: then a default of the tenant has no say. */
-export function saysOption(fields: readonly HeaderField[], option: DispatchOption): boolean {
-  return findField(fields, optionHeaders[option].toLowerCase()) !== undefined;
-}
-
 /** Options that an account of the auth level normal cannot use (TR-01201 FU 3.3). */
 export function needsLevelHigh(option: DispatchOption): boolean {
   return option === 'private' || option === 'retrieval' || option === 'authoritative';

@@ -1,38 +1,64 @@
-/**
- * Which dispatch options a letter gets: what the client set in the norm's own headers, else the tenant's
- * defaults; checked against what tenant and user may use and against the account's level.
- */
-
+/** Which dispatch options a letter gets, or by which rule of tenant, user or norm it cannot have them. */
 import type { TenantConfig, UserConfig } from '../config/schema.ts';
-import { needsLevelHigh, readOptions, saysOption } from '../demail/options.ts';
+import { type Choice, type Controls, readControls, withImplied } from '../demail/client-controls.ts';
+import { needsLevelHigh } from '../demail/options.ts';
 import type { ErrorCode } from '../errors.ts';
 import { type DispatchOption, dispatchOptions } from '../evidence/entry.ts';
 import type { HeaderField } from '../mime/header.ts';
 
-/**
- * The options of a letter, or why it cannot have them. A header says yes or no for its own option alone. Pure.
- */
+export interface Asking {
+  readonly fields: readonly HeaderField[];
+  readonly tenant: TenantConfig;
+  /** Undefined for a relay. */
+  readonly user: UserConfig | undefined;
+  readonly role: 'staff' | 'application';
+  /** De-Mail address that the letter is sent from. */
+  readonly sender: string;
+  /** A delivery receipt was asked for by NOTIFY=SUCCESS. */
+  readonly deliveryReceipt: boolean;
+}
+
+export interface ChosenOptions {
+  readonly options: readonly DispatchOption[];
+  readonly optionSources: readonly Choice[];
+  readonly fileReference?: string;
+  readonly ignored: Controls['ignored'];
+}
+
+/** The options of a letter, or why it cannot have them. Pure. */
 export function chooseOptions(
-  fields: readonly HeaderField[],
-  tenant: TenantConfig,
-  user: UserConfig | undefined,
-): { readonly options: readonly DispatchOption[] } | { readonly code: ErrorCode; readonly detail: string } {
-  const asked = readOptions(fields);
-  const chosen = new Set(
-    dispatchOptions.filter((option) => {
-      if (saysOption(fields, option)) return asked.includes(option);
-      // A default that this user may not use is no reason to refuse what they did not ask for.
-      return tenant.options.default.includes(option) && (user?.permittedOptions ?? [option]).includes(option);
-    }),
+  asking: Asking,
+): ChosenOptions | { readonly code: ErrorCode; readonly detail: string } {
+  const { tenant, user, sender } = asking;
+  const controls = readControls({ ...asking, settings: tenant.options });
+  if (controls.unknownWord !== undefined) return { code: 'option-unknown', detail: controls.unknownWord };
+  const permitted = user?.permittedOptions ?? tenant.options.permitted;
+  const pseudonym = isPseudonym(sender);
+  // A default that this sender may not use is no reason to refuse what they did not ask for.
+  const chosen = withImplied(
+    controls.chosen.filter(
+      ({ option, by }) =>
+        by !== 'default' ||
+        ((user?.permittedOptions ?? [option]).includes(option) && !(pseudonym && option === 'authoritative')),
+    ),
   );
-  for (const option of chosen) {
-    const permitted = user?.permittedOptions ?? tenant.options.permitted;
-    if (!permitted.includes(option)) return { code: 'option-not-permitted', detail: option };
+  for (const { option, by } of chosen) {
+    if (by !== 'implied' && !permitted.includes(option))
+      return { code: 'option-not-permitted', detail: option };
     if (needsLevelHigh(option) && tenant.provider.authLevel !== 'high') {
       return { code: 'option-needs-high', detail: option };
     }
+    if (option === 'authoritative' && pseudonym) return { code: 'option-pseudonym', detail: option };
   }
-  // TR-01201 FU 3.3: a mail with a retrieval confirmation is private.
-  if (chosen.has('retrieval')) chosen.add('private');
-  return { options: dispatchOptions.filter((option) => chosen.has(option)) };
+  return {
+    options: dispatchOptions.filter((option) => chosen.some((choice) => choice.option === option)),
+    optionSources: chosen,
+    ...(controls.fileReference !== undefined && { fileReference: controls.fileReference }),
+    ignored: controls.ignored,
+  };
+}
+
+/** TR-01201 FU 3.3: pseudonym addresses begin with `pn_`. */
+function isPseudonym(address: string): boolean {
+  return /^pn_/i.test(address);
 }

@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest';
+import type { TenantConfig } from '../config/schema.ts';
 import { createDirectory } from '../directory/create.ts';
 import { parseHeader } from '../mime/header.ts';
 import { createIndexer } from '../mime/structure.ts';
 import { checkBody, checkHeader, fromAddress, isAutomatic } from './content-policy.ts';
-import { chooseOptions } from './dispatch-options.ts';
+import { type Asking, chooseOptions } from './dispatch-options.ts';
 import { checkRecipient } from './recipient-policy.ts';
 import { checkFrom, checkSender, type Identity, type Sender } from './sender-policy.ts';
 import { house } from './testing/house.ts';
@@ -165,6 +166,16 @@ describe('the body', () => {
 
 describe('dispatch options', () => {
   const yes = (name: string, value = 'yes') => `X-de-mail-${name}: ${value}\n`;
+  const choose = (text: string, tenant: TenantConfig, more: Partial<Asking> = {}) =>
+    chooseOptions({
+      fields: header(text),
+      tenant,
+      user: undefined,
+      role: 'application',
+      sender: 'erika@stadt.de-mail.example',
+      deliveryReceipt: false,
+      ...more,
+    });
 
   it.each<[string, string, string[] | string]>([
     ['the defaults', 'Subject: x\n', ['dispatch', 'receipt']],
@@ -174,7 +185,7 @@ describe('dispatch options', () => {
     ['beyond the level', yes('private'), 'option-needs-high'],
     ['not permitted', yes('authoritative'), 'option-not-permitted'],
   ])('of the town: %s', (_, text, expected) => {
-    const result = chooseOptions(header(text), stadt, undefined);
+    const result = choose(text, stadt);
     expect('options' in result ? result.options : result.code).toEqual(expected);
   });
 
@@ -195,16 +206,46 @@ describe('dispatch options', () => {
       ['dispatch', 'receipt', 'retrieval', 'authoritative', 'private'],
     ],
   ])('of the village: %s', (_, text, expected) => {
-    const result = chooseOptions(header(text), dorf, undefined);
+    const result = choose(text, dorf);
     expect('options' in result ? result.options : result.code).toEqual(expected);
   });
 
   it('a user may have fewer than the tenant', () => {
     const janHimself = directory.user('jan@stadt.example')!.user;
-    expect(chooseOptions(header('Subject: x\n'), stadt, janHimself)).toEqual({ options: ['dispatch'] });
-    expect(chooseOptions(header(yes('confirmation-of-receipt')), stadt, janHimself)).toEqual({
+    expect(choose('Subject: x\n', stadt, { user: janHimself })).toMatchObject({ options: ['dispatch'] });
+    expect(choose(yes('confirmation-of-receipt'), stadt, { user: janHimself })).toEqual({
       code: 'option-not-permitted',
       detail: 'receipt',
+    });
+  });
+
+  it('headers of staff are not honoured, but named', () => {
+    const result = choose(`${yes('authoritative')}Subject: x\n`, stadt, { role: 'staff' });
+    expect(result).toMatchObject({
+      options: ['dispatch', 'receipt'],
+      optionSources: [
+        { option: 'dispatch', by: 'default' },
+        { option: 'receipt', by: 'default' },
+      ],
+      ignored: [{ name: 'X-de-mail-authoritative', value: 'yes' }],
+    });
+  });
+
+  it('a pseudonym is never authoritative, by its own wish or by default', () => {
+    const pseudonym = { sender: 'pn_47@dorf.de-mail.example' };
+    expect(choose('Subject: [De-Mail: absenderbestaetigt] x\n', dorf, pseudonym)).toEqual({
+      code: 'option-pseudonym',
+      detail: 'authoritative',
+    });
+    const always = { ...dorf, options: { ...dorf.options, default: ['authoritative' as const] } };
+    expect(choose('Subject: x\n', always, pseudonym)).toMatchObject({ options: [] });
+    expect(choose('Subject: x\n', always)).toMatchObject({ options: ['authoritative'] });
+  });
+
+  it('a word that no option has is refused by its name', () => {
+    expect(choose('Subject: [De-Mail: eilig] x\n', dorf)).toEqual({
+      code: 'option-unknown',
+      detail: 'eilig',
     });
   });
 });

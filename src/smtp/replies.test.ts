@@ -113,8 +113,17 @@ const cases: Record<(typeof smtpErrors)[number], Case> = {
   'smtputf8-not-offered': asRelay((wire) => wire.say(`MAIL FROM:<${ERIKA}> SMTPUTF8`)),
   'source-route': asRelay((wire) => wire.say(`MAIL FROM:<@relay.example:${ERIKA}>`)),
   'parameter-unknown': asRelay((wire) => wire.say(`MAIL FROM:<${ERIKA}> REQUIRETLS`)),
-  'option-not-permitted': message(letter(['X-de-mail-authoritative: yes'])),
-  'option-needs-high': message(letter(['X-de-mail-private: yes'])),
+  'option-not-permitted': message(letter().replace('Bescheid', '[De-Mail: absenderbestaetigt] x')),
+  'option-needs-high': message(letter(['Sensitivity: Private'])),
+  'option-unknown': message(letter().replace('Bescheid', '[De-Mail: eilig] x')),
+  'option-pseudonym': asRelay(
+    async (wire) => {
+      const pseudonym = 'pn_47@dorf.example';
+      expect(await wire.open(pseudonym, MAX)).toMatch(/^354 /);
+      return wire.data(letter().replace(ERIKA, pseudonym).replace('Bescheid', '[absenderbestaetigt] x'));
+    },
+    { relays: '{ name: mta, tenants: [dorf], addresses: [127.0.0.1] }' },
+  ),
   'tenant-locked': asRelay((wire) => wire.open(ERIKA), { isLocked: (tenant) => tenant === 'stadt' }),
   'rate-limited': asRelay(
     async (wire) => {

@@ -37,6 +37,8 @@ export const smtpErrors = [
   'parameter-unknown',
   'option-not-permitted',
   'option-needs-high',
+  'option-unknown',
+  'option-pseudonym',
   'tenant-locked',
   'rate-limited',
   'store-unavailable',

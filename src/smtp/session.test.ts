@@ -72,9 +72,17 @@ describe('a mail from a client', () => {
       sender: 'erika@stadt.de-mail.example',
       header: { messageId: '<1@stadt.example>', subject: 'Bescheid', from: ERIKA, date: null },
       message: { sha256: createHash('sha256').update(Buffer.from(text, 'latin1')).digest('hex') },
-      options: ['dispatch'],
+      options: ['dispatch', 'receipt'],
+      optionSources: [
+        { option: 'dispatch', by: 'default' },
+        // A delivery receipt was asked for; the header of somebody who is no application says nothing.
+        { option: 'receipt', by: 'delivery-receipt', value: 'NOTIFY=SUCCESS' },
+      ],
       clientPrivateId: 'AZ 4711',
-      removedHeaders: [{ name: 'X-de-mail-auth-level', value: 'high' }],
+      removedHeaders: [
+        { name: 'X-de-mail-auth-level', value: 'high' },
+        { name: 'X-de-mail-confirmation-of-receipt', value: 'no' },
+      ],
       transactions: [
         { id: 0, to: [MAX], cc: [], bcc: [] },
         { id: 1, to: [], cc: [], bcc: ['moritz@buerger.de-mail.example'] },

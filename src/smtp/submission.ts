@@ -44,13 +44,24 @@ export function composeSubmission(dialogue: Dialogue, intake: Intake): Submissio
   for (const address of addressesIn(fields, 'sender'))
     unless(checkFrom(directory, identity, dialogue.sender, address));
   for (const address of addressesIn(fields, 'reply-to')) {
-    if (!directory.isDemailAddress(directory.toDemail(sender.tenant, address) ?? address)) {
+    // Confirmations go there (TR-01201 FU 3.3): only what this tenant's account fetches is seen by anybody.
+    const demail = directory.toDemail(sender.tenant, address) ?? address;
+    if (!directory.isDemailAddress(demail) || directory.tenantOfAddress(demail) !== sender.tenant) {
       throw new GatewayError('reply-to-outside-demail');
     }
   }
   refuseOn(checkBody(message.index));
   const user = identity.type === 'user' ? identity.principal.user : undefined;
-  const { options } = unless(chooseOptions(fields, sender.tenant, user));
+  const { options, optionSources, fileReference, ignored } = unless(
+    chooseOptions({
+      fields,
+      tenant: sender.tenant,
+      user,
+      role: user?.role ?? (identity.type === 'relay' ? identity.relay.role : 'staff'),
+      sender: sender.demail,
+      deliveryReceipt: envelope.recipients.some(({ notify }) => notify?.includes('SUCCESS')),
+    }),
+  );
   const privateId = clientPrivateId(fields);
   return {
     actor: actorOf(identity, dialogue.peerAddress),
@@ -60,8 +71,10 @@ export function composeSubmission(dialogue: Dialogue, intake: Intake): Submissio
     header: headerFacts(fields, from),
     attachments: message.index.attachments,
     options,
+    optionSources,
+    ...(fileReference !== undefined && { fileReference }),
     ...(privateId !== undefined && { clientPrivateId: privateId }),
-    removedHeaders: forbiddenHeaders(fields),
+    removedHeaders: [...forbiddenHeaders(fields), ...ignored.map(({ name, value }) => ({ name, value }))],
     transactions: planTransactions({
       rcpt: envelope.recipients.map((recipient) => recipient.address),
       fields,
