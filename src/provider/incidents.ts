@@ -60,7 +60,9 @@ export async function createIncidents(deps: IncidentDeps): Promise<Incidents> {
   }
 
   async function work() {
-    for (const [name, next] of wanted) {
+    // Not one pass: what is wanted of an incident may change while it is recorded.
+    for (let first = wanted.entries().next(); !first.done; first = wanted.entries().next()) {
+      const [name, next] = first.value;
       try {
         await record(next);
         recorded.set(name, next.state);

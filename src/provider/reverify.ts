@@ -6,7 +6,7 @@ import type { TenantConfig } from '../config/schema.ts';
 import type { Directory } from '../directory/directory.ts';
 import type { ConfirmationEntry, Entry, InboundEntry, Verdict } from '../evidence/entry.ts';
 import type { Log } from '../observe/log.ts';
-import type { JudgedMessage, Store } from '../store/store.ts';
+import type { JudgedMessage, MailboxOwner, Store } from '../store/store.ts';
 import type { Clock } from './clock.ts';
 import type { Incidents } from './incidents.ts';
 import {
@@ -162,8 +162,7 @@ async function changeKeywords(
   verdict: Exclude<Verdict, 'not-checked'>,
 ): Promise<void> {
   for (const { owner, mailbox } of entry.delivered) {
-    const type = owner.includes('@') ? 'user' : 'shared';
-    const info = await store.mailbox(tenant, { type, name: owner }, mailbox);
+    const info = await store.mailbox(tenant, ownerOf(owner), mailbox);
     if (info === null || entry.header.messageId === null) continue;
     const named = await store.byMessageId(tenant, info.id, entry.header.messageId);
     // Another message may bear the same Message-ID.
@@ -175,4 +174,11 @@ async function changeKeywords(
     await store.changeFlags(tenant, info.id, uids, { op: 'remove', flags: old });
     await store.changeFlags(tenant, info.id, uids, { op: 'add', flags: [keywordOf(verdict)] });
   }
+}
+
+/** As deliveries name it: a login, or `shared:` and the name of a shared mailbox. */
+function ownerOf(text: string): MailboxOwner {
+  return text.startsWith('shared:')
+    ? { type: 'shared', name: text.slice('shared:'.length) }
+    : { type: 'user', name: text };
 }
