@@ -27,7 +27,7 @@ import {
   openWorld,
   type SimulatedProvider,
   type World,
-} from './provider-world.ts';
+} from '../flow/provider-world.ts';
 
 let provider: SimulatedProvider;
 beforeAll(async () => {
