@@ -57,6 +57,20 @@ describe('inbound', () => {
     expect(owners(r)).toEqual([erika]);
   });
 
+  it('private mail goes into a shared mailbox only where the configuration says so by name', () => {
+    const directory = testDirectory();
+    const stadt = directory.tenant('stadt')!;
+    const to = { envelopeTo: ['poststelle@stadt.de-mail.example'], actualRecipients: [] };
+    expect(routeInbound(directory, stadt, to, true)).toEqual({
+      destinations: [],
+      forward: [],
+      unknown: ['poststelle@stadt.de-mail.example'],
+    });
+    expect(owners(routeInbound(directory, stadt, to, false))).toEqual([poststelle]);
+    stadt.privateMail.shared = true;
+    expect(owners(routeInbound(directory, stadt, to, true))).toEqual([poststelle]);
+  });
+
   it('is forwarded to internal addresses', () => {
     const r = route(['erika@stadt.de-mail.example', 'amt@stadt.de-mail.example'], [], false, 'both');
     expect(r.forward).toEqual(['erika@stadt.example', 'amt@stadt.example']);

@@ -38,7 +38,12 @@ export function routeInbound(
     [...new Set(addresses)].filter((address) => directory.tenantOfAddress(address)?.id === tenant.id);
   const envelope = own(addressed.envelopeTo);
   const addresses = envelope.length > 0 ? envelope : own(addressed.actualRecipients);
-  const found = addresses.map((address) => ({ address, ...placesOf(directory, tenant, address, isPrivate) }));
+  const found = addresses.map((address) => {
+    const { owner, forward } = placesOf(directory, tenant, address, isPrivate);
+    // A private De-Mail is for the addressed person; others read a shared mailbox (TR-01201 FU 3.3).
+    const tooMany = isPrivate && owner?.type === 'shared' && !tenant.privateMail.shared;
+    return { address, owner: tooMany ? undefined : owner, forward };
+  });
   const fits = found.filter(({ owner, forward }) => owner !== undefined || forward !== undefined);
   const unknown = found.filter((place) => !fits.includes(place)).map(({ address }) => address);
   const fallback = !isPrivate && (unknown.length > 0 || found.length === 0);
