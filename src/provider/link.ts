@@ -24,9 +24,10 @@ import { operatorTeller, type TellOperators } from './notices.ts';
 import { type Outbox, startOutbox } from './outbox.ts';
 import { createPool, type Pool } from './pool.ts';
 import { createReports } from './reports.ts';
-import { type Reverification, startReverification } from './reverify.ts';
+import { startReverification } from './reverify.ts';
+import type { Rounds } from './rounds.ts';
 import { createSettlement, type Decision, type Settlement } from './settle.ts';
-import { type Silence, startSilence } from './silence.ts';
+import { startSilence } from './silence.ts';
 import { openSession, type Timeouts } from './smtp-session.ts';
 import type { Said } from './texts.ts';
 
@@ -109,8 +110,8 @@ interface Account {
   readonly fetching: Fetching;
   readonly forwarding: Forwarding;
   readonly deadlines: Deadlines;
-  readonly reverification: Reverification;
-  readonly silence: Silence;
+  readonly reverification: Rounds;
+  readonly silence: Rounds;
   readonly settlement: Settlement;
   readonly gate: Gate;
   readonly health: { readonly smtp: Health; readonly imap: Health; readonly forward: Health };

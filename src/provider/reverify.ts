@@ -21,6 +21,7 @@ import {
   verdictKeywords,
 } from './judge.ts';
 import type { Reports } from './reports.ts';
+import { type Rounds, startRounds } from './rounds.ts';
 import { incidentTexts } from './texts.ts';
 
 export interface ReverifyDeps {
@@ -34,44 +35,13 @@ export interface ReverifyDeps {
   readonly clock: Clock;
 }
 
-export interface Reverification {
-  /** Judges all that is due; resolves when that is recorded. */
-  look(): Promise<void>;
-  close(): Promise<void>;
-}
-
-const interval = 60_000;
 /** So many are judged in one go: each may wait for the network. */
 const atOnce = 50;
 
 type Fetched = Extract<Entry, { readonly source: unknown }>;
 
-export function startReverification(deps: ReverifyDeps): Reverification {
-  const { clock, log, tenant } = deps;
-  let closed = false;
-  let looking: Promise<void> | undefined;
-  let timer: Disposable | undefined;
-
-  function look(): Promise<void> {
-    looking ??= lookOnce(deps, () => closed)
-      .catch((error) => log.error({ tenant, error: String(error) }, 'verdicts could not be looked at again'))
-      .finally(() => {
-        looking = undefined;
-        timer?.[Symbol.dispose]();
-        if (!closed) timer = clock.after(interval, look);
-      });
-    return looking;
-  }
-
-  timer = clock.after(interval, look);
-  return {
-    look,
-    async close() {
-      closed = true;
-      timer?.[Symbol.dispose]();
-      await looking;
-    },
-  };
+export function startReverification(deps: ReverifyDeps): Rounds {
+  return startRounds(deps, (stopped) => lookOnce(deps, stopped), 'verdicts could not be looked at again');
 }
 
 async function lookOnce(deps: ReverifyDeps, stopped: () => boolean): Promise<void> {

@@ -5,6 +5,7 @@ import type { Log } from '../observe/log.ts';
 import type { AwaitedConfirmation, Store } from '../store/store.ts';
 import type { Clock } from './clock.ts';
 import type { Reports } from './reports.ts';
+import { type Rounds, startRounds } from './rounds.ts';
 
 export interface SilenceDeps {
   readonly store: Store;
@@ -15,42 +16,10 @@ export interface SilenceDeps {
   readonly clock: Clock;
 }
 
-export interface Silence {
-  /** Looks now; resolves when all that is overdue was recorded and told. */
-  look(): Promise<void>;
-  close(): Promise<void>;
-}
-
-const interval = 60_000;
 const atOnce = 1_000;
 
-export function startSilence(deps: SilenceDeps): Silence {
-  const { clock, log, tenant } = deps;
-  let closed = false;
-  let looking: Promise<void> | undefined;
-  let timer: Disposable | undefined;
-
-  function look(): Promise<void> {
-    looking ??= lookOnce(deps)
-      .catch((error) => log.error({ tenant, error: String(error) }, 'silence could not be looked for'))
-      .finally(() => {
-        looking = undefined;
-        timer?.[Symbol.dispose]();
-        if (!closed) timer = clock.after(interval, look);
-      });
-    return looking;
-  }
-
-  // Not at the start: what came while the gateway was down is fetched first.
-  timer = clock.after(interval, look);
-  return {
-    look,
-    async close() {
-      closed = true;
-      timer?.[Symbol.dispose]();
-      await looking;
-    },
-  };
+export function startSilence(deps: SilenceDeps): Rounds {
+  return startRounds(deps, () => lookOnce(deps), 'silence could not be looked for');
 }
 
 async function lookOnce({ store, directory, tenant, reports, clock, log }: SilenceDeps): Promise<void> {
