@@ -2,7 +2,7 @@
  * The import rules of docs/architecture.md, "Rooms".
  * services -> directory, evidence, store -> pure rooms; no service imports another.
  */
-const services = ['smtp', 'provider', 'imap', 'console'];
+const services = ['smtp', 'provider', 'imap', 'preservation', 'console'];
 const pure = '^src/(demail|mime|imap/codec)/';
 
 module.exports = {
@@ -34,7 +34,7 @@ module.exports = {
       name: 'foundations-know-no-service',
       severity: 'error',
       from: { path: '^src/(config|directory|evidence|store|pki|observe)/', pathNot: '\\.test\\.ts$' },
-      to: { path: '^src/(smtp|provider|imap|console|cli|simulator)/|^src/(main|gateway)\\.ts$' },
+      to: { path: '^src/(smtp|provider|imap|preservation|console|cli|simulator)/|^src/(main|gateway)\\.ts$' },
     },
     {
       name: 'simulator-shares-no-norm-code',
