@@ -207,6 +207,15 @@ function words(entry: Entry): string[] {
       return [`${entry.actor.name}: ${entry.action} ${entry.subject}: ${entry.reason}`];
     case 'incident':
       return [`incident ${entry.incident} ${entry.state}: ${entry.text}`];
+    case 'sealed':
+      return [
+        `entries ${entry.from} to ${entry.to - 1} sealed (${entry.digest}) at ${entry.genTime} by ${entry.authority}, archive timestamp ${entry.archiveTimestamp}`,
+      ];
+    case 'renewed':
+      return [
+        `archive timestamps ${entry.covers.join(', ')} renewed (${entry.method}, ${entry.digest}) at ${entry.genTime} by ${entry.authority}`,
+        ...entry.excluded.map(({ index, reason }) => `! entry ${index} is not covered: ${reason}`),
+      ];
   }
 }
 

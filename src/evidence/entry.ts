@@ -410,6 +410,39 @@ export interface IncidentEntry {
   readonly text: string;
 }
 
+/** Digests that archive timestamps use. */
+export const archiveDigests = ['sha256', 'sha384', 'sha512'] as const;
+export type ArchiveDigest = (typeof archiveDigests)[number];
+
+interface ArchiveTimestampEntry {
+  /** Number of the archive timestamp; it covers other tenants as well. */
+  readonly archiveTimestamp: number;
+  readonly digest: ArchiveDigest;
+  /** RFC 3339 genTime of the token. */
+  readonly genTime: string;
+  /** Name of the time-stamping authority in the configuration. */
+  readonly authority: string;
+  /** The token as it came (hex SHA-256 of its DER; bytes). */
+  readonly token: { readonly sha256: string; readonly size: number };
+}
+
+/** Entries [from, to) of this log, and its checkpoint of size `to`, stand under one timestamp (RFC 4998 4). */
+export interface SealedEntry extends ArchiveTimestampEntry {
+  readonly kind: 'sealed';
+  readonly from: number;
+  readonly to: number;
+}
+
+/** Earlier archive timestamps that cover this log were renewed (RFC 4998 5.2). */
+export interface RenewedEntry extends ArchiveTimestampEntry {
+  readonly kind: 'renewed';
+  readonly method: 'timestamp' | 'hash-tree';
+  /** Archive timestamps that it renews. */
+  readonly covers: readonly number[];
+  /** Entries of this log that did not verify, and why: they are not covered. */
+  readonly excluded: readonly { readonly index: number; readonly reason: string }[];
+}
+
 export type EntryBody =
   | OpenedEntry
   | SubmissionEntry
@@ -431,7 +464,9 @@ export type EntryBody =
   | OpenedMailEntry
   | AccessEntry
   | OperationEntry
-  | IncidentEntry;
+  | IncidentEntry
+  | SealedEntry
+  | RenewedEntry;
 
 export type EntryKind = EntryBody['kind'];
 

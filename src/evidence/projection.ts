@@ -5,8 +5,9 @@
  *
  * Every row carries `idx`, the entry that it comes from.
  */
-import type { Entry, ObjectFact } from './entry.ts';
+import type { Entry } from './entry.ts';
 import { factsOf } from './facts.ts';
+import { objectsOf } from './objects-of.ts';
 
 export type Cell = string | number | null;
 
@@ -48,12 +49,13 @@ export function projectionOf(entry: Entry, keyed: KeyedDigest): EvidenceRow[] {
   const add = (table: EvidenceTable, ...cells: Cell[]) => {
     rows.push({ table, cells: [entry.index, ...cells] });
   };
-  const object = (fact: ObjectFact) => add('digest', fact.object, null);
 
   const letter = letterOf(entry);
   if (letter !== null) add('letter_entry', letter);
   for (const fact of factsOf(entry))
     add('fact', fact.letter, fact.recipient, fact.fact, fact.time, fact.detail);
+
+  for (const { fact } of objectsOf(entry)) add('digest', fact.object, null);
 
   switch (entry.kind) {
     case 'submission':
@@ -67,7 +69,6 @@ export function projectionOf(entry: Entry, keyed: KeyedDigest): EvidenceRow[] {
         entry.header.subject,
         null,
       );
-      object(entry.message);
       for (const t of entry.transactions) {
         add('private_id', t.privateId, entry.index, t.id);
         for (const address of [...t.to, ...t.cc, ...t.bcc]) add('message_recipient', address, t.privateId);
@@ -77,15 +78,12 @@ export function projectionOf(entry: Entry, keyed: KeyedDigest): EvidenceRow[] {
       break;
     case 'verdict':
       add('verdict', entry.about, entry.verdict);
-      for (const material of entry.material) object(material);
       break;
     case 'handover-intent':
-      object(entry.handed.header);
       add('digest', keyed(entry.handed.sha256), null);
       break;
     case 'notice':
       add('message', entry.kind, entry.time, entry.letter, null, null, entry.about, null);
-      object(entry.message);
       break;
     case 'inbound':
     case 'confirmation':
@@ -101,7 +99,6 @@ export function projectionOf(entry: Entry, keyed: KeyedDigest): EvidenceRow[] {
         entry.header.subject,
         entry.verdict,
       );
-      object(entry.message);
       for (const address of recipientsOf(entry)) add('message_recipient', address, entry.demail.privateId);
       for (const a of entry.attachments) add('digest', keyed(a.sha256), a.name ?? '');
       if (entry.demail.privateId !== null)
@@ -128,6 +125,8 @@ export function letterOf(entry: Entry): number | null {
     case 'access':
     case 'operation':
     case 'incident':
+    case 'sealed':
+    case 'renewed':
       return null;
     default:
       return entry.letter;

@@ -15,6 +15,7 @@ import {
   TILE_WIDTH,
   type TreeEdge,
 } from './merkle.ts';
+import { objectsOf } from './objects-of.ts';
 import { createOutboxReplay } from './outbox-replay.ts';
 import { createProjectionCheck } from './projection-check.ts';
 import { verifyObjects } from './verify-objects.ts';
@@ -231,37 +232,19 @@ function createTileCheck(
 }
 
 function collectClaims(entry: Entry, claims: ObjectClaims, submitted: Map<number, string>): void {
-  const claim = (fact: { object: string; sha256: string; size: number }, message: boolean) => {
+  for (const { fact, message } of objectsOf(entry)) {
     if (!claims.objects.has(fact.object))
       claims.objects.set(fact.object, { index: entry.index, sha256: fact.sha256, size: fact.size, message });
-  };
-  switch (entry.kind) {
-    case 'submission':
-      submitted.set(entry.index, entry.message.object);
-      claim(entry.message, true);
-      break;
-    case 'inbound':
-    case 'confirmation':
-    case 'notification':
-    case 'sent-copy':
-    case 'notice':
-      claim(entry.message, true);
-      break;
-    case 'verdict':
-      for (const material of entry.material) claim(material, false);
-      break;
-    case 'handover-intent':
-      claim(entry.handed.header, false);
-      claims.handed.push({
-        index: entry.index,
-        header: entry.handed.header.object,
-        submitted: submitted.get(entry.letter) ?? '',
-        bodyFrom: entry.handed.bodyFrom,
-        sha256: entry.handed.sha256,
-        size: entry.handed.size,
-      });
-      break;
-    default:
-      break;
+  }
+  if (entry.kind === 'submission') submitted.set(entry.index, entry.message.object);
+  if (entry.kind === 'handover-intent') {
+    claims.handed.push({
+      index: entry.index,
+      header: entry.handed.header.object,
+      submitted: submitted.get(entry.letter) ?? '',
+      bodyFrom: entry.handed.bodyFrom,
+      sha256: entry.handed.sha256,
+      size: entry.handed.size,
+    });
   }
 }
