@@ -7,7 +7,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { InboundEntry } from '../evidence/entry.ts';
 import { createIndexer } from '../mime/structure.ts';
 import { openSqliteStore, type StoreOptions } from './sqlite/open.ts';
-import type { Change, Fetched, StagedMessage, Store, Submission } from './store.ts';
+import type { ArchiveRecord, Change, Fetched, StagedMessage, Store, Submission } from './store.ts';
 
 const engines: [string, (options: StoreOptions) => Promise<Store>][] = [['sqlite', openSqliteStore]];
 const tenant = 'stadt-waren';
@@ -490,6 +490,96 @@ describe.each(engines)('the store on %s', (_, openStore) => {
       });
       expect((await store.facts(tenant, letter)).map((f) => f.fact)).toContain('disputed');
       expect(await store.object(tenant, crl.object)).not.toBeNull();
+    });
+  });
+
+  describe('keeps seals and renewals that', () => {
+    const record = (over: Partial<ArchiveRecord>): ArchiveRecord => ({
+      kind: 'seal',
+      digest: 'sha256',
+      genTime: '2026-03-01T08:00:00Z',
+      authority: 'tsa',
+      leaves: 5,
+      final: false,
+      token: Buffer.from('token'),
+      response: Buffer.from('response'),
+      tiles: [{ level: 0, n: 0, hashes: Buffer.alloc(160, 1) }],
+      ranges: [],
+      covers: [],
+      leafLists: [],
+      excluded: [],
+      ...over,
+    });
+    const ranges = async () => {
+      let position = 0;
+      return (await store.unsealed()).map(({ tenant: of, from, to, checkpoint }) => {
+        const range = { tenant: of, from, to, position, checkpoint };
+        position += to - from + 1;
+        return range;
+      });
+    };
+
+    it('cover every entry of every tenant once, with an entry in each log', async () => {
+      await accept();
+      expect(await store.unsealed()).toMatchObject([
+        { tenant: other, from: 0, to: 1, worthSealing: true, oldest: '2026-03-01T08:00:00.000Z' },
+        { tenant, from: 0, to: 2, worthSealing: true },
+      ]);
+      const first = await ranges();
+      expect(await store.recordArchiveTimestamp(record({ ranges: first }))).toEqual({ id: 1 });
+      expect(await store.archiveRanges(1)).toEqual(first);
+      expect(await store.sealOf(tenant, 1)).toEqual({ id: 1, position: 3 });
+      expect(await store.sealOf(tenant, 2)).toBeNull();
+      expect(await store.entry(tenant, 2)).toMatchObject({ kind: 'sealed', from: 0, to: 2 });
+      expect((await store.unsealed()).map((u) => u.worthSealing)).toEqual([false, false]);
+      expect(Buffer.from(await store.archiveTile(1, 0, 0))).toEqual(Buffer.alloc(160, 1));
+      expect(await store.archiveToken(1)).toEqual({
+        token: Buffer.from('token'),
+        response: Buffer.from('response'),
+      });
+      await expect(store.recordArchiveTimestamp(record({ ranges: first }))).rejects.toThrow();
+      expect((await store.archiveTimestamps()).length).toBe(1);
+    });
+
+    it('are covered only once their token is final, and change no more', async () => {
+      await store.recordArchiveTimestamp(record({ ranges: await ranges() }));
+      const renewal = record({ kind: 'timestamp-renewal', covers: [{ id: 1, position: 0 }] });
+      await expect(store.recordArchiveTimestamp(renewal)).rejects.toThrow(/not final yet/);
+      await store.finishArchiveToken(1, Buffer.from('token with its list'));
+      await expect(store.finishArchiveToken(1, Buffer.from('x'))).rejects.toThrow(/final already/);
+      await store.recordArchiveTimestamp(renewal);
+      expect(await store.renewalsOf(1)).toEqual([{ id: 2, kind: 'timestamp-renewal', position: 0 }]);
+      expect(await store.archiveTimestamps()).toMatchObject([
+        { id: 1, final: true },
+        { id: 2, final: false, kind: 'timestamp-renewal' },
+      ]);
+      expect(await store.entry(tenant, 2)).toMatchObject({
+        kind: 'renewed',
+        method: 'timestamp',
+        covers: [1],
+        excluded: [],
+      });
+      await store.finishArchiveToken(2, Buffer.from('t'));
+      await store.recordArchiveTimestamp(
+        record({
+          kind: 'hash-tree-renewal',
+          digest: 'sha512',
+          covers: [{ id: 1, position: 0 }],
+          leafLists: [{ tenant, size: 2, position: 4 }],
+          excluded: [{ tenant, index: 0, reason: 'does not decrypt' }],
+        }),
+      );
+      expect(await store.archiveLeafLists(3)).toEqual([{ tenant, size: 2, position: 4 }]);
+      expect(await store.archiveExcluded(3)).toEqual([{ tenant, index: 0, reason: 'does not decrypt' }]);
+      expect(await store.entry(other, 3)).toMatchObject({ kind: 'renewed', excluded: [] });
+    });
+
+    it('hand out the files of an entry', async () => {
+      const letter = await accept();
+      const files = await store.entryFiles(tenant, letter);
+      expect(files?.salt.length).toBe(32);
+      expect(JSON.parse(files!.bytes.toString())).toEqual(files!.entry);
+      expect(await store.entryFiles(tenant, 99)).toBeNull();
     });
   });
 

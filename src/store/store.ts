@@ -10,6 +10,7 @@
 import type {
   AccessEntry,
   Actor,
+  ArchiveDigest,
   CheckFact,
   ConfirmationEntry,
   ConfirmationType,
@@ -159,6 +160,85 @@ export interface JudgedMessage {
   readonly checks: readonly CheckFact[];
 }
 
+export const archiveKinds = ['seal', 'timestamp-renewal', 'hash-tree-renewal'] as const;
+export type ArchiveKind = (typeof archiveKinds)[number];
+
+/** Entries of a tenant that no seal covers yet: [from, to). */
+export interface UnsealedRange {
+  readonly tenant: string;
+  readonly from: number;
+  readonly to: number;
+  /** The signed checkpoint of size `to`. */
+  readonly checkpoint: string;
+  /** RFC 3339 time of entry `from`. */
+  readonly oldest: string;
+  /** Are there other entries than those that seals themselves make? Only then is a seal due. */
+  readonly worthSealing: boolean;
+}
+
+/** What a seal covers of one tenant: entries [from, to) at `position` and after, then the checkpoint. */
+export interface SealRange {
+  readonly tenant: string;
+  readonly from: number;
+  readonly to: number;
+  readonly position: number;
+  readonly checkpoint: string;
+}
+
+/** Part of a tree of hashes: those of tile `n` at `level`, one after the other. */
+export interface ArchiveTile {
+  readonly level: number;
+  readonly n: number;
+  readonly hashes: Uint8Array;
+}
+
+/** A seal or a renewal (an archive timestamp of RFC 4998). */
+export interface ArchiveTimestamp {
+  /** From 1, over all tenants. */
+  readonly id: number;
+  readonly kind: ArchiveKind;
+  readonly digest: ArchiveDigest;
+  /** RFC 3339. */
+  readonly genTime: string;
+  /** Name of the time-stamping authority in the configuration. */
+  readonly authority: string;
+  /** Leaves of its tree. */
+  readonly leaves: number;
+  /** Does the token hold revocation data issued after genTime? Only then may another one cover it. */
+  readonly final: boolean;
+}
+
+export interface ArchiveToken {
+  /** DER of the ContentInfo, revocation data embedded. */
+  readonly token: Buffer;
+  /** The authority's response as it came. */
+  readonly response: Buffer;
+}
+
+export interface ArchiveRecord extends Omit<ArchiveTimestamp, 'id'>, ArchiveToken {
+  readonly tiles: readonly ArchiveTile[];
+  /** A seal's. */
+  readonly ranges: readonly SealRange[];
+  /** A renewal's: which ones it renews, and where they stand in its tree. */
+  readonly covers: readonly { readonly id: number; readonly position: number }[];
+  /** A hash-tree renewal's: logs whose whole leaf list it covers. */
+  readonly leafLists: readonly {
+    readonly tenant: string;
+    readonly size: number;
+    readonly position: number;
+  }[];
+  /** A hash-tree renewal's: entries that did not verify. */
+  readonly excluded: readonly { readonly tenant: string; readonly index: number; readonly reason: string }[];
+}
+
+/** The files of an entry that are not objects, as seals and exports hold them. */
+export interface EntryFiles {
+  readonly entry: Entry;
+  /** RFC 8785 bytes. */
+  readonly bytes: Buffer;
+  readonly salt: Buffer;
+}
+
 export interface Transactor {
   /** Opens the tenant's log if it has none (first entry `log-opened`); idempotent. */
   openTenant(tenant: string): Promise<void>;
@@ -216,6 +296,11 @@ export interface Transactor {
   recordOperation(tenant: string, operation: Body<OperationEntry>): Promise<void>;
   /** False where the incident already had that state: an incident is told once. */
   recordIncident(tenant: string, incident: Body<IncidentEntry>): Promise<boolean>;
+
+  /** A seal or renewal with its entry in every log that it covers. Returns its number. */
+  recordArchiveTimestamp(record: ArchiveRecord): Promise<{ id: number }>;
+  /** Puts in the token with its revocation data. @throws where it is final or covered already. */
+  finishArchiveToken(id: number, token: Buffer): Promise<void>;
 
   // Mailboxes: habits, no evidence.
   ensureMailboxes(tenant: string, owner: MailboxOwner, names: readonly MailboxDefinition[]): Promise<void>;
@@ -416,6 +501,24 @@ export interface Reader {
   facts(tenant: string, letter: number): Promise<Fact[]>;
 
   object(tenant: string, object: string): Promise<OpenObject | null>;
+  /** Null for an index that is not there, or was erased. @throws CorruptObject */
+  entryFiles(tenant: string, index: number): Promise<EntryFiles | null>;
+
+  /** Of each tenant that has entries under no seal. */
+  unsealed(): Promise<UnsealedRange[]>;
+  /** All seals and renewals, ascending. */
+  archiveTimestamps(): Promise<ArchiveTimestamp[]>;
+  archiveToken(id: number): Promise<ArchiveToken | null>;
+  /** What a seal covers, by position. */
+  archiveRanges(id: number): Promise<SealRange[]>;
+  /** Renewals of one archive timestamp, ascending: their number, and where it stands in their tree. */
+  renewalsOf(id: number): Promise<{ id: number; kind: ArchiveKind; position: number }[]>;
+  archiveLeafLists(id: number): Promise<ArchiveRecord['leafLists']>;
+  archiveExcluded(id: number): Promise<ArchiveRecord['excluded']>;
+  /** Hashes of a tile of an archive timestamp's tree; empty where there is none. */
+  archiveTile(id: number, level: number, n: number): Promise<Uint8Array>;
+  /** The seal over an entry, and the entry's position in its tree. */
+  sealOf(tenant: string, index: number): Promise<{ id: number; position: number } | null>;
 
   /** Transactions that may be tried at `now` (epoch ms), oldest first; not those in doubt. */
   dueTransactions(tenant: string, now: number, limit: number): Promise<OutboxItem[]>;

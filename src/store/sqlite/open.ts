@@ -8,6 +8,7 @@ import { loadTenantKeys } from '../keys.ts';
 import type { Change, Reader, Store } from '../store.ts';
 import { toWireMessage, toWireObject } from './commands/wire.ts';
 import { prepareObjectDirectory, stageObject } from './objects.ts';
+import { archiveReader } from './read-archive.ts';
 import { createReadContext } from './read-context.ts';
 import { evidenceReader } from './read-evidence.ts';
 import { judgementReader } from './read-judgement.ts';
@@ -87,6 +88,7 @@ export async function openSqliteStore(options: StoreOptions): Promise<Store> {
       ...evidenceReader(context),
       ...queueReader(context),
       ...judgementReader(context),
+      ...archiveReader(context),
       ...mailboxes,
       changes: {
         subscribe(listener) {
@@ -146,6 +148,8 @@ export async function openSqliteStore(options: StoreOptions): Promise<Store> {
       recordAccess: (tenant, body) => writer.call('recordAccess', tenant, body),
       recordOperation: (tenant, body) => writer.call('recordOperation', tenant, body),
       recordIncident: (tenant, body) => writer.call('recordIncident', tenant, body),
+      recordArchiveTimestamp: (record) => writer.call('recordArchiveTimestamp', '', record),
+      finishArchiveToken: (id, token) => writer.call('finishArchiveToken', '', { id, token }),
 
       ensureMailboxes: (tenant, owner, names) => writer.call('ensureMailboxes', tenant, { owner, names }),
       async createMailbox(tenant, owner, name) {
@@ -198,6 +202,7 @@ export function openSqliteReader(paths: StorePaths): Reader & Disposable {
     ...evidenceReader(context),
     ...queueReader(context),
     ...judgementReader(context),
+    ...archiveReader(context),
     ...mailboxReader(context),
     [Symbol.dispose]: () => void db.close(),
   };

@@ -153,6 +153,62 @@ const migrations: readonly string[] = [
   CREATE TABLE subscription (tenant TEXT NOT NULL, user TEXT NOT NULL, owner_type TEXT NOT NULL, owner_name TEXT NOT NULL,
     name TEXT NOT NULL, PRIMARY KEY (tenant, user, owner_type, owner_name, name)) STRICT, WITHOUT ROWID;
   `,
+  `
+  -- Seals and renewals (RFC 4998), of all tenants together. The token changes once: when the revocation list that was
+  -- issued after it comes in. Then it is final, and only then may another one cover it.
+  CREATE TABLE archive_timestamp (
+    id INTEGER PRIMARY KEY,
+    kind TEXT NOT NULL CHECK (kind IN ('seal', 'timestamp-renewal', 'hash-tree-renewal')),
+    digest TEXT NOT NULL, gen_time TEXT NOT NULL, authority TEXT NOT NULL, leaves INTEGER NOT NULL,
+    token BLOB NOT NULL, response BLOB NOT NULL, final INTEGER NOT NULL
+  ) STRICT;
+  CREATE TRIGGER archive_timestamp_dense BEFORE INSERT ON archive_timestamp
+    WHEN NEW.id <> COALESCE((SELECT MAX(id) + 1 FROM archive_timestamp), 1)
+    BEGIN SELECT RAISE(ABORT, 'number of the archive timestamp is not the next one'); END;
+  CREATE TRIGGER archive_timestamp_once BEFORE UPDATE ON archive_timestamp
+    WHEN OLD.final = 1 OR NEW.id <> OLD.id OR NEW.kind <> OLD.kind OR NEW.digest <> OLD.digest OR NEW.gen_time <> OLD.gen_time
+      OR NEW.authority <> OLD.authority OR NEW.leaves <> OLD.leaves OR NEW.response <> OLD.response
+    BEGIN SELECT RAISE(ABORT, 'archive timestamp is final'); END;
+  CREATE TRIGGER archive_timestamp_no_delete BEFORE DELETE ON archive_timestamp
+    BEGIN SELECT RAISE(ABORT, 'archive_timestamp is append-only'); END;
+
+  -- Entries [from_idx, to_idx) lie at position and after; the checkpoint of size to_idx after them.
+  CREATE TABLE archive_range (
+    id INTEGER NOT NULL, tenant TEXT NOT NULL, from_idx INTEGER NOT NULL, to_idx INTEGER NOT NULL,
+    position INTEGER NOT NULL, note TEXT NOT NULL,
+    PRIMARY KEY (tenant, from_idx)
+  ) STRICT, WITHOUT ROWID;
+  CREATE TRIGGER archive_range_dense BEFORE INSERT ON archive_range
+    WHEN NEW.from_idx <> COALESCE((SELECT MAX(to_idx) FROM archive_range WHERE tenant = NEW.tenant), 0)
+    BEGIN SELECT RAISE(ABORT, 'seal does not begin where the last one ended'); END;
+  CREATE INDEX archive_range_id ON archive_range (id);
+  ${appendOnly('archive_range')}
+
+  -- What a renewal renews, and where that stands in its tree: a token, or the first group of a seal.
+  CREATE TABLE archive_cover (
+    id INTEGER NOT NULL, covers INTEGER NOT NULL, position INTEGER NOT NULL,
+    PRIMARY KEY (covers, id)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX archive_cover_id ON archive_cover (id);
+  ${appendOnly('archive_cover')}
+
+  -- Whole leaf lists of logs under the digest of a hash-tree renewal: order and completeness outlive SHA-256.
+  CREATE TABLE archive_leaves (
+    id INTEGER NOT NULL, tenant TEXT NOT NULL, size INTEGER NOT NULL, position INTEGER NOT NULL,
+    PRIMARY KEY (tenant, id)
+  ) STRICT, WITHOUT ROWID;
+  ${appendOnly('archive_leaves')}
+  CREATE TABLE archive_excluded (
+    id INTEGER NOT NULL, tenant TEXT NOT NULL, idx INTEGER NOT NULL, reason TEXT NOT NULL,
+    PRIMARY KEY (tenant, idx, id)
+  ) STRICT, WITHOUT ROWID;
+  ${appendOnly('archive_excluded')}
+  CREATE TABLE archive_tile (
+    id INTEGER NOT NULL, level INTEGER NOT NULL, n INTEGER NOT NULL, hashes BLOB NOT NULL,
+    PRIMARY KEY (id, level, n)
+  ) STRICT, WITHOUT ROWID;
+  ${appendOnly('archive_tile')}
+  `,
 ];
 
 export const SCHEMA_VERSION = migrations.length;

@@ -1,4 +1,5 @@
 /** Every write command by name, as it travels to the writer thread. */
+import { finishArchiveToken, recordArchiveTimestamp } from './archive.ts';
 import {
   deliverNotice,
   openTenant,
@@ -61,6 +62,8 @@ export const commands = {
   recordAccess,
   recordOperation,
   recordIncident,
+  recordArchiveTimestamp,
+  finishArchiveToken,
   ensureMailboxes,
   createMailbox,
   renameMailbox,

@@ -1,0 +1,119 @@
+/** Reads over seals and renewals, and the files that they cover. */
+import { parseEntry } from '../../evidence/canonical.ts';
+import type { ArchiveDigest } from '../../evidence/entry.ts';
+import type { ArchiveKind, Reader } from '../store.ts';
+import type { EntryRow, ReadContext } from './read-context.ts';
+
+type ArchiveReader = Pick<
+  Reader,
+  | 'entryFiles'
+  | 'unsealed'
+  | 'archiveTimestamps'
+  | 'archiveToken'
+  | 'archiveRanges'
+  | 'renewalsOf'
+  | 'archiveLeafLists'
+  | 'archiveExcluded'
+  | 'archiveTile'
+  | 'sealOf'
+>;
+
+interface TimestampRow {
+  id: number;
+  kind: ArchiveKind;
+  digest: ArchiveDigest;
+  genTime: string;
+  authority: string;
+  leaves: number;
+  final: number;
+}
+
+export function archiveReader(context: ReadContext): ArchiveReader {
+  const { sql } = context;
+  return {
+    async entryFiles(tenant, index) {
+      const row = sql(
+        'SELECT idx, kind, time, commitment, key, sealed FROM entry WHERE tenant = ? AND idx = ?',
+      ).get(tenant, index) as EntryRow | undefined;
+      if (row === undefined) return null;
+      const { salt, bytes } = context.openEntry(tenant, row);
+      return { entry: parseEntry(bytes), bytes, salt };
+    },
+
+    async unsealed() {
+      const heads = sql(
+        `SELECT c.tenant, c.size AS "to", c.note AS checkpoint,
+           COALESCE((SELECT MAX(to_idx) FROM archive_range r WHERE r.tenant = c.tenant), 0) AS "from"
+         FROM checkpoint c ORDER BY c.tenant`,
+      ).all() as { tenant: string; from: number; to: number; checkpoint: string }[];
+      return heads
+        .filter(({ from, to }) => to > from)
+        .map((head) => ({
+          ...head,
+          oldest: sql('SELECT time FROM entry WHERE tenant = ? AND idx = ?')
+            .pluck()
+            .get(head.tenant, head.from) as string,
+          worthSealing:
+            sql(
+              "SELECT 1 FROM entry WHERE tenant = ? AND idx >= ? AND kind NOT IN ('sealed', 'renewed') LIMIT 1",
+            ).get(head.tenant, head.from) !== undefined,
+        }));
+    },
+
+    async archiveTimestamps() {
+      const rows = sql(
+        'SELECT id, kind, digest, gen_time AS genTime, authority, leaves, final FROM archive_timestamp ORDER BY id',
+      ).all() as TimestampRow[];
+      return rows.map((row) => ({ ...row, final: row.final === 1 }));
+    },
+
+    async archiveToken(id) {
+      return (
+        (sql('SELECT token, response FROM archive_timestamp WHERE id = ?').get(id) as
+          | { token: Buffer; response: Buffer }
+          | undefined) ?? null
+      );
+    },
+
+    async archiveRanges(id) {
+      return sql(
+        'SELECT tenant, from_idx AS "from", to_idx AS "to", position, note AS checkpoint FROM archive_range WHERE id = ? ORDER BY position',
+      ).all(id) as { tenant: string; from: number; to: number; position: number; checkpoint: string }[];
+    },
+
+    async renewalsOf(id) {
+      return sql(
+        'SELECT c.id, a.kind, c.position FROM archive_cover c JOIN archive_timestamp a ON a.id = c.id WHERE c.covers = ? ORDER BY c.id',
+      ).all(id) as { id: number; kind: ArchiveKind; position: number }[];
+    },
+
+    async archiveLeafLists(id) {
+      return sql('SELECT tenant, size, position FROM archive_leaves WHERE id = ? ORDER BY position').all(
+        id,
+      ) as { tenant: string; size: number; position: number }[];
+    },
+
+    async archiveExcluded(id) {
+      return sql(
+        'SELECT tenant, idx AS "index", reason FROM archive_excluded WHERE id = ? ORDER BY tenant, idx',
+      ).all(id) as { tenant: string; index: number; reason: string }[];
+    },
+
+    async archiveTile(id, level, n) {
+      return (
+        (sql('SELECT hashes FROM archive_tile WHERE id = ? AND level = ? AND n = ?')
+          .pluck()
+          .get(id, level, n) as Buffer | undefined) ?? Buffer.alloc(0)
+      );
+    },
+
+    async sealOf(tenant, index) {
+      const row = sql(
+        'SELECT id, from_idx AS "from", to_idx AS "to", position FROM archive_range WHERE tenant = ? AND from_idx <= ? ORDER BY from_idx DESC LIMIT 1',
+      ).get(tenant, index) as { id: number; from: number; to: number; position: number } | undefined;
+      return row === undefined || index >= row.to
+        ? null
+        : { id: row.id, position: row.position + index - row.from };
+    },
+  };
+}
