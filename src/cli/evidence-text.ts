@@ -1,5 +1,12 @@
 /** Entries and letters in words, and as the documented JSON of `evidence search` and `evidence show`. */
-import type { CheckFact, ConfirmationEntry, Entry, ObjectFact } from '../evidence/entry.ts';
+import type {
+  CheckFact,
+  ConfirmationEntry,
+  EmbeddedSignature,
+  Entry,
+  ObjectFact,
+  ScanFact,
+} from '../evidence/entry.ts';
 import type { Fact } from '../evidence/facts.ts';
 import type { LetterSummary } from '../store/store.ts';
 
@@ -96,9 +103,29 @@ function objectsOf(entry: Entry, timeline: readonly Entry[]): LetterObject[] {
     confirmation: 'confirmation',
     notification: 'notification',
     'sent-copy': "provider's Sent copy",
+    refused: 'message refused',
     notice: 'notice of the gateway',
   }[entry.kind];
-  return [{ entry: entry.index, role, file: `${number}-${entry.kind}.eml`, ...entry.message }];
+  return [
+    { entry: entry.index, role, file: `${number}-${entry.kind}.eml`, ...entry.message },
+    ...signatureObjects(entry, number),
+  ];
+}
+
+function signatureObjects(entry: Entry, number: string): LetterObject[] {
+  const list = ('signatures' in entry ? entry.signatures : undefined) ?? [];
+  return list.flatMap(({ object, kind, part }, i) =>
+    object === undefined
+      ? []
+      : [
+          {
+            entry: entry.index,
+            role: `signature ${kind} in part ${part}`,
+            file: `${number}-signature-${i + 1}.p7s`,
+            ...object,
+          },
+        ],
+  );
 }
 
 /** An entry as lines for people. The first begins with its index and time. */
@@ -119,6 +146,8 @@ function words(entry: Entry): string[] {
         ...entry.attachments.map(
           (a) => `attachment ${a.name ?? '(no name)'}, ${a.type}, ${a.size} bytes, SHA-256 ${a.sha256}`,
         ),
+        ...signatureLines(entry.signatures),
+        ...scanLines(entry.scan),
         ...entry.removedHeaders.map((h) => `not honoured: ${h.name}: ${h.value}`),
         ...entry.transactions.map((t) => `hand-over ${t.id}: private-id ${t.privateId}`),
       ];
@@ -149,6 +178,8 @@ function words(entry: Entry): string[] {
         `De-Mail received from ${entry.demail.sender ?? entry.header.from ?? 'unknown'}, verdict ${entry.verdict}`,
         ...deliveries(entry),
         ...checkLines(entry.checks),
+        ...signatureLines(entry.signatures),
+        ...scanLines(entry.scan),
       ];
     case 'confirmation':
       return [
@@ -159,12 +190,28 @@ function words(entry: Entry): string[] {
         ...checkLines(entry.comparisons),
         ...deliveries(entry),
         ...checkLines(entry.checks),
+        ...signatureLines(entry.signatures),
+        ...scanLines(entry.scan),
       ];
     case 'notification':
       return [
         `notification ${entry.notification}${entry.recipients.length > 0 ? ` about ${entry.recipients.join(', ')}` : ''}, verdict ${entry.verdict}`,
         ...deliveries(entry),
         ...checkLines(entry.checks),
+        ...signatureLines(entry.signatures),
+        ...scanLines(entry.scan),
+      ];
+    case 'refused':
+      return [
+        `REFUSED from ${entry.actor.type} ${entry.actor.name} by ${entry.listener}: ${entry.sender} to ${entry.envelope.recipients.map((r) => r.address).join(', ')}`,
+        `${entry.message.size} bytes, SHA-256 ${entry.message.sha256}`,
+        ...scanLines(entry.scan),
+      ];
+    case 'scan':
+      return [
+        `entry ${entry.about} scanned for malware`,
+        ...scanLines(entry),
+        ...entry.delivered.map((d) => `into ${d.owner} / ${d.mailbox} (${d.reason})`),
       ];
     case 'verdict':
       return [
@@ -223,9 +270,29 @@ const marks = { passed: '+', failed: '!', undecided: '?' };
 
 /** Reasons quote what stands in messages: nothing of that may steer the terminal. */
 function checkLines(checks: readonly CheckFact[] | undefined): string[] {
-  return (checks ?? []).map(({ name, result, reason }) =>
-    `${marks[result]} ${name}: ${reason}`.replace(/[^\x20-\x7e\u00a0-\uffff]/g, '\ufffd'),
-  );
+  return (checks ?? []).map(({ name, result, reason }) => printable(`${marks[result]} ${name}: ${reason}`));
+}
+
+function printable(text: string): string {
+  return text.replace(/[^\x20-\x7e\u00a0-\uffff]/g, '\ufffd');
+}
+
+function signatureLines(signatures: readonly EmbeddedSignature[] | undefined): string[] {
+  return (signatures ?? []).flatMap(({ kind, part, signer, sha256, verdict, signedAt, checks }) => [
+    printable(
+      `signed by the sender: ${kind} in part ${part} by ${signer ?? 'unknown'}${signedAt === undefined ? '' : ` at ${signedAt}`}, verdict ${verdict}, SHA-256 ${sha256}`,
+    ),
+    ...checkLines(checks),
+  ]);
+}
+
+const scanWords = { clean: 'nothing found', infected: 'MALWARE', 'not-scanned': 'not scanned yet' };
+
+function scanLines(scan: ScanFact | undefined): string[] {
+  if (scan === undefined) return [];
+  const { result, detail, scanner } = scan;
+  const by = scanner === undefined ? '' : ` (${scanner})`;
+  return [printable(`malware scan: ${scanWords[result]}${detail === undefined ? '' : `: ${detail}`}${by}`)];
 }
 
 function countsWords(counts: ConfirmationEntry['counts']): string {

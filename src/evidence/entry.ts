@@ -43,6 +43,22 @@ export interface EmbeddedSignature {
   readonly sha256: string;
   readonly signer: string | null;
   readonly verdict: Verdict;
+  /** How the verdict came about; absent where nothing was checked. */
+  readonly checks?: readonly CheckFact[];
+  /** RFC 3339 time that the signer claims. */
+  readonly signedAt?: string;
+  /** The CMS structure itself, kept as an object; absent where there is none, or one too large. */
+  readonly object?: ObjectFact;
+}
+
+/** What a malware scanner said of a message. */
+export interface ScanFact {
+  /** `not-scanned`: it could not, `detail` says why; nothing was delivered for that. */
+  readonly result: 'clean' | 'infected' | 'not-scanned';
+  /** Name of what was found, or why nothing was looked for. */
+  readonly detail?: string;
+  /** Version of scanner and signatures, as it says. */
+  readonly scanner?: string;
 }
 
 /** One step of a verdict, in words (ETSI EN 319 102-1). */
@@ -150,12 +166,27 @@ export interface SubmissionEntry {
   readonly fileReference?: string;
   /** Signatures that the sender put into the message. */
   readonly signatures?: readonly EmbeddedSignature[];
+  /** Absent where no scanner is configured. */
+  readonly scan?: ScanFact;
   /** What the client asked for as private-id, before the random part. */
   readonly clientPrivateId?: string;
   /** Headers that the client set and that were not honoured. */
   readonly removedHeaders: readonly { readonly name: string; readonly value: string }[];
   readonly transactions: readonly Transaction[];
   readonly delivered: readonly Delivery[];
+}
+
+/** A message that a client wanted to send and that was refused because of malware: its bytes are kept. */
+export interface RefusedEntry {
+  readonly kind: 'refused';
+  readonly actor: Actor;
+  readonly listener: string;
+  readonly envelope: SubmissionEntry['envelope'];
+  readonly sender: string;
+  readonly header: HeaderFacts;
+  readonly message: ObjectFact;
+  readonly attachments: readonly Attachment[];
+  readonly scan: ScanFact;
 }
 
 /** Intent: committed before the first byte of the hand-over leaves. */
@@ -222,7 +253,8 @@ export interface NoticeEntry {
     | 'relayed'
     | 'delivered'
     | 'overdue'
-    | 'disputed';
+    | 'disputed'
+    | 'malware';
   readonly text: string;
   readonly message: ObjectFact;
   readonly delivered: readonly Delivery[];
@@ -261,6 +293,8 @@ interface FetchedEntry {
   /** How the verdict came about; absent where nothing was checked. */
   readonly checks?: readonly CheckFact[];
   readonly signatures?: readonly EmbeddedSignature[];
+  /** Absent where no scanner is configured, or nobody gets a copy. */
+  readonly scan?: ScanFact;
   readonly delivered: readonly Delivery[];
 }
 
@@ -315,6 +349,15 @@ export interface VerdictEntry {
   readonly checks: readonly CheckFact[];
   /** Certificates and revocation data that it rests on. */
   readonly material: readonly (ObjectFact & { readonly type: 'certificate' | 'crl' | 'ocsp' })[];
+}
+
+/** A fetched message that had to wait for the malware scanner, and what became of its copies. */
+export interface ScanEntry extends ScanFact {
+  readonly kind: 'scan';
+  /** Index of the entry that brought the message. */
+  readonly about: number;
+  readonly letter: number | null;
+  readonly delivered: readonly Delivery[];
 }
 
 /** A confirmation that was asked for has not come in time: silence is an event. */
@@ -458,6 +501,8 @@ export type EntryBody =
   | ForwardIntentEntry
   | ForwardOutcomeEntry
   | VerdictEntry
+  | RefusedEntry
+  | ScanEntry
   | OverdueEntry
   | LoginIntentEntry
   | LoginOutcomeEntry

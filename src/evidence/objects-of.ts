@@ -1,5 +1,5 @@
 /** Which stored objects an entry names: the one list that projection, verification, seals and exports go by. */
-import type { Entry, ObjectFact } from './entry.ts';
+import type { EmbeddedSignature, Entry, ObjectFact } from './entry.ts';
 
 export interface NamedObject {
   readonly fact: ObjectFact;
@@ -15,6 +15,8 @@ export function objectsOf(entry: Entry): readonly NamedObject[] {
     case 'confirmation':
     case 'notification':
     case 'sent-copy':
+      return [{ fact: entry.message, message: true }, ...signaturesOf(entry)];
+    case 'refused':
     case 'notice':
       return [{ fact: entry.message, message: true }];
     case 'verdict':
@@ -24,4 +26,10 @@ export function objectsOf(entry: Entry): readonly NamedObject[] {
     default:
       return [];
   }
+}
+
+function signaturesOf({ signatures }: { readonly signatures?: readonly EmbeddedSignature[] }): NamedObject[] {
+  return (signatures ?? []).flatMap(({ object }) =>
+    object === undefined ? [] : [{ fact: object, message: false }],
+  );
 }

@@ -5,7 +5,7 @@
  *
  * Every row carries `idx`, the entry that it comes from.
  */
-import type { Entry } from './entry.ts';
+import type { EmbeddedSignature, Entry } from './entry.ts';
 import { factsOf } from './facts.ts';
 import { objectsOf } from './objects-of.ts';
 
@@ -49,6 +49,9 @@ export function projectionOf(entry: Entry, keyed: KeyedDigest): EvidenceRow[] {
   const add = (table: EvidenceTable, ...cells: Cell[]) => {
     rows.push({ table, cells: [entry.index, ...cells] });
   };
+  const signatures = (list: readonly EmbeddedSignature[] = []) => {
+    for (const { sha256 } of list) add('digest', keyed(sha256), null);
+  };
 
   const letter = letterOf(entry);
   if (letter !== null) add('letter_entry', letter);
@@ -74,7 +77,22 @@ export function projectionOf(entry: Entry, keyed: KeyedDigest): EvidenceRow[] {
         for (const address of [...t.to, ...t.cc, ...t.bcc]) add('message_recipient', address, t.privateId);
       }
       for (const a of entry.attachments) add('digest', keyed(a.sha256), a.name ?? '');
+      signatures(entry.signatures);
       if (entry.fileReference !== undefined) add('file_reference', entry.fileReference);
+      break;
+    case 'refused':
+      add(
+        'message',
+        entry.kind,
+        entry.time,
+        entry.index,
+        entry.header.messageId,
+        entry.sender,
+        entry.header.subject,
+        null,
+      );
+      for (const { address } of entry.envelope.recipients) add('message_recipient', address, null);
+      for (const a of entry.attachments) add('digest', keyed(a.sha256), a.name ?? '');
       break;
     case 'verdict':
       add('verdict', entry.about, entry.verdict);
@@ -101,6 +119,7 @@ export function projectionOf(entry: Entry, keyed: KeyedDigest): EvidenceRow[] {
       );
       for (const address of recipientsOf(entry)) add('message_recipient', address, entry.demail.privateId);
       for (const a of entry.attachments) add('digest', keyed(a.sha256), a.name ?? '');
+      signatures(entry.signatures);
       if (entry.demail.privateId !== null)
         add('private_id', entry.demail.privateId, letter ?? entry.index, null);
       if (entry.kind === 'confirmation' && entry.letter !== null && entry.originalMessageId !== undefined) {
@@ -117,6 +136,7 @@ export function projectionOf(entry: Entry, keyed: KeyedDigest): EvidenceRow[] {
 export function letterOf(entry: Entry): number | null {
   switch (entry.kind) {
     case 'submission':
+    case 'refused':
     case 'inbound':
       return entry.index;
     case 'log-opened':

@@ -59,7 +59,7 @@ function submission(message: StagedMessage, n = 1): Submission {
 }
 
 function inbound(staged: StagedMessage, uid: number, uidValidity = '7'): Fetched {
-  const body: Omit<InboundEntry, 'delivered' | 'message'> = {
+  const body: Omit<InboundEntry, 'delivered' | 'message' | 'signatures'> = {
     kind: 'inbound',
     source: { account: 'waren', folder: 'INBOX', uidValidity, uid },
     header: {

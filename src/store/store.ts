@@ -14,6 +14,7 @@ import type {
   CheckFact,
   ConfirmationEntry,
   ConfirmationType,
+  EmbeddedSignature,
   Entry,
   EntryKind,
   ExpiredEntry,
@@ -32,6 +33,8 @@ import type {
   OpenedMailEntry,
   OperationEntry,
   OverdueEntry,
+  RefusedEntry,
+  ScanEntry,
   SentCopyEntry,
   SubmissionEntry,
   Verdict,
@@ -92,9 +95,17 @@ export interface StagedMessage {
 
 type Body<E> = Omit<E, 'kind' | 'delivered' | 'message'>;
 
-export interface Submission extends Body<SubmissionEntry> {
+/** A sender's signature, with the CMS structure where that is to be kept. */
+export type StagedSignature = Omit<EmbeddedSignature, 'object'> & { readonly object?: StagedObject };
+
+export interface Submission extends Omit<Body<SubmissionEntry>, 'signatures'> {
   readonly message: StagedMessage;
+  readonly signatures?: readonly StagedSignature[];
   readonly deposits: readonly Deposit[];
+}
+
+export interface Refusal extends Body<RefusedEntry> {
+  readonly message: StagedMessage;
 }
 
 export interface Notice extends Body<NoticeEntry> {
@@ -104,14 +115,18 @@ export interface Notice extends Body<NoticeEntry> {
   readonly forward?: readonly string[];
 }
 
+type FetchedBody<E> = Omit<Body<E>, 'signatures'>;
+
 /** `reverifyAt`: epoch ms of the first later look at an indeterminate verdict. */
 export type Fetched = (
-  | ({ readonly kind: 'inbound' } & Body<InboundEntry>)
-  | ({ readonly kind: 'confirmation' } & Body<ConfirmationEntry>)
-  | ({ readonly kind: 'notification' } & Body<NotificationEntry>)
-  | ({ readonly kind: 'sent-copy' } & Body<SentCopyEntry>)
+  | ({ readonly kind: 'inbound' } & FetchedBody<InboundEntry>)
+  | ({ readonly kind: 'confirmation' } & FetchedBody<ConfirmationEntry>)
+  | ({ readonly kind: 'notification' } & FetchedBody<NotificationEntry>)
+  | ({ readonly kind: 'sent-copy' } & FetchedBody<SentCopyEntry>)
 ) & {
   readonly staged: StagedMessage;
+  readonly signatures?: readonly StagedSignature[];
+  /** Where `scan` says `not-scanned`, deposits and forwarding wait for `recordScan`. */
   readonly deposits: readonly Deposit[];
   readonly reverifyAt?: number;
   /** Certificates and revocation data that the verdict rests on: kept as a verdict entry of its own. */
@@ -141,6 +156,22 @@ export interface VerdictRecord extends Omit<VerdictEntry, 'kind' | 'material'> {
   }[];
   /** Epoch ms of the next look, or null where the verdict is final. */
   readonly nextAttempt: number | null;
+}
+
+/** A fetched message whose copies wait for the malware scanner. */
+export interface HeldMessage {
+  readonly index: number;
+  readonly object: string;
+  /** Bytes. */
+  readonly size: number;
+  readonly deposits: readonly Deposit[];
+  readonly forward: { readonly recipients: readonly string[]; readonly prefix: Uint8Array } | null;
+}
+
+/** What the scanner said of a held message: the copies that are made now, and no others. */
+export interface ScanRecord extends Omit<ScanEntry, 'kind' | 'delivered'> {
+  readonly deposits: readonly Deposit[];
+  readonly forward: HeldMessage['forward'];
 }
 
 /** A confirmation that was asked for and has not come. */
@@ -244,9 +275,14 @@ export interface Transactor {
   openTenant(tenant: string): Promise<void>;
 
   stage(tenant: string): ObjectWriter;
+  /** Reads a finished object that no command has named yet. */
+  openStaged(staged: StagedObject): OpenObject;
 
   /** Message, queue rows, own copies and entry in one commit. Returns the letter = index of its entry. */
   acceptSubmission(tenant: string, submission: Submission): Promise<{ letter: number }>;
+
+  /** A message that was not accepted, kept as evidence. Returns the index of its entry. */
+  recordRefusal(tenant: string, refusal: Refusal): Promise<{ index: number }>;
 
   recordHandoverIntent(tenant: string, intent: HandoverIntent): Promise<void>;
   /** Recipients that were accepted or refused leave the queue; `in-doubt` holds the transaction. */
@@ -269,6 +305,11 @@ export interface Transactor {
    * of UIDVALIDITY, a lost answer, a second folder) as the same bytes of the same account.
    */
   recordFetched(tenant: string, fetched: Fetched): Promise<{ index: number } | null>;
+
+  /** Ends the wait of a held message, in one commit with its copies. False where it waits no more. */
+  recordScan(tenant: string, scan: ScanRecord): Promise<boolean>;
+  /** Plans the next look at a held message, epoch ms. No entry. */
+  planScan(tenant: string, index: number, nextAttempt: number): Promise<void>;
 
   recordForwardIntent(tenant: string, intent: Body<ForwardIntentEntry>): Promise<void>;
   recordForwardOutcome(
@@ -545,6 +586,8 @@ export interface Reader {
   /** Messages whose verdict is to be looked at again by `now` (epoch ms), oldest first. */
   dueReverifications(tenant: string, now: number, limit: number): Promise<number[]>;
   nextReverificationAt(tenant: string, now: number): Promise<number | null>;
+  /** Messages that wait for the malware scanner and are to be looked at by `now` (epoch ms), oldest first. */
+  held(tenant: string, now: number, limit: number): Promise<HeldMessage[]>;
   /** The newest verdict about an entry: its own, or a later one. */
   latestVerdict(tenant: string, index: number): Promise<JudgedMessage | null>;
   /** Confirmations of this type that were asked for, handed over before `before` (epoch ms), not told yet. */

@@ -6,14 +6,15 @@ import { openCheckpoint, verifierKey } from '../../evidence/checkpoint.ts';
 import { rootAt } from '../../evidence/merkle.ts';
 import { loadTenantKeys } from '../keys.ts';
 import type { Change, Reader, Store } from '../store.ts';
-import { toWireMessage, toWireObject } from './commands/wire.ts';
-import { prepareObjectDirectory, stageObject } from './objects.ts';
+import { toWireMessage, toWireObject, toWireSignatures } from './commands/wire.ts';
+import { openObject, prepareObjectDirectory, type Staging, stageObject } from './objects.ts';
 import { archiveReader } from './read-archive.ts';
 import { createReadContext } from './read-context.ts';
 import { evidenceReader } from './read-evidence.ts';
 import { judgementReader } from './read-judgement.ts';
 import { mailboxReader } from './read-mailboxes.ts';
 import { queueReader } from './read-queues.ts';
+import { scanReader } from './read-scanning.ts';
 import { startWriter } from './transactor.ts';
 
 export interface StoreOptions {
@@ -89,6 +90,7 @@ export async function openSqliteStore(options: StoreOptions): Promise<Store> {
       ...queueReader(context),
       ...judgementReader(context),
       ...archiveReader(context),
+      ...scanReader(context),
       ...mailboxes,
       changes: {
         subscribe(listener) {
@@ -99,8 +101,20 @@ export async function openSqliteStore(options: StoreOptions): Promise<Store> {
 
       openTenant: (tenant) => writer.call('openTenant', tenant, undefined as never),
       stage: (tenant) => stageObject(paths.objects, context.keys(tenant)),
-      acceptSubmission: (tenant, { message, deposits, ...body }) =>
-        writer.call('acceptSubmission', tenant, { body, message: toWireMessage(message), deposits }),
+      openStaged: ({ tenant, object, size, storage }) =>
+        openObject(paths.objects, context.keys(tenant), { object, size, ...(storage as Staging) }),
+      acceptSubmission: (tenant, { message, signatures, deposits, ...body }) =>
+        writer.call('acceptSubmission', tenant, {
+          body,
+          message: toWireMessage(message),
+          signatures: toWireSignatures(signatures),
+          deposits,
+        }),
+      recordRefusal: (tenant, { message, ...body }) =>
+        writer.call('recordRefusal', tenant, { body, message: toWireMessage(message) }),
+      recordScan: (tenant, { deposits, forward, ...body }) =>
+        writer.call('recordScan', tenant, { body, deposits, forward }),
+      planScan: (tenant, index, nextAttempt) => writer.call('planScan', tenant, { index, nextAttempt }),
       recordHandoverIntent: (tenant, { handed, ...body }) =>
         writer.call('recordHandoverIntent', tenant, {
           body,
@@ -120,10 +134,11 @@ export async function openSqliteStore(options: StoreOptions): Promise<Store> {
           forward: forward ?? null,
           once: once ?? null,
         }),
-      recordFetched: (tenant, { staged, deposits, forward, reverifyAt, material, ...body }) =>
+      recordFetched: (tenant, { staged, signatures, deposits, forward, reverifyAt, material, ...body }) =>
         writer.call('recordFetched', tenant, {
           body,
           message: toWireMessage(staged),
+          signatures: toWireSignatures(signatures),
           deposits,
           forward: forward ?? null,
           reverifyAt: reverifyAt ?? null,
@@ -203,6 +218,7 @@ export function openSqliteReader(paths: StorePaths): Reader & Disposable {
     ...queueReader(context),
     ...judgementReader(context),
     ...archiveReader(context),
+    ...scanReader(context),
     ...mailboxReader(context),
     [Symbol.dispose]: () => void db.close(),
   };

@@ -209,6 +209,14 @@ const migrations: readonly string[] = [
   ) STRICT, WITHOUT ROWID;
   ${appendOnly('archive_tile')}
   `,
+  `
+  -- Fetched messages whose copies wait for the malware scanner; copies and forward as JSON.
+  CREATE TABLE held (
+    tenant TEXT NOT NULL, idx INTEGER NOT NULL, object TEXT NOT NULL, copies TEXT NOT NULL, forward TEXT,
+    next_attempt INTEGER NOT NULL,
+    PRIMARY KEY (tenant, idx)
+  ) STRICT, WITHOUT ROWID;
+  `,
 ];
 
 export const SCHEMA_VERSION = migrations.length;

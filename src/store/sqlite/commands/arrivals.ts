@@ -16,9 +16,13 @@ import { openedBody } from '../write-context.ts';
 import { deliveriesOf, deposit } from './deposit.ts';
 import { planReverification, recordVerdict, type WireVerdict } from './judgement.ts';
 import { insertMessage, releaseObject } from './object.ts';
-import { factOf, type WireDeposit, type WireMessage } from './wire.ts';
+import { queueForward, type WireForward } from './queue-forward.ts';
+import { hold } from './scanning.ts';
+import { keepSignatures } from './signatures.ts';
+import { factOf, type WireDeposit, type WireMessage, type WireSignature } from './wire.ts';
 
 type Body<E> = Omit<E, 'kind' | 'delivered' | 'message'>;
+type FetchedBody<E> = Omit<Body<E>, 'signatures'>;
 
 export function openTenant(context: WriteContext, tenant: string): void {
   const log = context.log(tenant);
@@ -26,16 +30,17 @@ export function openTenant(context: WriteContext, tenant: string): void {
 }
 
 export type WireFetchedBody =
-  | ({ readonly kind: 'inbound' } & Body<InboundEntry>)
-  | ({ readonly kind: 'confirmation' } & Body<ConfirmationEntry>)
-  | ({ readonly kind: 'notification' } & Body<NotificationEntry>)
-  | ({ readonly kind: 'sent-copy' } & Body<SentCopyEntry>);
+  | ({ readonly kind: 'inbound' } & FetchedBody<InboundEntry>)
+  | ({ readonly kind: 'confirmation' } & FetchedBody<ConfirmationEntry>)
+  | ({ readonly kind: 'notification' } & FetchedBody<NotificationEntry>)
+  | ({ readonly kind: 'sent-copy' } & FetchedBody<SentCopyEntry>);
 
 export interface WireFetched {
   readonly body: WireFetchedBody;
   readonly message: WireMessage;
+  readonly signatures: readonly WireSignature[] | null;
   readonly deposits: readonly WireDeposit[];
-  readonly forward: { readonly recipients: readonly string[]; readonly prefix: Uint8Array } | null;
+  readonly forward: WireForward | null;
   readonly reverifyAt: number | null;
   readonly material: WireVerdict['material'];
 }
@@ -43,7 +48,7 @@ export interface WireFetched {
 export function recordFetched(
   context: WriteContext,
   tenant: string,
-  { body, message, deposits, forward, reverifyAt, material }: WireFetched,
+  { body, message, signatures, deposits, forward, reverifyAt, material }: WireFetched,
 ): { index: number } | null {
   const { sql } = context;
   const { account, folder, uidValidity, uid } = body.source;
@@ -67,17 +72,20 @@ export function recordFetched(
       context.unlink.push(`${tenant}/${Buffer.from(message.object.storage.uid).toString('hex')}`);
     return null;
   }
+  const waits = body.scan?.result === 'not-scanned';
   insertMessage(context, tenant, message);
-  deposit(context, tenant, deposits, message);
+  if (!waits) deposit(context, tenant, deposits, message);
   const entry = context.append(tenant, {
     ...body,
+    ...keepSignatures(context, tenant, signatures),
     message: factOf(message.object),
-    delivered: deliveriesOf(deposits),
+    delivered: waits ? [] : deliveriesOf(deposits),
   });
   sql(
     'INSERT INTO fetched (tenant, account, folder, uidvalidity, uid, object, idx) VALUES (?, ?, ?, ?, ?, ?, ?)',
   ).run(tenant, account, folder, uidValidity, uid, object, entry.index);
-  if (forward !== null) queueForward(context, tenant, entry.index, forward, message);
+  if (waits) hold(context, tenant, entry.index, { object, deposits, forward });
+  else if (forward !== null) queueForward(context, tenant, entry.index, forward, message.object);
   if (material.length > 0) {
     // What the verdict rests on gets an entry of its own, so that it is evidence and can be repeated.
     const letter = body.kind === 'inbound' ? entry.index : body.letter;
@@ -132,32 +140,14 @@ export function deliverNotice(
       entry.index,
     );
   if (forward !== null && forward.length > 0)
-    queueForward(context, tenant, entry.index, { recipients: forward, prefix: Buffer.alloc(0) }, message);
-  return { index: entry.index };
-}
-
-function queueForward(
-  context: WriteContext,
-  tenant: string,
-  index: number,
-  forward: { recipients: readonly string[]; prefix: Uint8Array },
-  message: WireMessage,
-): void {
-  context
-    .sql(
-      `INSERT INTO forward (tenant, letter, recipients, prefix, object, size, state, attempts, accepted_at, next_attempt, last_reply) VALUES (?, ?, ?, ?, ?, ?, 'queued', 0, ?, ?, NULL)`,
-    )
-    .run(
+    queueForward(
+      context,
       tenant,
-      index,
-      JSON.stringify(forward.recipients),
-      Buffer.from(forward.prefix),
-      message.object.object,
-      forward.prefix.length + message.object.size,
-      context.now,
-      context.now,
+      entry.index,
+      { recipients: forward, prefix: Buffer.alloc(0) },
+      message.object,
     );
-  context.changes.push({ topic: 'forward', tenant });
+  return { index: entry.index };
 }
 
 export function recordForwardIntent(

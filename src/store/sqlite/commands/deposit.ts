@@ -4,7 +4,7 @@ import { defaultMailboxes } from '../../../directory/mailboxes.ts';
 import type { Delivery } from '../../../evidence/entry.ts';
 import type { MailboxOwner } from '../../store.ts';
 import type { WriteContext } from '../write-context.ts';
-import type { WireDeposit, WireMessage } from './wire.ts';
+import type { WireDeposit } from './wire.ts';
 
 export interface MailboxRow {
   readonly id: number;
@@ -31,7 +31,10 @@ export function deposit(
   context: WriteContext,
   tenant: string,
   deposits: readonly WireDeposit[],
-  message: WireMessage,
+  message: {
+    readonly object: { readonly object: string; readonly size: number };
+    readonly messageId: string | null;
+  },
 ): void {
   for (const d of deposits) {
     const mailbox =

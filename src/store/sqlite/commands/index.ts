@@ -39,6 +39,7 @@ import {
   renameMailbox,
   subscribeMailbox,
 } from './mailboxes.ts';
+import { planScan, recordRefusal, recordScan } from './scanning.ts';
 
 export const commands = {
   openTenant,
@@ -50,6 +51,9 @@ export const commands = {
   rescheduleTransaction,
   deliverNotice,
   recordFetched,
+  recordRefusal,
+  recordScan,
+  planScan,
   recordForwardIntent,
   recordForwardOutcome,
   recordVerdict,

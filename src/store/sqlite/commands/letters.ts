@@ -9,26 +9,29 @@ import type {
 import type { WriteContext } from '../write-context.ts';
 import { deliveriesOf, deposit } from './deposit.ts';
 import { insertMessage, insertObject } from './object.ts';
-import { factOf, type WireDeposit, type WireMessage, type WireObject } from './wire.ts';
+import { keepSignatures } from './signatures.ts';
+import { factOf, type WireDeposit, type WireMessage, type WireObject, type WireSignature } from './wire.ts';
 
 type Body<E> = Omit<E, 'kind' | 'delivered' | 'message'>;
 
 export interface WireSubmission {
-  readonly body: Body<SubmissionEntry>;
+  readonly body: Omit<Body<SubmissionEntry>, 'signatures'>;
   readonly message: WireMessage;
+  readonly signatures: readonly WireSignature[] | null;
   readonly deposits: readonly WireDeposit[];
 }
 
 export function acceptSubmission(
   context: WriteContext,
   tenant: string,
-  { body, message, deposits }: WireSubmission,
+  { body, message, signatures, deposits }: WireSubmission,
 ): { letter: number } {
   insertMessage(context, tenant, message);
   deposit(context, tenant, deposits, message);
   const entry = context.append(tenant, {
     kind: 'submission',
     ...body,
+    ...keepSignatures(context, tenant, signatures),
     message: factOf(message.object),
     delivered: deliveriesOf(deposits),
   });

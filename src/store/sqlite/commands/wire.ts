@@ -1,7 +1,7 @@
 /** The store's arguments as they travel to the writer thread: what structured clone can carry. */
-import type { ObjectFact } from '../../../evidence/entry.ts';
+import type { EmbeddedSignature, ObjectFact } from '../../../evidence/entry.ts';
 import type { MessageIndex } from '../../../mime/types.ts';
-import type { Deposit, StagedMessage, StagedObject } from '../../store.ts';
+import type { Deposit, StagedMessage, StagedObject, StagedSignature } from '../../store.ts';
 import type { Staging } from '../objects.ts';
 
 export interface WireObject extends ObjectFact {
@@ -25,6 +25,16 @@ export function toWireObject(staged: StagedObject): WireObject {
     size: staged.size,
     storage: staged.storage as Staging,
   };
+}
+
+/** A sender's signature with the object that it is kept as. */
+export type WireSignature = Omit<EmbeddedSignature, 'object'> & { readonly object?: WireObject };
+
+export function toWireSignatures(list: readonly StagedSignature[] | undefined): WireSignature[] | null {
+  if (list === undefined) return null;
+  return list.map(({ object, ...signature }) =>
+    object === undefined ? signature : { ...signature, object: toWireObject(object) },
+  );
 }
 
 export function toWireMessage(message: StagedMessage): WireMessage {
