@@ -5,7 +5,8 @@ import { readFile, stat, statfs } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import Database from 'better-sqlite3';
 import type { Command } from 'commander';
-import type { Config } from '../config/schema.ts';
+import type { Config, ProviderConfig } from '../config/schema.ts';
+import { createCalendar } from '../demail/calendar.ts';
 import { storePaths } from '../store/sqlite/open.ts';
 import { probeEndpoint } from './check-endpoints.ts';
 import { type CommonOptions, type Context, withCommonOptions } from './context.ts';
@@ -139,10 +140,22 @@ function checkCalendars(config: Config): Result[] {
             warning: true as const,
             detail: 'level high without provider.loginCalendar: logins, and so service of mail, at any hour',
           }
-        : {
-            detail: `logins only within ${loginCalendar.windows.length} windows, ${loginCalendar.timeZone}`,
-          }),
+        : { detail: calendarText(loginCalendar) }),
     }));
+}
+
+/** What is open for longer than any calendar of office hours counts as always open. */
+const alwaysMs = 366 * 86_400_000;
+
+function calendarText(settings: NonNullable<ProviderConfig['loginCalendar']>): string {
+  const calendar = createCalendar(settings);
+  const now = Date.now();
+  const text = (time: number) => new Date(time).toISOString();
+  const closing = calendar.closesAt(now);
+  if (closing !== null && closing - now > alwaysMs) return 'logins at any hour, as configured';
+  if (closing !== null) return `logins are allowed now, until ${text(closing)}`;
+  const opening = calendar.nextOpening(now);
+  return `no login ${opening === null ? 'within 400 days: no window opens' : `before ${text(opening)}`}`;
 }
 
 async function checkStore(config: Config): Promise<Result[]> {

@@ -2,6 +2,8 @@
 import type {
   CheckFact,
   ConfirmationEntry,
+  DeletionIntentEntry,
+  DeletionOutcomeEntry,
   EmbeddedSignature,
   Entry,
   ObjectFact,
@@ -229,6 +231,10 @@ function words(entry: Entry): string[] {
       ];
     case 'login-outcome':
       return [`login to ${entry.account} by ${entry.protocol}: ${entry.result}; ${entry.detail}`];
+    case 'deletion-intent':
+      return [`deletion of ${copiesText(entry)} begins: ${entry.reason}`];
+    case 'deletion-outcome':
+      return [`deletion of ${copiesText(entry)}: ${entry.result}; ${entry.detail}`];
     case 'opened':
       return [`opened by ${entry.actor.name} in ${entry.mailbox}`];
     case 'sent-copy':
@@ -264,6 +270,11 @@ function words(entry: Entry): string[] {
         ...entry.excluded.map(({ index, reason }) => `! entry ${index} is not covered: ${reason}`),
       ];
   }
+}
+
+function copiesText({ account, folder, copies }: DeletionOutcomeEntry | DeletionIntentEntry): string {
+  const named = copies.map(({ uid, entry }) => `UID ${uid} (entry ${entry})`);
+  return `${copies.length} copies in ${account}/${folder}: ${named.join(', ') || 'none'}`;
 }
 
 const marks = { passed: '+', failed: '!', undecided: '?' };

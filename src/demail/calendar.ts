@@ -112,8 +112,11 @@ export function createCalendar(settings: CalendarSettings): Calendar {
 
   return {
     isOpen(now) {
-      const span = at(now);
-      return span !== undefined && span.start <= now;
+      // Asked before every hand-over: no window is longer than its day, so three days hold all that count.
+      const today = localDay(now);
+      return [today - dayMs, today, today + dayMs].some((day) =>
+        spansOf(day).some(({ start, end }) => start <= now && now < end),
+      );
     },
     nextOpening(now) {
       const span = at(now);

@@ -389,6 +389,38 @@ export interface LoginOutcomeEntry {
   readonly detail: string;
 }
 
+/** A copy at the provider whose bytes are in the store. `entry` brought it, `letter` is what that belongs to. */
+export interface DeletableCopy {
+  readonly uid: number;
+  readonly entry: number;
+  readonly letter: number | null;
+  readonly sha256: string;
+  /** Bytes. */
+  readonly size: number;
+}
+
+/** Copies at the provider are about to be deleted; each was compared with the store byte for byte. */
+export interface DeletionIntentEntry {
+  readonly kind: 'deletion-intent';
+  readonly account: string;
+  readonly folder: string;
+  readonly uidValidity: string;
+  readonly copies: readonly DeletableCopy[];
+  /** The rule that allows it, in words. */
+  readonly reason: string;
+}
+
+export interface DeletionOutcomeEntry {
+  readonly kind: 'deletion-outcome';
+  readonly account: string;
+  readonly folder: string;
+  readonly intent: number;
+  readonly result: 'deleted' | 'failed' | 'unknown';
+  /** Those that are gone; of `unknown` those that may be. */
+  readonly copies: readonly DeletableCopy[];
+  readonly detail: string;
+}
+
 /** Somebody opened a private De-Mail. */
 export interface OpenedMailEntry {
   readonly kind: 'opened';
@@ -506,6 +538,8 @@ export type EntryBody =
   | OverdueEntry
   | LoginIntentEntry
   | LoginOutcomeEntry
+  | DeletionIntentEntry
+  | DeletionOutcomeEntry
   | OpenedMailEntry
   | AccessEntry
   | OperationEntry

@@ -97,6 +97,11 @@ export function projectionOf(entry: Entry, keyed: KeyedDigest): EvidenceRow[] {
     case 'verdict':
       add('verdict', entry.about, entry.verdict);
       break;
+    case 'deletion-outcome':
+      // One entry for copies of many letters: it stands in the timeline of each.
+      for (const one of new Set(entry.copies.map((copy) => copy.letter)))
+        if (one !== null) add('letter_entry', one);
+      break;
     case 'handover-intent':
       add('digest', keyed(entry.handed.sha256), null);
       break;
@@ -142,6 +147,8 @@ export function letterOf(entry: Entry): number | null {
     case 'log-opened':
     case 'login-intent':
     case 'login-outcome':
+    case 'deletion-intent':
+    case 'deletion-outcome':
     case 'access':
     case 'operation':
     case 'incident':

@@ -71,8 +71,15 @@ export interface IngestDeps {
 const unmatchedIncident = 'unmatched-confirmation';
 /** On a copy of a confirmation that does not count. */
 const notCounted = '$DeMailNotCounted';
-/** Providers may switch integrity data off for an account and a protocol (TR-01201 FU, function 14). */
-const integrityIncident = 'integrity-missing';
+/**
+ * Providers may switch integrity data off for an account and a protocol (TR-01201 FU, function 14). Every type of
+ * message must carry it (IO 3.1, row 17); each has an incident of its own, so that none closes another's.
+ */
+const integrityIncident = {
+  normal: 'integrity-missing',
+  confirmation: 'integrity-missing confirmations',
+  notification: 'integrity-missing notifications',
+} as const;
 
 export function createIngest(deps: IngestDeps): Ingest {
   const { store, tenant, incidents, log, settlement } = deps;
@@ -99,16 +106,17 @@ export function createIngest(deps: IngestDeps): Ingest {
       ...rest,
       ...placing(reading, judgement, route, INBOX, { kind: 'inbound' }),
     });
-    if (index !== null) watchIntegrity(reading, index);
     if (index !== null && isNowhere(route)) await tellUndeliverable(config, index, route);
   }
 
   /** A message without a message type of the norm is no De-Mail, and proves nothing either way. */
-  function watchIntegrity({ metadata }: Reading, index: number) {
-    if (metadata.messageType === null) return;
-    if (metadata.integrity === null) {
-      incidents.open(tenant, integrityIncident, incidentTexts.integrityMissing(`${tenant}/${index}`));
-    } else incidents.close(tenant, integrityIncident, incidentTexts.integrityPresent);
+  function watchIntegrity({ metadata: { messageType, integrity }, kind }: Reading, index: number) {
+    if (messageType === null) return;
+    const incident = integrityIncident[kind];
+    if (integrity === null) {
+      const text = incidentTexts.integrityMissing(`${tenant}/${index}`, messageType);
+      incidents.open(tenant, incident, text);
+    } else incidents.close(tenant, incident, incidentTexts.integrityPresent(messageType));
   }
 
   /** Private mail that fits nobody is shown to nobody: the notice says where it lies, not what it says. */
@@ -255,10 +263,13 @@ export function createIngest(deps: IngestDeps): Ingest {
         ...(mayChange(judgement) ? { reverifyAt: nextLook(now, now) } : {}),
         judgement,
       };
+      const known = picked.length;
       if (fromSentFolder) await takeSentCopy(reading, base, parseHeader(capture.bytes()), body.finish());
       else if (reading.kind === 'confirmation') await takeConfirmation(config, reading, base);
       else if (reading.kind === 'notification') await takeNotification(config, reading, base);
       else await takeInbound(config, reading, base);
+      const index = picked[known];
+      if (index !== undefined) watchIntegrity(reading, index);
     },
     pickedUp() {
       const all = picked;

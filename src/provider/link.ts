@@ -10,6 +10,7 @@ import type { Log } from '../observe/log.ts';
 import type { Store } from '../store/store.ts';
 import { type Clock, systemClock } from './clock.ts';
 import { loadTarget } from './connect.ts';
+import { settleCutOff } from './dangling.ts';
 import { type Deadlines, startDeadlines } from './deadlines.ts';
 import { startDiskWatch } from './disk.ts';
 import { type Fetching, startFetching } from './fetch.ts';
@@ -229,6 +230,7 @@ async function startAccount(
       en: 'Forwarding to the own mail server',
     }),
   };
+  await settleCutOff(base);
   const reports = createReports(base);
   const settlement = createSettlement({ ...base, reports });
   const ingest = createIngest({ ...base, settlement });

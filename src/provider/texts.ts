@@ -185,14 +185,18 @@ export const incidentTexts = {
     de: 'Keine weitere Bestätigung ohne Vorgang',
     en: 'No further confirmation without a letter',
   },
-  integrityMissing: (entry: string): Said => ({
-    de: `Der Anbieter liefert De-Mails ohne Integritätsdaten (X-de-mail-integrity fehlt), zuerst ${entry}.\nOhne sie ist nicht prüfbar, ob eine De-Mail verändert wurde. Lassen Sie die Funktion beim Anbieter einschalten.`,
-    en: `The provider delivers De-Mails without integrity data (X-de-mail-integrity is missing), first ${entry}.\nWithout it nobody can check whether a De-Mail was changed. Have the provider switch it on.`,
+  integrityMissing: (entry: string, type: string): Said => ({
+    de: `Der Anbieter liefert De-Mails ohne Integritätsdaten (X-de-mail-integrity fehlt), zuerst ${entry} (${type}).\nOhne sie ist nicht prüfbar, ob eine De-Mail verändert wurde. Lassen Sie die Funktion beim Anbieter einschalten.`,
+    en: `The provider delivers De-Mails without integrity data (X-de-mail-integrity is missing), first ${entry} (${type}).\nWithout it nobody can check whether a De-Mail was changed. Have the provider switch it on.`,
   }),
-  integrityPresent: {
-    de: 'De-Mails kommen wieder mit Integritätsdaten',
-    en: 'De-Mails carry integrity data again',
-  },
+  integrityPresent: (type: string): Said => ({
+    de: `De-Mails kommen wieder mit Integritätsdaten (${type})`,
+    en: `De-Mails carry integrity data again (${type})`,
+  }),
+  loginUnknown: (entry: string, protocol: string, time: string): Said => ({
+    de: `Das Gateway wurde während einer Anmeldung auf dem Niveau hoch beendet (${entry}, ${protocol.toUpperCase()}, ${time}).\nOb sie stattfand und was dabei als abgeholt gilt, ist unbekannt; der Anbieter kann es sagen.`,
+    en: `The gateway was ended during a login at level high (${entry}, ${protocol.toUpperCase()}, ${time}).\nWhether it happened and what counts as picked up by it is unknown; the provider can tell.`,
+  }),
   notForwarded: (entry: string, results: readonly { address: string; reply: string }[]): Said => ({
     de: `Der eigene Mailserver hat ${entry} nicht angenommen:\n${listed(results)}`,
     en: `The own mail server did not take ${entry}:\n${listed(results)}`,

@@ -593,6 +593,48 @@ describe.each(engines)('the store on %s', (_, openStore) => {
     expect(await store.lock(tenant)).toBeNull();
   });
 
+  it('keeps intents open until their outcome, also over a restart', async () => {
+    const login = { account: 'waren', protocol: 'imap' } as const;
+    const actor = { type: 'gateway', name: 'provider link' } as const;
+    const first = await store.recordLoginIntent(tenant, { ...login, level: 'high', reason: 'start', actor });
+    const place = { account: 'waren', folder: 'INBOX' };
+    const copies = [{ uid: 1, entry: 7, letter: 7, sha256: '0'.repeat(64), size: 1 }];
+    const second = await store.recordDeletionIntent(tenant, {
+      ...place,
+      uidValidity: '7',
+      copies,
+      reason: 'older than 90 days',
+    });
+    await store[Symbol.asyncDispose]();
+    store = await open();
+    const openOnes = async () =>
+      (await store.openIntents(tenant)).map(({ index, kind }) => ({ index, kind }));
+    expect(await openOnes()).toEqual([
+      { index: first.index, kind: 'login-intent' },
+      { index: second.index, kind: 'deletion-intent' },
+    ]);
+    expect(await store.openIntents(other)).toEqual([]);
+    await store.recordLoginOutcome(tenant, {
+      ...login,
+      intent: first.index,
+      result: 'unknown',
+      detail: 'cut off',
+    });
+    const outcome = { ...place, intent: second.index, result: 'deleted', copies, detail: 'gone' } as const;
+    await store.recordDeletionOutcome(tenant, outcome);
+    expect(await openOnes()).toEqual([]);
+    expect((await store.timeline(tenant, 7)).map((e) => e.kind)).toEqual(['deletion-outcome']);
+  });
+
+  it('knows what it fetched from an account by its bytes', async () => {
+    const staged = await stageText(store, tenant, letterText);
+    const { sha256 } = staged.object;
+    expect(await store.fetchedAs(tenant, 'waren', sha256)).toBeNull();
+    const recorded = await store.recordFetched(tenant, inbound(staged, 1));
+    expect(await store.fetchedAs(tenant, 'waren', sha256)).toBe(recorded!.index);
+    expect(await store.fetchedAs(tenant, 'another', sha256)).toBeNull();
+  });
+
   describe('mailboxes', () => {
     const append = async (mailbox: number, text: string, flags: string[] = []) =>
       store.appendMessage(tenant, mailbox, {

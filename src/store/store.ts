@@ -14,6 +14,8 @@ import type {
   CheckFact,
   ConfirmationEntry,
   ConfirmationType,
+  DeletionIntentEntry,
+  DeletionOutcomeEntry,
   EmbeddedSignature,
   Entry,
   EntryKind,
@@ -326,6 +328,9 @@ export interface Transactor {
   /** Committed before the connection is made. Returns the index that the outcome names. */
   recordLoginIntent(tenant: string, intent: Body<LoginIntentEntry>): Promise<{ index: number }>;
   recordLoginOutcome(tenant: string, outcome: Body<LoginOutcomeEntry>): Promise<void>;
+  /** Committed before the first copy goes. Returns the index that the outcome names. */
+  recordDeletionIntent(tenant: string, intent: Body<DeletionIntentEntry>): Promise<{ index: number }>;
+  recordDeletionOutcome(tenant: string, outcome: Body<DeletionOutcomeEntry>): Promise<void>;
   recordOpened(tenant: string, opened: Body<OpenedMailEntry>): Promise<void>;
   /** Locks or unlocks a tenant's link (hand-over and fetching), with its entry. False: it already was so. */
   setLock(
@@ -576,6 +581,10 @@ export interface Reader {
 
   /** UIDs recorded under this folder and UIDVALIDITY. */
   fetchedUids(tenant: string, account: string, folder: string, uidValidity: string): Promise<Set<number>>;
+  /** The entry that brought a message of these bytes (hex SHA-256) from this account; null where none did. */
+  fetchedAs(tenant: string, account: string, sha256: string): Promise<number | null>;
+  /** Intents without an outcome, oldest first: under way, or cut off by a kill. */
+  openIntents(tenant: string): Promise<(Entry & (LoginIntentEntry | DeletionIntentEntry))[]>;
   /** The transaction with this private-id. */
   byPrivateId(tenant: string, privateId: string): Promise<{ letter: number; transaction: number } | null>;
   /** Transactions that a confirmation with this provider message id was matched to. */

@@ -168,6 +168,59 @@ it('tells once that De-Mails come without integrity data, until one has it again
   expect(await told()).toEqual(['opened', 'closed']);
 });
 
+it('tells of confirmations and notifications without integrity data on their own', async () => {
+  await using w = await world(monday('09:00'));
+  await w.startLink();
+  const system = (type: string, more = '') =>
+    provider.simulator.deposit(
+      'stadt',
+      Buffer.from(
+        `From: system@p.example\r\nTo: erika@stadt.de-mail.example\r\nMessage-ID: <${crypto.randomUUID()}@p.example>\r\nX-de-mail-message-type: ${type}\r\n${more}\r\nMeldung\r\n`,
+      ),
+      'erika@stadt.de-mail.example',
+    );
+  await system('confirmation of receipt');
+  await system('notification');
+  await deposit('ganz', 'X-de-mail-integrity: v=1\r\n');
+  const told = async () =>
+    (await w.entries()).flatMap((e) =>
+      e.kind === 'incident' && e.incident.startsWith('integrity-missing ')
+        ? [`${e.incident} ${e.state}`]
+        : [],
+    );
+  await w.until(async () => (await told()).length > 1);
+  await w.until(async () =>
+    (await w.entries()).some((e) => e.kind === 'inbound' && e.header.subject === 'ganz'),
+  );
+  expect(await told()).toEqual([
+    'integrity-missing confirmations opened',
+    'integrity-missing notifications opened',
+  ]);
+  await system('notification', 'X-de-mail-integrity: v=1\r\n');
+  await w.until(async () => (await told()).length > 2);
+  expect((await told())[2]).toBe('integrity-missing notifications closed');
+});
+
+it('settles a login that a kill cut off, once, and says what came before the end', async () => {
+  await using w = await world(monday('18:00'));
+  const cutOff = { account: 'stadt', level: 'high', reason: 'start', actor: operator } as const;
+  const { index: imapIntent } = await w.store.recordLoginIntent('stadt', { ...cutOff, protocol: 'imap' });
+  const { index: smtpIntent } = await w.store.recordLoginIntent('stadt', { ...cutOff, protocol: 'smtp' });
+  await (await w.startLink()).close(0);
+  await w.startLink();
+  const outcomes = (await w.entries()).filter((e) => e.kind === 'login-outcome');
+  expect(outcomes).toMatchObject([
+    { intent: imapIntent, protocol: 'imap', result: 'unknown' },
+    { intent: smtpIntent, protocol: 'smtp', result: 'unknown' },
+  ]);
+  expect(outcomes[0]!.detail).toContain('unknown; until then nothing picked up');
+  const told = (await w.entries()).filter((e) => e.kind === 'notice' && e.about === 'incident');
+  expect(told.map((e) => e.kind === 'notice' && e.text)).toEqual([
+    expect.stringContaining(`stadt/${imapIntent}, IMAP`),
+    expect.stringContaining(`stadt/${smtpIntent}, SMTP`),
+  ]);
+});
+
 it('looks once outside the hours for an operator who says why', async () => {
   const clock = monday('18:00');
   await using w = await world(clock);

@@ -155,6 +155,8 @@ export async function openSqliteStore(options: StoreOptions): Promise<Store> {
       recordOverdue: (tenant, body) => writer.call('recordOverdue', tenant, body),
       recordLoginIntent: (tenant, body) => writer.call('recordLoginIntent', tenant, body),
       recordLoginOutcome: (tenant, body) => writer.call('recordLoginOutcome', tenant, body),
+      recordDeletionIntent: (tenant, body) => writer.call('recordDeletionIntent', tenant, body),
+      recordDeletionOutcome: (tenant, body) => writer.call('recordDeletionOutcome', tenant, body),
       recordOpened: (tenant, body) => writer.call('recordOpened', tenant, body),
       setLock: (tenant, lock) => writer.call('setLock', tenant, lock),
       recordForwardIntent: (tenant, body) => writer.call('recordForwardIntent', tenant, body),

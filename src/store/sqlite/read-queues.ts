@@ -1,4 +1,5 @@
 /** Reads over what is still to be done: outbox, forwarding, what was fetched. */
+import { keyedDigest } from '../sealing.ts';
 import type { ForwardItem, OutboxItem, Reader } from '../store.ts';
 import type { ReadContext } from './read-context.ts';
 
@@ -12,6 +13,8 @@ type QueueReader = Pick<
   | 'nextForwardAt'
   | 'openForwards'
   | 'fetchedUids'
+  | 'fetchedAs'
+  | 'openIntents'
 >;
 
 interface OutboxRow {
@@ -113,6 +116,20 @@ export function queueReader(context: ReadContext): QueueReader {
           .pluck()
           .all(tenant, account, folder, uidValidity) as number[],
       );
+    },
+    async fetchedAs(tenant, account, sha256) {
+      const object = keyedDigest(context.keys(tenant).address, sha256);
+      const index = sql('SELECT MIN(idx) FROM fetched WHERE tenant = ? AND account = ? AND object = ?')
+        .pluck()
+        .get(tenant, account, object);
+      return index as number | null;
+    },
+    async openIntents(tenant) {
+      const indexes = sql('SELECT idx FROM open_intent WHERE tenant = ? ORDER BY idx').pluck().all(tenant);
+      return (indexes as number[]).flatMap((index) => {
+        const entry = context.entry(tenant, index);
+        return entry?.kind === 'login-intent' || entry?.kind === 'deletion-intent' ? [entry] : [];
+      });
     },
   };
 }

@@ -217,6 +217,10 @@ const migrations: readonly string[] = [
     PRIMARY KEY (tenant, idx)
   ) STRICT, WITHOUT ROWID;
   `,
+  `
+  -- Intents (login, deletion at the provider) that have no outcome yet: after a kill each gets one.
+  CREATE TABLE open_intent (tenant TEXT NOT NULL, idx INTEGER NOT NULL, PRIMARY KEY (tenant, idx)) STRICT, WITHOUT ROWID;
+  `,
 ];
 
 export const SCHEMA_VERSION = migrations.length;

@@ -12,6 +12,8 @@ import {
 } from './arrivals.ts';
 import {
   planReverification,
+  recordDeletionIntent,
+  recordDeletionOutcome,
   recordLoginIntent,
   recordLoginOutcome,
   recordOpened,
@@ -61,6 +63,8 @@ export const commands = {
   recordOverdue,
   recordLoginIntent,
   recordLoginOutcome,
+  recordDeletionIntent,
+  recordDeletionOutcome,
   recordOpened,
   setLock,
   recordAccess,

@@ -1,6 +1,8 @@
 /** Verdicts, silence, logins, openings and locks: what is known and done about messages after they came. */
 import type {
   Actor,
+  DeletionIntentEntry,
+  DeletionOutcomeEntry,
   LoginIntentEntry,
   LoginOutcomeEntry,
   OpenedMailEntry,
@@ -72,7 +74,21 @@ export function recordLoginIntent(
   tenant: string,
   body: Omit<LoginIntentEntry, 'kind'>,
 ): { index: number } {
-  return { index: context.append(tenant, { kind: 'login-intent', ...body }).index };
+  return openIntent(context, tenant, { kind: 'login-intent', ...body });
+}
+
+function openIntent(
+  context: WriteContext,
+  tenant: string,
+  body: LoginIntentEntry | DeletionIntentEntry,
+): { index: number } {
+  const { index } = context.append(tenant, body);
+  context.sql('INSERT INTO open_intent (tenant, idx) VALUES (?, ?)').run(tenant, index);
+  return { index };
+}
+
+function closeIntent(context: WriteContext, tenant: string, index: number): void {
+  context.sql('DELETE FROM open_intent WHERE tenant = ? AND idx = ?').run(tenant, index);
 }
 
 export function recordLoginOutcome(
@@ -81,6 +97,24 @@ export function recordLoginOutcome(
   body: Omit<LoginOutcomeEntry, 'kind'>,
 ): void {
   context.append(tenant, { kind: 'login-outcome', ...body });
+  closeIntent(context, tenant, body.intent);
+}
+
+export function recordDeletionIntent(
+  context: WriteContext,
+  tenant: string,
+  body: Omit<DeletionIntentEntry, 'kind'>,
+): { index: number } {
+  return openIntent(context, tenant, { kind: 'deletion-intent', ...body });
+}
+
+export function recordDeletionOutcome(
+  context: WriteContext,
+  tenant: string,
+  body: Omit<DeletionOutcomeEntry, 'kind'>,
+): void {
+  context.append(tenant, { kind: 'deletion-outcome', ...body });
+  closeIntent(context, tenant, body.intent);
 }
 
 export function recordOpened(
