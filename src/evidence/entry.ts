@@ -306,7 +306,10 @@ export interface InboundEntry extends FetchedEntry {
 export const confirmationTypes = ['dispatch', 'receipt', 'retrieval'] as const;
 export type ConfirmationType = (typeof confirmationTypes)[number];
 
-/** A confirmation; `letter` is null where it fits nothing that we know: evidence all the same. */
+/**
+ * A confirmation. `letter` is what it confirms: a submission, or (then without transaction) a De-Mail received; null
+ * where it fits nothing that we know: evidence all the same.
+ */
 export interface ConfirmationEntry extends FetchedEntry {
   readonly kind: 'confirmation';
   readonly confirmation: ConfirmationType;
@@ -349,6 +352,17 @@ export interface VerdictEntry {
   readonly checks: readonly CheckFact[];
   /** Certificates and revocation data that it rests on. */
   readonly material: readonly (ObjectFact & { readonly type: 'certificate' | 'crl' | 'ocsp' })[];
+  /**
+   * The confirmation that is judged did not count before, and counts from here on: an anchor was configured, or the
+   * letter that it speaks of came after it.
+   */
+  readonly confirms?: {
+    readonly confirmation: ConfirmationType;
+    readonly transaction: number | null;
+    readonly statedTime: string | null;
+    readonly counts: 'yes' | 'provisional';
+    readonly comparisons: readonly CheckFact[];
+  };
 }
 
 /** A fetched message that had to wait for the malware scanner, and what became of its copies. */

@@ -1,5 +1,5 @@
 /** What is known about each recipient of a letter: a set of facts, each with the entry that says so. */
-import type { Entry } from './entry.ts';
+import type { ConfirmationType, Entry } from './entry.ts';
 
 export const factNames = [
   'queued',
@@ -35,6 +35,13 @@ export interface Fact {
   /** The peer's reply, the stated time, … as far as the entry has one. */
   readonly detail: string | null;
 }
+
+/** What each kind of confirmation states. */
+export const confirmedBy = {
+  dispatch: 'dispatched',
+  receipt: 'received',
+  retrieval: 'retrieved',
+} as const satisfies Record<ConfirmationType, FactName>;
 
 /**
  * The facts that one entry states. Pure: the facts of a letter are the union over its entries, whatever
@@ -79,13 +86,15 @@ export function factsOf(entry: Entry): Fact[] {
     case 'confirmation': {
       // What does not hold moves nothing; what was not checked says so by its verdict.
       if (entry.letter === null || entry.counts === 'no') return [];
-      const fact = ({ dispatch: 'dispatched', receipt: 'received', retrieval: 'retrieved' } as const)[
-        entry.confirmation
-      ];
-      return say(entry.letter, entry.recipients, fact, entry.statedTime);
+      return say(entry.letter, entry.recipients, confirmedBy[entry.confirmation], entry.statedTime);
     }
     case 'verdict':
-      return entry.letter === null || entry.verdict !== 'invalid'
+      if (entry.letter === null) return [];
+      if (entry.confirms !== undefined) {
+        const { confirmation, statedTime } = entry.confirms;
+        return say(entry.letter, entry.recipients, confirmedBy[confirmation], statedTime);
+      }
+      return entry.verdict !== 'invalid'
         ? []
         : say(entry.letter, entry.recipients, 'disputed', `confirmation in entry ${entry.about} is invalid`);
     case 'overdue':

@@ -125,6 +125,7 @@ describe('differences between header and XML', () => {
       { 'X-de-mail-chosen-recipient': `to=${erika};cc=someone@else.example` },
       ['xml-recipient failed'],
     ],
+    ['a text about another recipient', { text: 'Empfänger: eve@x.example' }, {}, ['xml-recipient failed']],
     [
       'an addressee who did not send',
       {},

@@ -125,9 +125,25 @@ function compareRecipient(xml: Acknowledgement, confirmation: Confirmation): Out
         ['passed', `the header does not say which of ${originals.length} recipients is meant`];
   }
   const stranger = confirmation.recipients.find((address) => !originals.includes(address));
-  return stranger === undefined
+  if (stranger !== undefined) return ['failed', `${stranger} was no recipient of the original`];
+  const inProse = recipientsInText(xml.text);
+  const other = inProse.find(
+    (address) => !(confirmation.type === 'dispatch' ? originals : confirmation.recipients).includes(address),
+  );
+  return other === undefined
     ? ['passed', 'the original was for whom the confirmation names']
-    : ['failed', `${stranger} was no recipient of the original`];
+    : ['failed', `its text names ${other}, the header ${confirmation.recipients.join(', ').slice(0, 300)}`];
+}
+
+/**
+ * Addresses in the line `Empfänger:` of the text that the norm proposes (IO 3.5.1); providers may word it otherwise,
+ * and then it says nothing. The first line alone: the subject of the original follows further below.
+ */
+function recipientsInText(text: string): string[] {
+  const line = /^[ \t]*Empf(?:ä|ae)nger:(.{0,10000})$/imu.exec(text.slice(0, 100_000));
+  return parseAddressList(line?.[1]?.replaceAll(';', ',') ?? '').flatMap(
+    ({ address }) => normaliseAddress(address) ?? [],
+  );
 }
 
 /** It goes to the original's sender, or to the address that the sender wanted answers at (FU 3.3). */

@@ -494,7 +494,7 @@ export interface LetterSummary {
   readonly recipients: readonly {
     readonly address: string;
     readonly privateId: string | null;
-    /** A submission: all that is known by now. Others: what this entry states. */
+    /** A submission or a De-Mail received: all that stands by now (evidence/standing.ts). Others: what this entry states of it. */
     readonly facts: readonly Fact[];
   }[];
   readonly verdict: Verdict | null;
@@ -599,6 +599,8 @@ export interface Reader {
   held(tenant: string, now: number, limit: number): Promise<HeldMessage[]>;
   /** The newest verdict about an entry: its own, or a later one. */
   latestVerdict(tenant: string, index: number): Promise<JudgedMessage | null>;
+  /** Every verdict that came after the entry, oldest first. */
+  verdictsAbout(tenant: string, index: number): Promise<(Entry & VerdictEntry)[]>;
   /** Confirmations of this type that were asked for, handed over before `before` (epoch ms), not told yet. */
   awaited(
     tenant: string,

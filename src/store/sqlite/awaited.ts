@@ -19,9 +19,27 @@ const answeredBy: Partial<Record<FactName, string>> = {
 /** A recipient that never got the letter confirms nothing. */
 const endings: readonly FactName[] = ['refused', 'expired', 'abandoned'];
 
+/** Added to `told` (0 waiting, 1 told) while an answer stands: such a row waits for nothing, unless it is disputed. */
+const ANSWERED = 2;
+
+const one = 'tenant = ? AND letter = ? AND recipient = ? AND confirmation = ?';
+
 /**
- * Follows an entry's facts: what was asked for is awaited from the hand-over on, until it comes. A confirmation
- * may come before our own outcome is recorded: then nothing is awaited any more.
+ * What a disputed entry had said, where no other confirmation that holds says the same. Read once per dispute:
+ * the verdicts are looked through whole.
+ */
+const saidByItAlone = `
+  WITH origin AS (
+    SELECT f.fact, COALESCE((SELECT v.about FROM verdict v WHERE v.tenant = f.tenant AND v.idx = f.idx), f.idx) AS said
+    FROM fact f WHERE f.tenant = $tenant AND f.letter = $letter AND f.recipient = $recipient
+      AND f.fact IN ('dispatched', 'received', 'retrieved'))
+  SELECT DISTINCT o.fact FROM origin o WHERE o.said = $about AND NOT EXISTS (
+    SELECT 1 FROM origin p WHERE p.fact = o.fact AND NOT EXISTS (
+      SELECT 1 FROM verdict v WHERE v.tenant = $tenant AND v.about = p.said AND v.verdict = 'invalid'))`;
+
+/**
+ * Follows an entry's facts: what was asked for is awaited from the hand-over on, until it comes, and again where what
+ * came turns out invalid. A confirmation may come before our own outcome is recorded: then nothing is awaited.
  */
 export function followAwaited(context: AwaitedContext, tenant: string, entry: Entry): void {
   const { sql } = context;
@@ -41,13 +59,22 @@ export function followAwaited(context: AwaitedContext, tenant: string, entry: En
   for (const { letter, recipient, fact } of factsOf(entry)) {
     const answered = answeredBy[fact];
     if (answered !== undefined)
-      sql('DELETE FROM awaited WHERE tenant = ? AND letter = ? AND recipient = ? AND confirmation = ?').run(
+      sql(`UPDATE awaited SET told = told + ${ANSWERED} WHERE ${one} AND told < ${ANSWERED}`).run(
         tenant,
         letter,
         recipient,
         answered,
       );
-    else if (fact === 'handed-over')
+    else if (fact === 'disputed' && entry.kind === 'verdict') {
+      const about = { tenant, letter, recipient, about: entry.about };
+      for (const said of sql(saidByItAlone).pluck().all(about) as FactName[])
+        sql(`UPDATE awaited SET told = told - ${ANSWERED} WHERE ${one} AND told >= ${ANSWERED}`).run(
+          tenant,
+          letter,
+          recipient,
+          answeredBy[said],
+        );
+    } else if (fact === 'handed-over')
       sql(
         'UPDATE awaited SET since = ? WHERE tenant = ? AND letter = ? AND recipient = ? AND since IS NULL',
       ).run(context.now, tenant, letter, recipient);

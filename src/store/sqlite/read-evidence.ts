@@ -3,6 +3,7 @@
 import { openCheckpoint, verifierKey } from '../../evidence/checkpoint.ts';
 import type { Entry, EntryKind, SubmissionEntry, Verdict } from '../../evidence/entry.ts';
 import type { Fact, FactName } from '../../evidence/facts.ts';
+import { judgedFacts, type LaterVerdict, standingFacts } from '../../evidence/standing.ts';
 import { inclusionProof } from '../../evidence/merkle.ts';
 import { formatProof } from '../../evidence/proof.ts';
 import { keyedDigest } from '../sealing.ts';
@@ -56,12 +57,33 @@ export function evidenceReader(context: ReadContext): EvidenceReader {
     return rows.map(({ idx, ...row }) => ({ ...row, index: idx }));
   }
 
-  function summary(row: MessageRecord): LetterSummary {
+  /** Facts of a letter that stand by now. */
+  function standing(tenant: string, letter: number): Fact[] {
+    const facts = factsOfLetter(tenant, letter);
+    const about = new Set(facts.filter(({ fact }) => judgedFacts.has(fact)).map(({ index }) => index));
+    for (const index of [...about]) {
+      const kind = sql('SELECT kind FROM entry WHERE tenant = ? AND idx = ?').pluck().get(tenant, index);
+      const entry = kind === 'verdict' ? context.entry(tenant, index) : null;
+      if (entry?.kind === 'verdict') about.add(entry.about);
+    }
+    const later = 'SELECT idx AS "index", about, verdict FROM verdict WHERE tenant = ? AND about = ?';
+    return standingFacts(
+      facts,
+      [...about].flatMap((index) => sql(later).all(tenant, index) as LaterVerdict[]),
+    );
+  }
+
+  /** A letter's own row: all that stands of it. Others: what their entry states of that. */
+  function ownFacts({ tenant, idx, letter }: MessageRecord): Fact[] {
+    if (letter === null) return [];
+    const facts = standing(tenant, letter);
+    return letter === idx ? facts : facts.filter(({ index }) => index === idx);
+  }
+
+  function summary(row: MessageRecord, own: readonly Fact[]): LetterSummary {
     const recipients = sql(
       'SELECT address, private_id FROM message_recipient WHERE tenant = ? AND idx = ? ORDER BY rowid',
     ).all(row.tenant, row.idx) as { address: string; private_id: string | null }[];
-    const facts = row.letter === null ? [] : factsOfLetter(row.tenant, row.letter);
-    const own = row.kind === 'submission' ? facts : facts.filter((f) => f.index === row.idx);
     const addresses =
       recipients.length > 0
         ? recipients
@@ -127,10 +149,26 @@ export function evidenceReader(context: ReadContext): EvidenceReader {
 
     async search(query) {
       const { where, values } = conditions(context, query);
-      const rows = sql(
-        `SELECT m.tenant, m.idx, m.kind, m.time, m.letter, m.message_id, m.sender, m.subject, COALESCE((SELECT v.verdict FROM verdict v WHERE v.tenant = m.tenant AND v.about = m.idx ORDER BY v.idx DESC LIMIT 1), m.verdict) AS verdict FROM message m WHERE ${where} ORDER BY m.tenant, m.idx LIMIT ?`,
-      ).all(...values, query.limit ?? 1000) as MessageRecord[];
-      return rows.map(summary);
+      const page = sql(
+        `SELECT m.tenant, m.idx, m.kind, m.time, m.letter, m.message_id, m.sender, m.subject, COALESCE((SELECT v.verdict FROM verdict v WHERE v.tenant = m.tenant AND v.about = m.idx ORDER BY v.idx DESC LIMIT 1), m.verdict) AS verdict FROM message m WHERE ${where} AND (m.tenant, m.idx) > (?, ?) ORDER BY m.tenant, m.idx LIMIT ?`,
+      );
+      const limit = query.limit ?? 1000;
+      const found: LetterSummary[] = [];
+      let last: readonly [string, number] = ['', -1];
+      // A fact that was stated may not stand any more: only the whole letter says so, hence page by page.
+      while (found.length < limit) {
+        const wanted = limit - found.length;
+        const rows = page.all(...values, ...last, wanted) as MessageRecord[];
+        for (const row of rows) {
+          const own = ownFacts(row);
+          if (query.fact === undefined || own.some(({ fact }) => fact === query.fact))
+            found.push(summary(row, own));
+        }
+        const end = rows.at(-1);
+        if (end === undefined || rows.length < wanted) break;
+        last = [end.tenant, end.idx];
+      }
+      return found;
     },
 
     async resolve(name, tenant) {

@@ -1,11 +1,11 @@
 /** Reads over verdicts, awaited confirmations and locks. */
-import type { CheckFact, Entry } from '../../evidence/entry.ts';
+import type { CheckFact, Entry, VerdictEntry } from '../../evidence/entry.ts';
 import type { AwaitedConfirmation, Reader } from '../store.ts';
 import type { ReadContext } from './read-context.ts';
 
 type JudgementReader = Pick<
   Reader,
-  'dueReverifications' | 'nextReverificationAt' | 'latestVerdict' | 'awaited' | 'lock'
+  'dueReverifications' | 'nextReverificationAt' | 'latestVerdict' | 'verdictsAbout' | 'awaited' | 'lock'
 >;
 
 export function judgementReader(context: ReadContext): JudgementReader {
@@ -30,6 +30,14 @@ export function judgementReader(context: ReadContext): JudgementReader {
       const entry = context.entry(tenant, later ?? index);
       if (entry === null || !('verdict' in entry)) return null;
       return { index: entry.index, verdict: entry.verdict, time: entry.time, checks: checksOf(entry) };
+    },
+    async verdictsAbout(tenant, index) {
+      const later = sql('SELECT idx FROM verdict WHERE tenant = ? AND about = ? ORDER BY idx')
+        .pluck()
+        .all(tenant, index) as number[];
+      return later
+        .map((idx) => context.entry(tenant, idx))
+        .filter((entry): entry is Entry & VerdictEntry => entry?.kind === 'verdict');
     },
     async awaited(tenant, confirmation, before, limit) {
       return sql(

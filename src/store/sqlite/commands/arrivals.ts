@@ -89,7 +89,8 @@ export function recordFetched(
   if (material.length > 0) {
     // What the verdict rests on gets an entry of its own, so that it is evidence and can be repeated.
     const letter = body.kind === 'inbound' ? entry.index : body.letter;
-    const recipients = body.kind === 'confirmation' || body.kind === 'notification' ? body.recipients : [];
+    // Nobody's standing is disputed by a message that never counted.
+    const recipients = body.kind === 'confirmation' && body.counts !== 'no' ? body.recipients : [];
     recordVerdict(context, tenant, {
       body: { about: entry.index, letter, recipients, verdict: body.verdict, checks: body.checks ?? [] },
       material,
