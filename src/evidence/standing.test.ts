@@ -66,7 +66,13 @@ function bodyOf(of: Happening, step: Happening | string, about: number): object 
     const base = { kind: 'verdict', about, letter: LETTER, checks: [], material: [] };
     const { recipients, type } = of;
     if (step === 'counts' && of.counts === 'no') {
-      const confirms = { confirmation: type, transaction: 0, statedTime: null, counts: 'yes', comparisons: [] };
+      const confirms = {
+        confirmation: type,
+        transaction: 0,
+        statedTime: null,
+        counts: 'yes',
+        comparisons: [],
+      };
       return { ...base, recipients, verdict: 'valid', confirms };
     }
     const verdict = step === 'counts' ? 'valid' : step;

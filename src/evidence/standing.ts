@@ -34,8 +34,7 @@ export function standingFacts(facts: readonly Fact[], verdicts: readonly LaterVe
   for (const verdict of verdicts) {
     if ((latest.get(verdict.about)?.index ?? -1) < verdict.index) latest.set(verdict.about, verdict);
   }
-  const holds = (fact: Fact) =>
-    confirmed.has(fact.fact) && latest.get(origin(fact))?.verdict !== 'invalid';
+  const holds = (fact: Fact) => confirmed.has(fact.fact) && latest.get(origin(fact))?.verdict !== 'invalid';
   const name = (fact: FactName, { letter, recipient }: Fact) => `${letter} ${fact} ${recipient}`;
   const held = new Set(facts.filter(holds).map((fact) => name(fact.fact, fact)));
   const saidBy = new Map<string, FactName>();

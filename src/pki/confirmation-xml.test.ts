@@ -33,6 +33,7 @@ interface Parts {
   readonly time?: string;
   readonly deliveryTime?: string | null;
   readonly hash?: string;
+  readonly text?: string;
 }
 
 function acknowledgement(parts: Parts = {}): string {
@@ -41,6 +42,7 @@ function acknowledgement(parts: Parts = {}): string {
     time = '2026-11-16T09:15:41+01:00',
     deliveryTime = '2026-11-16T08:00:00Z',
     hash = integrity,
+    text = `Absender: ${erika}\nEmpfänger: <${max}>\nBetreff: Bescheid\nEmpfänger: eve@x.example`,
   } = parts;
   const metadata = {
     From: erika,
@@ -58,7 +60,7 @@ function acknowledgement(parts: Parts = {}): string {
   return [
     '<Acknowledge-Message xmlns="urn:de-mail">',
     `<Sender>${sender}</Sender><Metadata>${parts.rawMetadata ?? entries.join('')}</Metadata>`,
-    `<Subject>Abholbestaetigung: Bescheid</Subject><Text>Hiermit …</Text><Hash>${hash}</Hash><Time>${time}</Time>`,
+    `<Subject>Abholbestaetigung: Bescheid</Subject><Text>Hiermit …\n${text}</Text><Hash>${hash}</Hash><Time>${time}</Time>`,
     deliveryTime === null ? '' : `<DeliveryTime>${deliveryTime}</DeliveryTime>`,
     '</Acknowledge-Message>',
   ].join('');
@@ -189,7 +191,7 @@ describe('the schema', () => {
     ['another name space', good.replace('urn:de-mail', 'urn:evil'), /no Acknowledge-Message/],
     ['Sender twice', good.replace('<Metadata>', '<Sender>x</Sender><Metadata>'), /where Metadata must stand/],
     ['no Subject', good.replace(/<Subject>.*<\/Subject>/, ''), /where Subject must stand/],
-    ['another order', good.replace(/(<Subject>.*<\/Subject>)(<Text>.*<\/Text>)/, '$2$1'), /where Subject/],
+    ['another order', good.replace(/(<Subject>.*<\/Subject>)(<Text>.*<\/Text>)/s, '$2$1'), /where Subject/],
     ['an element more', good.replace('</Acknowledge-Message>', '<X/></Acknowledge-Message>'), /at its end/],
     ['two times', good.replace(/(<Time>.*<\/Time>)/, '$1$1'), /at its end/],
     ['no time', good.replace(/<Time>.*<\/Time>/, '<Time>yesterday</Time>'), /no xs:dateTime/],

@@ -3,9 +3,9 @@
 import { openCheckpoint, verifierKey } from '../../evidence/checkpoint.ts';
 import type { Entry, EntryKind, SubmissionEntry, Verdict } from '../../evidence/entry.ts';
 import type { Fact, FactName } from '../../evidence/facts.ts';
-import { judgedFacts, type LaterVerdict, standingFacts } from '../../evidence/standing.ts';
 import { inclusionProof } from '../../evidence/merkle.ts';
 import { formatProof } from '../../evidence/proof.ts';
+import { judgedFacts, type LaterVerdict, standingFacts } from '../../evidence/standing.ts';
 import { keyedDigest } from '../sealing.ts';
 import type { LetterSummary, LogHead, Reader, SearchQuery } from '../store.ts';
 import type { ReadContext } from './read-context.ts';
