@@ -15,7 +15,7 @@ beforeEach(async () => {
 afterEach(() => rm(directory, { recursive: true, force: true }));
 
 test('issues certificates for their purpose, below one root', async () => {
-  const authority = await openAuthority(directory, 'Prüfer', now);
+  const authority = await openAuthority({ directory, organization: 'Prüfer', now });
   const root = new X509Certificate(authority.caPem);
   expect(root.ca).toBe(true);
   const server = new X509Certificate(
@@ -39,24 +39,24 @@ test('issues certificates for their purpose, below one root', async () => {
 });
 
 test('many may ask at once, and again after a restart', async () => {
-  const authority = await openAuthority(directory, 'X', now);
+  const authority = await openAuthority({ directory, organization: 'X', now });
   const asked = await Promise.all([1, 2, 3].map(() => authority.client('stadt-waren')));
-  const again = await openAuthority(directory, 'X', later(1));
+  const again = await openAuthority({ directory, organization: 'X', now: later(1) });
   const all = [...asked, await again.client('stadt-waren')];
   expect(new Set(all.map(({ certificatePem }) => certificatePem)).size).toBe(1);
   expect(again.caPem).toBe(authority.caPem);
 });
 
 test('replaces what has expired, lost its key, or misses a host', async () => {
-  const first = await openAuthority(directory, 'X', now);
+  const first = await openAuthority({ directory, organization: 'X', now });
   const client = await first.client('a');
   const server = await first.server(['a.example']);
   await copyFile((await first.client('b')).keyFile, client.keyFile);
-  const second = await openAuthority(directory, 'X', now);
+  const second = await openAuthority({ directory, organization: 'X', now });
   const renewed = await second.client('a');
   expect(new X509Certificate(renewed.certificatePem).serialNumber).not.toBe(
     new X509Certificate(client.certificatePem).serialNumber,
   );
   expect((await second.server(['a.example', 'b.example'])).certificatePem).not.toBe(server.certificatePem);
-  expect((await openAuthority(directory, 'X', later(11))).caPem).not.toBe(first.caPem);
+  expect((await openAuthority({ directory, organization: 'X', now: later(31) })).caPem).not.toBe(first.caPem);
 });

@@ -14,7 +14,13 @@ import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { isIPv6 } from 'node:net';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { type CertificateRequest, type Issuer, issueCertificate, toPem } from './certificate.ts';
+import {
+  type CertificateRequest,
+  type Issuer,
+  issueCertificate,
+  type Purpose,
+  toPem,
+} from './certificate.ts';
 import { issueCrl, type Revoked } from './crl.ts';
 import type { HashName, SignatureKind, Signer } from './signer.ts';
 
@@ -31,8 +37,16 @@ export interface Authority {
   server(hosts: readonly string[]): Promise<Identity>;
   /** Client certificate whose common name is the account's id. */
   client(account: string): Promise<Identity>;
-  /** With a flaw: a certificate that must not be believed (lies.ts). */
+  /** For confirmations. With a flaw: a certificate that must not be believed (lies.ts). */
   signer(kind: SignatureKind, hash: HashName, flaw?: Flaw): Promise<Signer>;
+  /** For time-stamp tokens: extended key usage timeStamping, critical (RFC 3161 2.3). */
+  timestampSigner(
+    kind: SignatureKind,
+    hash: HashName,
+    flaw?: Flaw | 'wrong-purpose' | 'uncritical-purpose',
+  ): Promise<Signer>;
+  /** Puts a certificate into the revocation list, revoked at that time. */
+  revoke(certificate: X509Certificate, at: Date): Promise<void>;
   /** The revocation list as of now, DER; good for a week. Also kept in `crlFile`. */
   crl(): Buffer;
   readonly crlFile: string;
@@ -41,29 +55,41 @@ export interface Authority {
 /** `other`: a sound certificate for a second key. */
 export type Flaw = 'other' | 'expired' | 'revoked' | 'self-signed' | 'foreign';
 
-const rootName = 'De-Mail Simulator Root';
 const day = 86_400_000;
 const generate = promisify(generateKeyPair);
 
-/** Opens or makes the authority. `now` dates what has to be made. */
-export async function openAuthority(
-  directory: string,
-  organization: string,
-  now: () => Date,
-  crlUrl?: string,
-): Promise<Authority> {
+export interface AuthorityOptions {
+  readonly directory: string;
+  /** O= of every name. */
+  readonly organization: string;
+  /** CN= of the root. */
+  readonly rootName?: string;
+  /** Dates what has to be made. */
+  readonly now: () => Date;
+  /** Goes into certificates of signers as the place of the revocation list. */
+  readonly crlUrl?: string;
+}
+
+/** Days. The root outlives what it issues, so that decades of tokens and messages chain to it. */
+const rootDays = 30 * 365;
+const leafDays = 3650;
+
+/** Opens or makes the authority. */
+export async function openAuthority(options: AuthorityOptions): Promise<Authority> {
+  const { directory, organization, rootName = 'De-Mail Simulator Root', now, crlUrl } = options;
   const folder = join(directory, 'ca');
   await mkdir(join(folder, 'clients'), { recursive: true, mode: 0o700 });
 
   type Request = Pick<CertificateRequest, 'commonName' | 'purpose' | 'hosts' | 'crlUrl'> & {
-    /** Days from now; default 3650. */
+    /** Days from now. Below zero: expired from the start. */
     readonly validDays?: number;
   };
   const known = new Map<string, Promise<Identity>>();
 
-  /** Once per file, however many ask at the same time. */
+  /** Once per file, however many ask at the same time; anew when its time is over. */
   function identity(file: string, request: Request, makeKey: () => Promise<KeyObject>, issuer?: Issuer) {
-    const made = known.get(file) ?? openIdentity(file, request, makeKey, issuer);
+    const open = () => openIdentity(file, request, makeKey, issuer);
+    const made = known.get(file)?.then((kept) => (inTime(kept, request, now()) ? kept : open())) ?? open();
     known.set(file, made);
     return made;
   }
@@ -79,7 +105,7 @@ export async function openAuthority(
     const kept = await readIdentity(certificateFile, keyFile);
     if (kept && usable(kept, request, issuer, now())) return kept;
     const key = await makeKey();
-    const { validDays = 3650, ...named } = request;
+    const { validDays = leafDays, ...named } = request;
     const der = issueCertificate({
       ...named,
       organization,
@@ -95,7 +121,8 @@ export async function openAuthority(
     return { certificatePem, keyPem, certificateFile, keyFile };
   }
 
-  const root = await identity('root', { commonName: rootName, purpose: 'authority' }, newP256Key);
+  const authority: Request = { commonName: rootName, purpose: 'authority', validDays: rootDays };
+  const root = await identity('root', authority, newP256Key);
   const issuer: Issuer = { name: rootName, key: createPrivateKey(root.keyPem) };
   const revokedFile = join(folder, 'revoked.json');
   const crlFile = join(folder, 'root.crl');
@@ -107,17 +134,38 @@ export async function openAuthority(
     return issueCrl({ issuer, organization, revoked, thisUpdate, nextUpdate });
   }
 
-  async function revoke(serial: string): Promise<void> {
+  async function revoke({ serialNumber: serial }: X509Certificate, at: Date): Promise<void> {
     if (revoked.some((entry) => entry.serial === serial)) return;
-    revoked.push({ serial, at: new Date(now().getTime() - day / 24) });
+    revoked.push({ serial, at });
     await writeWhole(revokedFile, JSON.stringify(revoked));
     await writeWhole(crlFile, crl());
   }
 
   async function foreignIssuer(): Promise<Issuer> {
-    const foreign = { commonName: rootName, purpose: 'authority' } as const;
-    const made = await identity('foreign-root', foreign, newP256Key);
+    const made = await identity('foreign-root', authority, newP256Key);
     return { name: rootName, key: createPrivateKey(made.keyPem) };
+  }
+
+  async function signerFor(
+    name: 'signature' | 'timestamp',
+    purpose: Purpose,
+    kind: SignatureKind,
+    hash: HashName,
+    flaw?: string,
+  ): Promise<Signer> {
+    const request: Request = {
+      commonName: `De-Mail ${name === 'signature' ? 'Signatur' : 'Zeitstempel'} ${kind}`,
+      purpose,
+      ...(crlUrl ? { crlUrl } : {}),
+      ...(flaw === 'expired' ? { validDays: -1 } : {}),
+    };
+    const file = `${name}-${kind}${flaw ? `-${flaw}` : ''}`;
+    const by = flaw === 'self-signed' ? undefined : flaw === 'foreign' ? await foreignIssuer() : issuer;
+    const { keyPem, certificatePem } = await identity(file, request, () => newKey(kind), by);
+    const certificate = new X509Certificate(certificatePem);
+    if (flaw === 'revoked') await revoke(certificate, new Date(now().getTime() - day / 24));
+    const key = createPrivateKey(keyPem);
+    return { kind, hash, key, certificatePem, certificateDer: certificate.raw };
   }
 
   await writeWhole(crlFile, crl());
@@ -130,27 +178,12 @@ export async function openAuthority(
       identity(`clients/${account}`, { commonName: account, purpose: 'client' }, newP256Key, issuer),
     crl,
     crlFile,
-    async signer(kind, hash, flaw) {
-      const commonName = `De-Mail Signatur ${kind}`;
-      const made = await identity(
-        `signature-${kind}${flaw ? `-${flaw}` : ''}`,
-        {
-          commonName,
-          purpose: 'signature',
-          ...(crlUrl ? { crlUrl } : {}),
-          ...(flaw === 'expired' ? { validDays: -1 } : {}),
-        },
-        () => newKey(kind),
-        flaw === 'self-signed' ? undefined : flaw === 'foreign' ? await foreignIssuer() : issuer,
-      );
-      if (flaw === 'revoked') await revoke(new X509Certificate(made.certificatePem).serialNumber);
-      return {
-        kind,
-        hash,
-        key: createPrivateKey(made.keyPem),
-        certificatePem: made.certificatePem,
-        certificateDer: new X509Certificate(made.certificatePem).raw,
-      };
+    revoke,
+    signer: (kind, hash, flaw) => signerFor('signature', 'signature', kind, hash, flaw),
+    timestampSigner(kind, hash, flaw) {
+      const crooked = { 'wrong-purpose': 'client', 'uncritical-purpose': 'timestamp-uncritical' } as const;
+      const purpose: Purpose = crooked[flaw as keyof typeof crooked] ?? 'timestamp';
+      return signerFor('timestamp', purpose, kind, hash, flaw);
     },
   };
 }
@@ -193,23 +226,27 @@ async function readRevoked(file: string): Promise<Revoked[] | undefined> {
 /** Still valid, of this issuer, for these hosts, and of one piece: a kill may have fallen between two files. */
 function usable(
   kept: Identity,
-  {
-    hosts = [],
-    crlUrl,
-    validDays = 3650,
-  }: { hosts?: readonly string[]; crlUrl?: string; validDays?: number },
+  request: { hosts?: readonly string[]; crlUrl?: string; validDays?: number },
   issuer: Issuer | undefined,
   now: Date,
 ): boolean {
+  const { hosts = [], crlUrl } = request;
   const certificate = new X509Certificate(kept.certificatePem);
   const key = createPrivateKey(kept.keyPem);
   const names = certificate.subjectAltName ?? '';
   return (
-    (validDays < 0 || new Date(certificate.validTo).getTime() > now.getTime() + day) &&
+    inTime(kept, request, now) &&
     (crlUrl === undefined || certificate.raw.includes(crlUrl)) &&
     certificate.checkPrivateKey(key) &&
     certificate.verify(createPublicKey(issuer?.key ?? key)) &&
     hosts.every((host) => isIPv6(host) || names.includes(host))
+  );
+}
+
+/** At least another day; what was made to be expired always is. */
+function inTime(kept: Identity, { validDays = leafDays }: { validDays?: number }, now: Date): boolean {
+  return (
+    validDays < 0 || new X509Certificate(kept.certificatePem).validToDate.getTime() > now.getTime() + day
   );
 }
 

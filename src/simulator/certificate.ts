@@ -24,7 +24,7 @@ export interface CertificateRequest {
   readonly organization: string;
   readonly publicKey: KeyObject;
   readonly issuer: Issuer;
-  readonly purpose: 'authority' | 'server' | 'client' | 'signature';
+  readonly purpose: Purpose;
   /** DNS names and IP addresses of a server. */
   readonly hosts?: readonly string[];
   /** URL of the issuer's revocation list, for the certificate to name. */
@@ -32,6 +32,26 @@ export interface CertificateRequest {
   readonly notBefore: Date;
   readonly notAfter: Date;
 }
+
+/** `timestamp-uncritical`: extended key usage not critical, which RFC 3161 2.3 demands. */
+export type Purpose = keyof typeof usages;
+
+interface Usage {
+  readonly bits: number;
+  readonly unusedBits: number;
+  readonly extended?: string;
+  readonly critical?: boolean;
+}
+
+/** Bits of keyUsage with their unused ones, and the purpose of extendedKeyUsage: RFC 5280 4.2.1.3 and 4.2.1.12. */
+const usages = {
+  authority: { bits: 0x06, unusedBits: 1 },
+  server: { bits: 0x80, unusedBits: 7, extended: '1.3.6.1.5.5.7.3.1' },
+  client: { bits: 0x80, unusedBits: 7, extended: '1.3.6.1.5.5.7.3.2' },
+  signature: { bits: 0xc0, unusedBits: 6 },
+  timestamp: { bits: 0xc0, unusedBits: 6, extended: '1.3.6.1.5.5.7.3.8', critical: true },
+  'timestamp-uncritical': { bits: 0xc0, unusedBits: 6, extended: '1.3.6.1.5.5.7.3.8' },
+} as const satisfies Record<string, Usage>;
 
 export const ecdsaWithSha256 = '1.2.840.10045.4.3.2';
 
@@ -45,8 +65,8 @@ export function issueCertificate(request: CertificateRequest): Buffer {
   certificate.serialNumber = new asn1js.Integer({ valueHex: arrayBuffer(serial) });
   certificate.issuer = distinguishedName(request.issuer.name, request.organization);
   certificate.subject = distinguishedName(request.commonName, request.organization);
-  certificate.notBefore.value = request.notBefore;
-  certificate.notAfter.value = request.notAfter;
+  certificate.notBefore = timeOf(request.notBefore);
+  certificate.notAfter = timeOf(request.notAfter);
   certificate.subjectPublicKeyInfo = pkijs.PublicKeyInfo.fromBER(arrayBuffer(spkiOf(request.publicKey)));
   certificate.extensions = extensions(request);
   const algorithm = new pkijs.AlgorithmIdentifier({ algorithmId: ecdsaWithSha256 });
@@ -67,8 +87,7 @@ export function toPem(der: Buffer, label: string): string {
 function extensions(request: CertificateRequest): pkijs.Extension[] {
   const { purpose } = request;
   const basic = new pkijs.BasicConstraints({ cA: purpose === 'authority' });
-  const usage = { authority: [0x06, 1], server: [0x80, 7], client: [0x80, 7], signature: [0xc0, 6] } as const;
-  const [bits, unusedBits] = usage[purpose];
+  const { bits, unusedBits, extended, critical = false }: Usage = usages[purpose];
   const list = [
     extension('2.5.29.19', true, basic.toSchema()),
     extension(
@@ -79,9 +98,9 @@ function extensions(request: CertificateRequest): pkijs.Extension[] {
     extension('2.5.29.14', false, new asn1js.OctetString({ valueHex: keyIdentifier(request.publicKey) })),
     extension('2.5.29.35', false, authorityKeyIdentifier(request.issuer.key)),
   ];
-  const keyPurpose = { server: '1.3.6.1.5.5.7.3.1', client: '1.3.6.1.5.5.7.3.2' }[purpose as string];
-  if (keyPurpose) {
-    list.push(extension('2.5.29.37', false, new pkijs.ExtKeyUsage({ keyPurposes: [keyPurpose] }).toSchema()));
+  if (extended) {
+    const purposes = new pkijs.ExtKeyUsage({ keyPurposes: [extended] });
+    list.push(extension('2.5.29.37', critical, purposes.toSchema()));
   }
   if (request.hosts) {
     const names = new pkijs.GeneralNames({ names: request.hosts.map(generalName) });
@@ -147,6 +166,12 @@ function ipv6Octets(host: string): ArrayBuffer {
   const head = groups(left);
   const all = [...head, ...Array<number>(8 - head.length - tail.length).fill(0), ...tail];
   return Uint8Array.from(all.flatMap((group) => [group >> 8, group & 0xff])).buffer;
+}
+
+/** RFC 5280 4.1.2.5: UTCTime up to 2049, GeneralizedTime from 2050, both in whole seconds. */
+export function timeOf(time: Date): pkijs.Time {
+  const value = new Date(Math.floor(time.getTime() / 1000) * 1000);
+  return new pkijs.Time({ type: value.getUTCFullYear() < 2050 ? 0 : 1, value });
 }
 
 /** Built here: pkijs writes all attributes into one multi-valued RDN, but keeps what it has read. */

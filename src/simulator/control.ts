@@ -14,8 +14,8 @@ import { chmod, rm } from 'node:fs/promises';
 import { createServer, type Socket } from 'node:net';
 import { createInterface } from 'node:readline';
 import { z } from 'zod';
+import { listening } from './listening.ts';
 import { type Faults, faultsSchema } from './options.ts';
-import { listening } from './smtp.ts';
 
 const order = z.discriminatedUnion('do', [
   z.strictObject({ do: z.literal('status') }),

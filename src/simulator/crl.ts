@@ -10,8 +10,9 @@ import {
   ecdsaWithSha256,
   extension,
   type Issuer,
+  timeOf,
 } from './certificate.ts';
-import { type Listener, listening } from './smtp.ts';
+import { type Listener, listening } from './listening.ts';
 
 export interface Revoked {
   /** Hexadecimal. */
@@ -31,11 +32,10 @@ export interface CrlRequest {
 export function issueCrl(request: CrlRequest): Buffer {
   const list = new pkijs.CertificateRevocationList();
   const algorithm = new pkijs.AlgorithmIdentifier({ algorithmId: ecdsaWithSha256 });
-  const time = (value: Date) => new pkijs.Time({ type: 0, value });
   list.version = 1;
   list.issuer = distinguishedName(request.issuer.name, request.organization);
-  list.thisUpdate = time(request.thisUpdate);
-  list.nextUpdate = time(request.nextUpdate);
+  list.thisUpdate = timeOf(request.thisUpdate);
+  list.nextUpdate = timeOf(request.nextUpdate);
   list.signature = algorithm;
   list.signatureAlgorithm = algorithm;
   if (request.revoked.length > 0) {
@@ -43,7 +43,7 @@ export function issueCrl(request: CrlRequest): Buffer {
       ({ serial, at }) =>
         new pkijs.RevokedCertificate({
           userCertificate: new asn1js.Integer({ valueHex: arrayBuffer(Buffer.from(serial, 'hex')) }),
-          revocationDate: time(at),
+          revocationDate: timeOf(at),
         }),
     );
   }

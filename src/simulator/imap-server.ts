@@ -2,10 +2,11 @@
 import { createServer, type TLSSocket } from 'node:tls';
 import { createParser, strangerLimits, userLimits } from '../imap/codec/parser.ts';
 import { openSession } from './imap-session.ts';
+import { type Listener, listening } from './listening.ts';
 import { certificateAccount } from './login.ts';
 import type { Faults, SimulatorOptions } from './options.ts';
 import type { Post } from './post.ts';
-import { type Listener, listening, type TlsMaterial } from './smtp.ts';
+import type { TlsMaterial } from './smtp.ts';
 
 const idleTimeoutMs = 31 * 60_000;
 

@@ -72,7 +72,12 @@ export async function startSimulator(
     cleanup.defer(() => served.close());
     crlUrl ??= `http://${options.host}:${served.port}/root.crl`;
   }
-  authority = await openAuthority(directory, options.providerName, now, crlUrl);
+  authority = await openAuthority({
+    directory,
+    organization: options.providerName,
+    now,
+    ...(crlUrl ? { crlUrl } : {}),
+  });
   const names = [options.provider, 'localhost', '127.0.0.1', '::1', options.host];
   const server = await authority.server([...new Set(names)].filter((name) => name !== '0.0.0.0'));
   const head: Letterhead = {

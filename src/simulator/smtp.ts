@@ -2,18 +2,13 @@
  * Where customers hand over: SMTP, TLS from the first byte. A client certificate of the simulator's
  * authority logs its account in by itself; a password works too, at level normal.
  */
-import type { Server } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { SMTPServer, type SMTPServerSession } from 'smtp-server';
 import { checkEnvelopeRecipient, checkEnvelopeSender, type Login, Refusal } from './draft.ts';
+import { type Listener, listening } from './listening.ts';
 import { certificateAccount, passwordLogin } from './login.ts';
 import type { Account, Faults, SimulatorOptions } from './options.ts';
 import type { Post } from './post.ts';
-
-export interface Listener {
-  readonly port: number;
-  close(): Promise<void>;
-}
 
 export interface TlsMaterial {
   readonly key: string;
@@ -150,17 +145,6 @@ export async function listenSmtp(
         for (const { socket } of sessions.values()) socket.destroy();
       }),
   };
-}
-
-/** Resolves with the port, rejects naming it where it is taken. */
-export function listening(server: Server, wanted: number | string): Promise<number> {
-  const { promise, resolve, reject } = Promise.withResolvers<number>();
-  server.once('error', (error) => reject(new Error(`${wanted} cannot be opened: ${error.message}`)));
-  server.once('listening', () => {
-    const address = server.address();
-    resolve(typeof address === 'object' && address ? address.port : 0);
-  });
-  return promise;
 }
 
 function attempt(callback: (error?: Error | null) => void, check: () => void): void {
