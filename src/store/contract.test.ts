@@ -1,13 +1,22 @@
 /** The contract that every engine of the store keeps. */
 import { createHash } from 'node:crypto';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { InboundEntry } from '../evidence/entry.ts';
 import { createIndexer } from '../mime/structure.ts';
+import { beginRotation } from './keys.ts';
 import { openSqliteStore, type StoreOptions } from './sqlite/open.ts';
-import type { ArchiveRecord, Change, Fetched, StagedMessage, Store, Submission } from './store.ts';
+import type {
+  ArchiveRecord,
+  Change,
+  Fetched,
+  OpenObject,
+  StagedMessage,
+  Store,
+  Submission,
+} from './store.ts';
 
 const engines: [string, (options: StoreOptions) => Promise<Store>][] = [['sqlite', openSqliteStore]];
 const tenant = 'stadt-waren';
@@ -95,6 +104,10 @@ function inbound(staged: StagedMessage, uid: number, uidValidity = '7'): Fetched
       },
     ],
   };
+}
+
+function hex(text: string): string {
+  return createHash('sha256').update(text).digest('hex');
 }
 
 async function collect(bytes: AsyncIterable<Buffer>): Promise<Buffer> {
@@ -580,6 +593,64 @@ describe.each(engines)('the store on %s', (_, openStore) => {
       expect(files?.salt.length).toBe(32);
       expect(JSON.parse(files!.bytes.toString())).toEqual(files!.entry);
       expect(await store.entryFiles(tenant, 99)).toBeNull();
+    });
+  });
+
+  describe('rotates a tenant key', () => {
+    const by = { actor: { type: 'operator', name: 'op' }, reason: 'yearly' } as const;
+    const large = `${letterText}${'x'.repeat(200_000)}`;
+    const content = async (letter: number) => {
+      const entry = await store.entry(tenant, letter);
+      const object = entry?.kind === 'submission' && (await store.object(tenant, entry.message.object));
+      return (await collect((object as OpenObject).read())).toString();
+    };
+
+    it('so that everything opens under the new one alone, and addresses stay', async () => {
+      const letter = await accept();
+      const { letter: big } = await store.acceptSubmission(
+        tenant,
+        submission(await stageText(store, tenant, large), 2),
+      );
+      const before = await store.entry(tenant, letter);
+      const old = await readFile(join(directory, 'keys', `${tenant}.key`));
+      // Staged under the old key, named under the new one.
+      const between = await stageText(store, tenant, `${letterText}3`);
+      expect(await store.rotateKeys(tenant, by)).toEqual({ corrupt: [] });
+      const { letter: third } = await store.acceptSubmission(tenant, submission(between, 3));
+      expect((await readdir(join(directory, 'keys'))).filter((n) => n.startsWith(tenant)).sort()).toEqual([
+        `${tenant}.address.key`,
+        `${tenant}.key`,
+        `${tenant}.log.key`,
+      ]);
+      expect((await readFile(join(directory, 'keys', `${tenant}.key`))).equals(old)).toBe(false);
+      await store[Symbol.asyncDispose]();
+      store = await open();
+      expect(await store.entry(tenant, letter)).toEqual(before);
+      expect([await content(letter), await content(big), await content(third)]).toEqual([
+        letterText,
+        large,
+        `${letterText}3`,
+      ]);
+      expect(await store.search({ tenant, sha256: hex(large) })).toHaveLength(1);
+      expect((await stageText(store, tenant, large)).object.object).toBe(
+        ((await store.entry(tenant, big)) as { message: { object: string } }).message.object,
+      );
+    });
+
+    it('and takes up a rotation that was cut off', async () => {
+      const letter = await accept();
+      await store[Symbol.asyncDispose]();
+      beginRotation(join(directory, 'keys'), tenant);
+      store = await open();
+      const { letter: second } = await store.acceptSubmission(
+        tenant,
+        submission(await stageText(store, tenant, large), 2),
+      );
+      expect(await content(letter)).toBe(letterText);
+      await store.rotateKeys(tenant, by);
+      await store[Symbol.asyncDispose]();
+      store = await open();
+      expect([await content(letter), await content(second)]).toEqual([letterText, large]);
     });
   });
 

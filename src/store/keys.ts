@@ -2,8 +2,12 @@
  * Keys of a tenant. They lie in a folder of their own, outside the database and outside its backups: a
  * 32-byte tenant key (wraps the key of every object and entry; keys the digests) and the log's Ed25519
  * signing key. Files are 0600 in a folder 0700.
+ *
+ * The tenant key can be rotated: `<tenant>.next.key` exists while the wrapped keys are wrapped anew. The key of
+ * digests never changes, since addresses stand in entries: the first rotation puts it into a file of its own.
  */
 import {
+  createHmac,
   createPrivateKey,
   createPublicKey,
   createSecretKey,
@@ -12,31 +16,44 @@ import {
   type KeyObject,
   randomBytes,
 } from 'node:crypto';
-import {
-  closeSync,
-  existsSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  statSync,
-  writeSync,
-} from 'node:fs';
+import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { KeyError, readSecret, secretExists, syncFolder, writeSecret } from './key-files.ts';
+
+export { KeyError } from './key-files.ts';
 
 export interface TenantKeys {
   readonly tenant: string;
   /** Wraps per-object and per-entry keys (AES-256-GCM). */
   readonly wrap: KeyObject;
+  /** What a stored key may be wrapped by: `wrap`, and during a rotation the one before. */
+  readonly wraps: readonly KeyObject[];
+  /** Tells `wrap` from others without telling anything of it. */
+  readonly wrapId: string;
   /** Keys the addresses of objects and the digests of files (HMAC-SHA-256). */
   readonly address: KeyObject;
   readonly logPrivate: KeyObject;
   readonly logPublic: KeyObject;
 }
 
-/** What is wrong with a key file, where, and what to do. */
-export class KeyError extends Error {
-  override name = 'KeyError';
+/** What a recovery needs to make the key files again. */
+export interface TenantSecrets {
+  readonly tenant: string;
+  /** 32 bytes: the tenant key. */
+  readonly secret: Buffer;
+  /** 32 bytes, where a rotation has put it into a file of its own. */
+  readonly address: Buffer | null;
+  /** PKCS#8 PEM of the log's signing key. */
+  readonly log: string;
+}
+
+function files(directory: string, tenant: string) {
+  return {
+    secret: join(directory, `${tenant}.key`),
+    next: join(directory, `${tenant}.next.key`),
+    address: join(directory, `${tenant}.address.key`),
+    log: join(directory, `${tenant}.log.key`),
+  };
 }
 
 /**
@@ -44,29 +61,97 @@ export class KeyError extends Error {
  * @throws KeyError for a missing, short or world-readable key.
  */
 export function loadTenantKeys(directory: string, tenant: string, create: boolean): TenantKeys {
-  const tenantFile = join(directory, `${tenant}.key`);
-  const logFile = join(directory, `${tenant}.log.key`);
+  const at = files(directory, tenant);
   if (create) {
     mkdirSync(directory, { recursive: true, mode: 0o700 });
-    if (!existsSync(tenantFile)) writeSecret(directory, tenantFile, randomBytes(32));
-    if (!existsSync(logFile)) {
+    if (!secretExists(at.secret)) writeSecret(at.secret, randomBytes(32));
+    if (!secretExists(at.log)) {
       const pem = generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' });
-      writeSecret(directory, logFile, Buffer.from(pem));
+      writeSecret(at.log, Buffer.from(pem));
     }
   }
-  const secret = readSecret(tenantFile);
-  if (secret.length !== 32)
-    throw new KeyError(
-      `${tenantFile}: holds ${secret.length} bytes, a tenant key has 32; restore it from the recovery copy`,
-    );
-  const logPrivate = createPrivateKey(readSecret(logFile));
+  // A rotation that was cut off between its last two steps left the new key under its first name alone.
+  const secrets = [at.next, at.secret].filter(secretExists);
+  if (secrets.length === 0) secrets.push(at.secret);
+  const wraps = secrets.map((file) => derive(read32(file), tenant, 'wrap'));
+  const logPrivate = createPrivateKey(readSecret(at.log));
   return {
     tenant,
-    wrap: derive(secret, tenant, 'wrap'),
-    address: derive(secret, tenant, 'address'),
+    wrap: wraps[0]!,
+    wraps,
+    wrapId: idOf(wraps[0]!),
+    address: secretExists(at.address)
+      ? createSecretKey(read32(at.address))
+      : derive(read32(at.secret), tenant, 'address'),
     logPrivate,
     logPublic: createPublicKey(logPrivate),
   };
+}
+
+/** First step of a rotation: the new key is there, and new content is wrapped by it. Idempotent. */
+export function beginRotation(directory: string, tenant: string): void {
+  const at = files(directory, tenant);
+  if (secretExists(at.next)) return;
+  if (!secretExists(at.address))
+    writeSecret(at.address, derive(read32(at.secret), tenant, 'address').export());
+  writeSecret(at.next, randomBytes(32));
+}
+
+/** Last step: the new key takes the old one's place. Nothing may be wrapped by the old one any more. */
+export function endRotation(directory: string, tenant: string): void {
+  const at = files(directory, tenant);
+  if (!secretExists(at.next)) throw new KeyError(`${at.next}: no rotation of this tenant's key has begun`);
+  for (const suffix of ['', '.p11']) {
+    if (!existsSync(at.next + suffix)) continue;
+    renameSync(at.next + suffix, at.secret + suffix);
+    rmSync(at.secret + (suffix === '' ? '.p11' : ''), { force: true });
+  }
+  syncFolder(directory);
+}
+
+/** What must be kept where no fire, thief or fault that takes the folder can take it too. @throws KeyError */
+export function exportSecrets(directory: string, tenant: string): TenantSecrets {
+  const at = files(directory, tenant);
+  return {
+    tenant,
+    secret: read32(secretExists(at.next) ? at.next : at.secret),
+    address: secretExists(at.address) ? read32(at.address) : null,
+    log: readSecret(at.log).toString(),
+  };
+}
+
+/**
+ * Makes the key files again. @throws KeyError where a file is there already: a key is never overwritten.
+ */
+export function importSecrets(directory: string, { tenant, secret, address, log }: TenantSecrets): void {
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  const at = files(directory, tenant);
+  for (const file of Object.values(at)) {
+    if (secretExists(file))
+      throw new KeyError(`${file}: exists; a key is never overwritten: move it away first`);
+  }
+  if (address !== null) writeSecret(at.address, address);
+  writeSecret(at.log, Buffer.from(log));
+  writeSecret(at.secret, secret);
+}
+
+/** The keys that these secrets give, without any file. */
+export function keysOf({ tenant, secret, address, log }: TenantSecrets): TenantKeys {
+  const wrap = derive(secret, tenant, 'wrap');
+  const logPrivate = createPrivateKey(log);
+  return {
+    tenant,
+    wrap,
+    wraps: [wrap],
+    wrapId: idOf(wrap),
+    address: address === null ? derive(secret, tenant, 'address') : createSecretKey(address),
+    logPrivate,
+    logPublic: createPublicKey(logPrivate),
+  };
+}
+
+function idOf(wrap: KeyObject): string {
+  return createHmac('sha256', wrap).update('id').digest('hex').slice(0, 16);
 }
 
 function derive(secret: Buffer, tenant: string, purpose: string): KeyObject {
@@ -75,28 +160,11 @@ function derive(secret: Buffer, tenant: string, purpose: string): KeyObject {
   );
 }
 
-function readSecret(file: string): Buffer {
-  if (!existsSync(file))
+function read32(file: string): Buffer {
+  const secret = readSecret(file);
+  if (secret.length !== 32)
     throw new KeyError(
-      `${file}: missing; without it the tenant's evidence cannot be read: restore it from the recovery copy`,
+      `${file}: holds ${secret.length} bytes, a tenant key has 32; restore it from the recovery copy`,
     );
-  const mode = statSync(file).mode & 0o077;
-  if (mode !== 0)
-    throw new KeyError(
-      `${file}: readable by others (mode ${(statSync(file).mode & 0o777).toString(8)}); run: chmod 600 ${file}`,
-    );
-  return readFileSync(file);
-}
-
-function writeSecret(directory: string, file: string, bytes: Buffer): void {
-  const handle = openSync(file, 'wx', 0o600);
-  try {
-    writeSync(handle, bytes);
-    fsyncSync(handle);
-  } finally {
-    closeSync(handle);
-  }
-  const folder = openSync(directory, 'r');
-  fsyncSync(folder);
-  closeSync(folder);
+  return secret;
 }

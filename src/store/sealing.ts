@@ -51,14 +51,44 @@ export function wrapKey(wrap: KeyObject, key: Buffer, context: string): Buffer {
   return Buffer.concat([nonce, cipher.update(key), cipher.final(), cipher.getAuthTag()]);
 }
 
-/** @throws Error where the wrapped key was changed or belongs to another context. */
-export function unwrapKey(wrap: KeyObject, wrapped: Uint8Array, context: string): KeyObject {
+/**
+ * Opens a wrapped key. While a tenant's key is rotated there are two that may have wrapped it.
+ * @param wraps the one in use first
+ * @throws Error where the wrapped key was changed or belongs to another context.
+ */
+export function unwrapKey(wraps: readonly KeyObject[], wrapped: Uint8Array, context: string): KeyObject {
+  return createSecretKey(unwrapBytes(wraps, wrapped, context));
+}
+
+/** The same key wrapped by the first of `wraps`; null where it already is. @throws as unwrapKey */
+export function rewrapKey(wraps: readonly KeyObject[], wrapped: Uint8Array, context: string): Buffer | null {
+  const [current, ...earlier] = wraps;
+  try {
+    unwrapBytes([current!], wrapped, context);
+    return null;
+  } catch (error) {
+    if (earlier.length === 0) throw error;
+    return wrapKey(current!, unwrapBytes(earlier, wrapped, context), context);
+  }
+}
+
+function unwrapBytes(wraps: readonly KeyObject[], wrapped: Uint8Array, context: string): Buffer {
+  const [wrap, ...others] = wraps;
+  try {
+    return unwrapWith(wrap!, wrapped, context);
+  } catch (error) {
+    if (others.length === 0) throw error;
+    return unwrapBytes(others, wrapped, context);
+  }
+}
+
+function unwrapWith(wrap: KeyObject, wrapped: Uint8Array, context: string): Buffer {
   const bytes = Buffer.from(wrapped);
   if (bytes.length !== WRAPPED) throw new Error('wrapped key has a wrong length');
   const decipher = createDecipheriv('aes-256-gcm', wrap, bytes.subarray(0, 12));
   decipher.setAAD(Buffer.from(context));
   decipher.setAuthTag(bytes.subarray(44));
-  return createSecretKey(Buffer.concat([decipher.update(bytes.subarray(12, 44)), decipher.final()]));
+  return Buffer.concat([decipher.update(bytes.subarray(12, 44)), decipher.final()]);
 }
 
 /** Nonce of a chunk: 11 bytes of index, one byte of last-flag. */

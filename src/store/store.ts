@@ -345,6 +345,16 @@ export interface Transactor {
 
   /** A seal or renewal with its entry in every log that it covers. Returns its number. */
   recordArchiveTimestamp(record: ArchiveRecord): Promise<{ id: number }>;
+  /**
+   * Makes a new tenant key and wraps every key of entry and object by it, in the background of everything else;
+   * takes up a rotation that was cut off. @param onProgress told how many rows are done
+   * @returns places whose key opened under neither key: they were corrupt before
+   */
+  rotateKeys(
+    tenant: string,
+    by: { readonly actor: Actor; readonly reason: string },
+    onProgress?: (rows: number) => void,
+  ): Promise<{ corrupt: readonly string[] }>;
   /** Puts in the token with its revocation data. @throws where it is final or covered already. */
   finishArchiveToken(id: number, token: Buffer): Promise<void>;
 

@@ -50,7 +50,9 @@ function createGate(width: number): { pass<T>(work: () => Promise<T>): Promise<T
 /** How a staged object lies until a command names it. */
 export interface Staging {
   readonly uid: Buffer;
+  /** Wrapped by the key named `wrapId`: by the time a command names the object, that may have been rotated. */
   readonly key: Buffer;
+  readonly wrapId: string;
   readonly inline: Buffer | null;
 }
 
@@ -67,7 +69,8 @@ export function objectFile(directory: string, tenant: string, uid: Buffer): stri
   return join(directory, tenant, name.slice(0, 2), name);
 }
 
-function keyContext(tenant: string, uid: Buffer): string {
+/** Additional data of an object's wrapped key. */
+export function objectContext(tenant: string, uid: Buffer): string {
   return `object/${tenant}/${uid.toString('hex')}`;
 }
 
@@ -143,7 +146,8 @@ export function stageObject(directory: string, keys: TenantKeys): ObjectWriter {
       const sha256 = hash.digest('hex');
       const storage: Staging = {
         uid,
-        key: wrapKey(keys.wrap, keyBytes, keyContext(keys.tenant, uid)),
+        key: wrapKey(keys.wrap, keyBytes, objectContext(keys.tenant, uid)),
+        wrapId: keys.wrapId,
         inline,
       };
       return { tenant: keys.tenant, object: keyedDigest(keys.address, sha256), sha256, size, storage };
@@ -177,7 +181,7 @@ export function openObject(directory: string, keys: TenantKeys, row: ObjectRow):
   const place = `object ${keys.tenant}/${row.object}`;
   let key: KeyObject;
   try {
-    key = unwrapKey(keys.wrap, row.key, keyContext(keys.tenant, row.uid));
+    key = unwrapKey(keys.wraps, row.key, objectContext(keys.tenant, row.uid));
   } catch (cause) {
     throw new CorruptObject(`${place}: key`, cause);
   }

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { openCheckpoint, verifierKey } from '../../evidence/checkpoint.ts';
 import { rootAt } from '../../evidence/merkle.ts';
-import { loadTenantKeys } from '../keys.ts';
+import { beginRotation, endRotation, loadTenantKeys } from '../keys.ts';
 import type { Change, Reader, Store } from '../store.ts';
 import { toWireMessage, toWireObject, toWireSignatures } from './commands/wire.ts';
 import { openObject, prepareObjectDirectory, type Staging, stageObject } from './objects.ts';
@@ -31,6 +31,9 @@ export interface StoreOptions {
   /** Told what an operator should know; what it says is safe for a log. */
   readonly warn?: (text: string) => void;
 }
+
+/** Rows of a rotation that one commit takes: other commits wait no longer than for these. */
+const rewrapBatch = 500;
 
 /** Where the parts of a store lie. */
 export interface StorePaths {
@@ -166,6 +169,26 @@ export async function openSqliteStore(options: StoreOptions): Promise<Store> {
       recordOperation: (tenant, body) => writer.call('recordOperation', tenant, body),
       recordIncident: (tenant, body) => writer.call('recordIncident', tenant, body),
       recordArchiveTimestamp: (record) => writer.call('recordArchiveTimestamp', '', record),
+      async rotateKeys(tenant, by, onProgress) {
+        beginRotation(paths.keys, tenant);
+        // Reads first: what the writer wraps by the new key must open from the first moment on.
+        context.forgetKeys(tenant);
+        await writer.call('takeKeys', tenant, undefined as never);
+        await writer.call('recordRotation', tenant, by);
+        const corrupt: string[] = [];
+        let after = { entries: 0, objects: 0 };
+        for (let done = false, rows = 0; !done; rows += rewrapBatch) {
+          const step = await writer.call('rewrapKeys', tenant, { after, limit: rewrapBatch });
+          ({ done } = step);
+          after = step;
+          corrupt.push(...step.corrupt);
+          onProgress?.(rows);
+        }
+        endRotation(paths.keys, tenant);
+        context.forgetKeys(tenant);
+        await writer.call('takeKeys', tenant, undefined as never);
+        return { corrupt };
+      },
       finishArchiveToken: (id, token) => writer.call('finishArchiveToken', '', { id, token }),
 
       ensureMailboxes: (tenant, owner, names) => writer.call('ensureMailboxes', tenant, { owner, names }),

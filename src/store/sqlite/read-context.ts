@@ -22,6 +22,8 @@ export interface ReadContext {
   readonly objectsDirectory: string;
   sql(text: string): Database.Statement;
   keys(tenant: string): TenantKeys;
+  /** Reads the tenant's keys anew when they are needed next. */
+  forgetKeys(tenant: string): void;
   tiles(tenant: string): TileReader;
   /** Salt and canonical bytes of an entry. @throws CorruptObject naming it. */
   openEntry(tenant: string, row: EntryRow): { salt: Buffer; bytes: Buffer };
@@ -54,6 +56,9 @@ export function createReadContext(
       }
       return keys;
     },
+    forgetKeys(tenant) {
+      keyring.delete(tenant);
+    },
     tiles(tenant) {
       return (level, n) =>
         (
@@ -65,7 +70,7 @@ export function createReadContext(
     openEntry(tenant, row) {
       const name = entryContext(tenant, row.idx);
       try {
-        const key = unwrapKey(context.keys(tenant).wrap, row.key, name);
+        const key = unwrapKey(context.keys(tenant).wraps, row.key, name);
         const plain = openChunk(key, Buffer.from(name), 0, true, row.sealed);
         if (plain.length < SALT_LENGTH) throw new Error('entry is shorter than its salt');
         return { salt: plain.subarray(0, SALT_LENGTH), bytes: plain.subarray(SALT_LENGTH) };

@@ -221,6 +221,15 @@ const migrations: readonly string[] = [
   -- Intents (login, deletion at the provider) that have no outcome yet: after a kill each gets one.
   CREATE TABLE open_intent (tenant TEXT NOT NULL, idx INTEGER NOT NULL, PRIMARY KEY (tenant, idx)) STRICT, WITHOUT ROWID;
   `,
+  `
+  -- Rotation of a tenant's key wraps the keys of entries and objects anew; what they encrypt stays as it is.
+  DROP TRIGGER entry_no_update;
+  CREATE TRIGGER entry_no_update BEFORE UPDATE OF tenant, idx, kind, time, commitment, sealed ON entry
+    BEGIN SELECT RAISE(ABORT, 'entry is append-only'); END;
+  DROP TRIGGER object_no_update;
+  CREATE TRIGGER object_no_update BEFORE UPDATE OF tenant, object, uid, size, inline ON object
+    BEGIN SELECT RAISE(ABORT, 'object is append-only'); END;
+  `,
 ];
 
 export const SCHEMA_VERSION = migrations.length;

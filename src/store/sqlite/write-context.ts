@@ -12,7 +12,7 @@ import { followAwaited } from './awaited.ts';
 import { insertSql } from './schema.ts';
 
 export interface TenantLog {
-  readonly keys: TenantKeys;
+  keys: TenantKeys;
   readonly origin: string;
   readonly signer: NoteSigner;
   edge: TreeEdge;
@@ -30,6 +30,8 @@ export interface WriteContext {
   unlink: string[];
   sql(text: string): Database.Statement;
   log(tenant: string): TenantLog;
+  /** Reads the tenant's keys anew; those of before still open what was staged under them. */
+  reloadKeys(tenant: string): TenantLog;
   /** Appends an entry with its projection; returns it with index and time. */
   append(tenant: string, body: EntryBody): Entry;
 }
@@ -70,6 +72,13 @@ export function createWriteContext(
         log = openLog(sql, options, tenant);
         logs.set(tenant, log);
       }
+      return log;
+    },
+    reloadKeys(tenant) {
+      const log = context.log(tenant);
+      const fresh = loadTenantKeys(options.keysDirectory, tenant, false);
+      const former = log.keys.wraps.filter((wrap) => !fresh.wraps.some((other) => other.equals(wrap)));
+      log.keys = { ...fresh, wraps: [...fresh.wraps, ...former] };
       return log;
     },
     append(tenant, body) {

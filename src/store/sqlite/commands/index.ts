@@ -21,6 +21,7 @@ import {
   recordVerdict,
   setLock,
 } from './judgement.ts';
+import { recordRotation, rewrapKeys, takeKeys } from './keys.ts';
 import {
   acceptSubmission,
   expireRecipients,
@@ -72,6 +73,9 @@ export const commands = {
   recordIncident,
   recordArchiveTimestamp,
   finishArchiveToken,
+  takeKeys,
+  rewrapKeys,
+  recordRotation,
   ensureMailboxes,
   createMailbox,
   renameMailbox,

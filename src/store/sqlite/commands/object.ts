@@ -1,5 +1,7 @@
 /** Object rows: made once per content and tenant, dropped when neither evidence nor a mailbox names them. */
 import type { Cell } from '../../../evidence/projection.ts';
+import { rewrapKey } from '../../sealing.ts';
+import { objectContext } from '../objects.ts';
 import type { WriteContext } from '../write-context.ts';
 import type { WireMessage, WireObject } from './wire.ts';
 
@@ -19,7 +21,12 @@ export function insertObject(
     object.object,
   ) as { structure: string | null } | undefined;
   if (known === undefined) {
-    const { uid, key, inline } = object.storage;
+    const { uid, key: staged, wrapId, inline } = object.storage;
+    const { keys } = context.log(tenant);
+    const key =
+      wrapId === keys.wrapId
+        ? staged
+        : (rewrapKey(keys.wraps, staged, objectContext(tenant, Buffer.from(uid))) ?? staged);
     sql(
       'INSERT INTO object (tenant, object, uid, size, key, inline, structure) VALUES (?, ?, ?, ?, ?, ?, ?)',
     ).run(tenant, object.object, uid, object.size, key, inline, structure);
