@@ -256,6 +256,8 @@ export interface NoticeEntry {
     | 'disputed'
     | 'malware';
   readonly text: string;
+  /** Recipients of the letter that it tells of; absent where it is about none, or an earlier release wrote it. */
+  readonly recipients?: readonly string[];
   readonly message: ObjectFact;
   readonly delivered: readonly Delivery[];
 }

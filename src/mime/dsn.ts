@@ -19,6 +19,8 @@ interface DsnRecipient {
   readonly lastAttempt?: Date | null;
   /** Delayed: until when attempts go on. */
   readonly willRetryUntil?: Date | null;
+  /** A line for people. */
+  readonly note?: string | null;
 }
 
 export interface DsnInput extends Omit<NoticeInput, 'subject' | 'text' | 'attachments'> {
@@ -57,13 +59,13 @@ const texts = {
       failed: 'Nicht zugestellt',
       delayed: 'Verzögert',
       relayed: 'Weitergegeben',
-      delivered: 'Zugestellt',
+      delivered: 'Eingegangen',
     },
     lead: {
       failed: 'Ihre De-Mail konnte diesen Empfängern nicht zugestellt werden:',
       delayed: 'Ihre De-Mail ist für diese Empfänger noch nicht übergeben; die Versuche gehen weiter:',
-      relayed: 'Ihre De-Mail wurde für diese Empfänger dem De-Mail-Anbieter übergeben:',
-      delivered: 'Ihre De-Mail wurde diesen Empfängern zugestellt:',
+      relayed: 'Ihre De-Mail wurde für diese Empfänger versandt; ob sie eingeht, wird nicht gemeldet:',
+      delivered: 'Ihre De-Mail ist im Postfach dieser Empfänger eingegangen:',
     },
     until: 'Versuche bis',
     reply: 'Antwort',
@@ -72,12 +74,12 @@ const texts = {
     closing: 'Diese Nachricht hat das De-Mail-Gateway geschrieben; Antworten darauf liest niemand.',
   },
   en: {
-    subject: { failed: 'Not delivered', delayed: 'Delayed', relayed: 'Handed over', delivered: 'Delivered' },
+    subject: { failed: 'Not delivered', delayed: 'Delayed', relayed: 'Sent on', delivered: 'Delivered' },
     lead: {
       failed: 'Your De-Mail could not be delivered to these recipients:',
       delayed: 'Your De-Mail has not been handed over for these recipients yet; attempts go on:',
-      relayed: 'Your De-Mail was handed over to the De-Mail provider for these recipients:',
-      delivered: 'Your De-Mail was delivered to these recipients:',
+      relayed: 'Your De-Mail was sent on to these recipients; its arrival will not be reported:',
+      delivered: 'Your De-Mail has arrived in the mailbox of these recipients:',
     },
     until: 'Attempts until',
     reply: 'Reply',
@@ -106,6 +108,7 @@ function explain(input: DsnInput): string {
     for (const recipient of recipients) {
       lines.push(`  ${oneLine(recipient.address)}`);
       if (recipient.diagnostic) lines.push(`    ${text.reply}: ${oneLine(recipient.diagnostic)}`);
+      if (recipient.note) lines.push(`    ${oneLine(recipient.note)}`);
       if (recipient.willRetryUntil) lines.push(`    ${text.until}: ${formatDate(recipient.willRetryUntil)}`);
     }
     lines.push('');

@@ -27,6 +27,7 @@ import {
 import { confirmedRecipients, type Match, matchLetter, notifiedRecipients } from './match.ts';
 import type { TellOperators } from './notices.ts';
 import { createCapture, type Reading, readMessage } from './reading.ts';
+import type { Reports } from './reports.ts';
 import {
   nowhere,
   type Route,
@@ -60,6 +61,7 @@ export interface IngestDeps {
   readonly store: Store;
   readonly directory: () => Directory;
   readonly tenant: string;
+  readonly reports: Pick<Reports, 'confirmed'>;
   readonly settlement: Settlement;
   readonly incidents: Incidents;
   readonly tell: TellOperators;
@@ -135,6 +137,17 @@ export function createIngest(deps: IngestDeps): Ingest {
     const stated = confirmation?.recipients.length ? confirmation.recipients : recipients;
     const binding = match === null ? null : await binder.confirmation(reading, match, stated, judgement);
     const holds = binding === null || binding.counts !== 'no';
+    const statedTime = confirmation?.statedTime ?? null;
+    const provider = reading.facts.originatorProvider;
+    const notices =
+      match === null || !holds
+        ? []
+        : await deps.reports.confirmed(match.submission, {
+            type: confirmationType!,
+            recipients,
+            statedTime,
+            provider,
+          });
     const index = await record({
       kind: 'confirmation',
       ...rest,
@@ -143,7 +156,8 @@ export function createIngest(deps: IngestDeps): Ingest {
       letter: match?.letter ?? null,
       transaction: match?.transaction ?? null,
       recipients,
-      statedTime: confirmation?.statedTime ?? null,
+      statedTime,
+      notices,
       matchedBy: match?.matchedBy ?? null,
       // What does not hold must not lead later ones to this letter either.
       ...(confirmation?.originalMessageId && holds
@@ -153,7 +167,7 @@ export function createIngest(deps: IngestDeps): Ingest {
         ...blockOf(match, reading),
         counts: binding?.counts,
         recipients,
-        statedTime: confirmation?.statedTime ?? null,
+        statedTime,
       }),
     });
     if (index !== null && match !== null && isNowhere(route)) await tellUndeliverable(config, index, route);

@@ -233,7 +233,7 @@ async function startAccount(
   await settleCutOff(base);
   const reports = createReports(base);
   const settlement = createSettlement({ ...base, reports });
-  const ingest = createIngest({ ...base, settlement });
+  const ingest = createIngest({ ...base, reports, settlement });
   const outbox = await startOutbox({
     ...base,
     reports,

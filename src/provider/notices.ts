@@ -8,7 +8,7 @@ import type { Directory } from '../directory/directory.ts';
 import { INBOX } from '../directory/mailboxes.ts';
 import type { NoticeEntry } from '../evidence/entry.ts';
 import { composeNotice, type NoticeInput } from '../mime/notice.ts';
-import type { Deposit, Store } from '../store/store.ts';
+import type { Deposit, Notice, Store } from '../store/store.ts';
 import type { Clock } from './clock.ts';
 import { type Route, routeFallback } from './route.ts';
 import { stageMessage } from './staging.ts';
@@ -21,6 +21,8 @@ export interface Outgoing {
   /** For the log: what the mail tells. */
   readonly text: string;
   readonly bytes: Uint8Array;
+  /** Recipients of the letter that it tells of. */
+  readonly recipients?: readonly string[];
   /** Names it within the letter: a second one of that name is not sent. */
   readonly once?: string;
 }
@@ -32,23 +34,31 @@ export async function deliver(
   route: Route,
   outgoing: Outgoing,
 ): Promise<void> {
-  const { letter, about, text, once } = outgoing;
+  const notice = await stageNotice(store, tenant, route, outgoing);
+  await store.deliverNotice(tenant.id, notice, outgoing.once);
+}
+
+/** The mail as a command takes it that commits it together with what it tells. */
+export async function stageNotice(
+  store: Store,
+  tenant: TenantConfig,
+  route: Route,
+  outgoing: Outgoing,
+): Promise<Notice> {
+  const { letter, about, text, recipients } = outgoing;
   const deposits = route.destinations.map(
     ({ owner, reason }): Deposit => ({ owner, mailbox: INBOX, reason, prefix: new Uint8Array(), flags: [] }),
   );
   const message = await stageMessage(store, tenant.id, [outgoing.bytes]);
-  await store.deliverNotice(
-    tenant.id,
-    {
-      letter,
-      about,
-      text,
-      message,
-      deposits,
-      ...(route.forward.length === 0 ? {} : { forward: route.forward }),
-    },
-    once,
-  );
+  return {
+    letter,
+    about,
+    text,
+    ...(recipients === undefined ? {} : { recipients }),
+    message,
+    deposits,
+    ...(route.forward.length === 0 ? {} : { forward: route.forward }),
+  };
 }
 
 /** Every operator of the tenant, in the facade and at the own server. */

@@ -260,6 +260,8 @@ async function conclude(deps: OutboxDeps, run: Run, peer: Peer, sent: Transmissi
     for (const { address, result } of sent.recipients) if (result !== 'deferred') run.open.delete(address);
   }
   const remain = !doubtful && run.open.size > 0;
+  const by = (wanted: RecipientResult['result']) => sent.recipients.filter((r) => r.result === wanted);
+  const accepted = doubtful ? [] : by('accepted').map(({ address }) => address);
   await store.recordHandoverOutcome(tenant, {
     letter,
     transaction,
@@ -268,6 +270,7 @@ async function conclude(deps: OutboxDeps, run: Run, peer: Peer, sent: Transmissi
     recipients: sent.recipients,
     reply: sent.reply,
     peer,
+    notices: await reports.handedOver(run.submission, accepted),
     ...(remain ? { nextAttempt: clock.now() + backOffDelay(retryBackOff, attempt, deps.random) } : {}),
   });
   log.info(
@@ -281,7 +284,5 @@ async function conclude(deps: OutboxDeps, run: Run, peer: Peer, sent: Transmissi
     }
     return;
   }
-  const by = (wanted: RecipientResult['result']) => sent.recipients.filter((r) => r.result === wanted);
   await reports.failed(run.submission, transaction, by('refused'));
-  await reports.relayed(run.submission, transaction, by('accepted'));
 }

@@ -13,11 +13,11 @@ import type {
   RecipientResult,
   SubmissionEntry,
 } from '../evidence/entry.ts';
-import { composeDsn, type DsnInput } from '../mime/dsn.ts';
-import { headerEnd } from '../mime/header.ts';
+import type { Log } from '../observe/log.ts';
 import type { OutboxItem, Store } from '../store/store.ts';
 import type { Clock } from './clock.ts';
-import { composeMail, deliver, letterhead, routeToOperators } from './notices.ts';
+import { createDeliveryReports, type DeliveryReports, wants } from './delivery-reports.ts';
+import { composeMail, deliver, routeToOperators } from './notices.ts';
 import { routeToSender } from './route.ts';
 import { type About, disputedText, doubtText, overdueText, settledText, type Text } from './texts.ts';
 
@@ -28,8 +28,10 @@ export interface Reports {
   delayed(item: OutboxItem, hours: number, lastReply: string): Promise<void>;
   /** The provider, or the gateway, refused these recipients for good. */
   failed(letter: Letter, transaction: number, results: readonly RecipientResult[]): Promise<void>;
-  /** Handed over; only for those recipients for whom NOTIFY=SUCCESS was asked. */
-  relayed(letter: Letter, transaction: number, results: readonly RecipientResult[]): Promise<void>;
+  /** Reports that belong to the commit of a hand-over. */
+  handedOver: DeliveryReports['handedOver'];
+  /** Reports that belong to the commit of a confirmation that counts. */
+  confirmed: DeliveryReports['confirmed'];
   /** The time for retries is over. */
   expired(item: OutboxItem, lastReply: string): Promise<void>;
   inDoubt(item: OutboxItem, reply: string): Promise<void>;
@@ -46,64 +48,22 @@ export interface ReportDeps {
   readonly tenant: string;
   readonly hostname: string;
   readonly clock: Clock;
+  readonly log: Log;
 }
-
-/** A message returned in full (RET=FULL) is cut to its header above this many bytes. */
-const longestReturn = 256 * 1024;
 
 export function createReports(deps: ReportDeps): Reports {
   const { store, tenant, clock, hostname } = deps;
+  const composer = createDeliveryReports(deps);
 
   async function letterOf(item: OutboxItem): Promise<Letter | null> {
     return store.submissionOf(tenant, item.letter);
   }
 
-  /** A delivery status report (RFC 3464) into the sender's INBOX. */
-  async function report(
-    letter: Letter,
-    results: readonly RecipientResult[],
-    kind: { readonly action: 'failed' | 'delayed' | 'relayed'; readonly once: string; readonly until?: Date },
-  ): Promise<void> {
-    const config = deps.directory().tenant(tenant);
-    if (config === undefined || results.length === 0) return;
-    const { action, once, until } = kind;
-    const bytes = composeDsn({
-      ...letterhead(hostname, new Date(clock.now())),
-      to: [{ address: letter.header.from ?? letter.envelope.from }],
-      inReplyTo: letter.header.messageId,
-      language: config.language,
-      reportingMta: hostname,
-      envid: letter.envelope.envid ?? null,
-      arrivalDate: new Date(letter.time),
-      letterSubject: letter.header.subject,
-      recipients: results.map(({ address, reply }) => ({
-        address,
-        orcpt: envelopeOf(letter, address)?.orcpt ?? null,
-        action,
-        status: /^\d{3}[ -](\d\.\d{1,3}\.\d{1,3})\b/.exec(reply)?.[1] ?? null,
-        diagnostic: reply,
-        willRetryUntil: until ?? null,
-      })),
-      original: await returned(letter),
-    });
-    await deliver(store, config, routeToSender(deps.directory(), config, letter), {
-      letter: letter.index,
-      about: action,
-      text: `${results.map((r) => r.address).join(', ')}: ${results[0]!.reply}`,
-      bytes,
-      once,
-    });
-  }
-
-  /** RET=FULL gives the message back, otherwise its header (RFC 3461 4.3). */
-  async function returned(letter: Letter): Promise<DsnInput['original']> {
-    const object = await store.object(tenant, letter.message.object);
-    if (object === null) return { headers: Buffer.alloc(0) };
-    const chunks: Buffer[] = [];
-    for await (const chunk of object.read(0, longestReturn)) chunks.push(chunk);
-    const bytes = Buffer.concat(chunks);
-    const full = letter.envelope.ret?.toUpperCase() === 'FULL' && object.size <= longestReturn;
-    return full ? { message: bytes } : { headers: bytes.subarray(0, headerEnd(bytes)) };
+  async function report(...about: Parameters<DeliveryReports['compose']>): Promise<void> {
+    const composed = await composer.compose(...about);
+    if (composed === null) return;
+    const { once, ...notice } = composed;
+    await store.deliverNotice(tenant, notice, once);
   }
 
   /** A plain mail to the sender and to the operators, who must decide. */
@@ -217,13 +177,8 @@ export function createReports(deps: ReportDeps): Reports {
         once: nameOf('failed', transaction, told),
       });
     },
-    async relayed(letter, transaction, results) {
-      const told = results.filter((r) => wants(letter, r.address, 'SUCCESS'));
-      await report(letter, told, {
-        action: 'relayed',
-        once: nameOf('relayed', transaction, told),
-      });
-    },
+    handedOver: (letter, recipients) => composer.handedOver(letter, recipients),
+    confirmed: (letter, confirmation) => composer.confirmed(letter, confirmation),
     async expired(item, lastReply) {
       const letter = await letterOf(item);
       if (letter === null) return;
@@ -241,22 +196,6 @@ export function createReports(deps: ReportDeps): Reports {
         settledText(language, told, decision),
       ),
   };
-}
-
-function envelopeOf(letter: SubmissionEntry, address: string) {
-  const wanted = address.toLowerCase();
-  return letter.envelope.recipients.find((r) => r.address.toLowerCase() === wanted);
-}
-
-/** RFC 3461 4.1: without NOTIFY, failures and delays are told. */
-function wants(
-  letter: SubmissionEntry,
-  address: string,
-  condition: 'FAILURE' | 'DELAY' | 'SUCCESS',
-): boolean {
-  const notify = envelopeOf(letter, address)?.notify;
-  if (notify === undefined || notify.length === 0) return condition !== 'SUCCESS';
-  return notify.includes(condition);
 }
 
 /** The same recipients are told the same only once, also when a crash makes it be tried again. */

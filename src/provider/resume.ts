@@ -2,7 +2,13 @@
  * What a crash cut off. A hand-over whose outcome is missing is in doubt. An outcome may be recorded, and the mail
  * about it not written: each report has a name within its letter, so what was told already is not told again.
  */
-import type { Entry, HandoverIntentEntry, RecipientResult, SubmissionEntry } from '../evidence/entry.ts';
+import type {
+  Entry,
+  HandoverIntentEntry,
+  NoticeEntry,
+  RecipientResult,
+  SubmissionEntry,
+} from '../evidence/entry.ts';
 import type { Store } from '../store/store.ts';
 import type { Clock } from './clock.ts';
 import type { Reports } from './reports.ts';
@@ -39,9 +45,9 @@ export async function resumeReports(deps: ResumeDeps): Promise<void> {
 async function resumeLetter({ reports }: ResumeDeps, timeline: readonly Entry[]): Promise<void> {
   const letter = timeline.find((e): e is Entry & SubmissionEntry => e.kind === 'submission');
   if (letter === undefined) return;
-  const told = timeline.flatMap((e) => (e.kind === 'notice' && e.about === 'failed' ? [e.text] : []));
+  const told = timeline.filter((e) => e.kind === 'notice').filter((e) => e.about === 'failed');
   const untold = (results: readonly RecipientResult[]) =>
-    results.filter((r) => r.result === 'refused' && !told.some((text) => text.includes(r.address)));
+    results.filter((r) => r.result === 'refused' && !told.some((notice) => tells(notice, r.address)));
   for (const entry of timeline) {
     if (entry.kind === 'handover-outcome') {
       await reports.failed(letter, entry.transaction, untold(entry.recipients));
@@ -53,6 +59,11 @@ async function resumeLetter({ reports }: ResumeDeps, timeline: readonly Entry[])
       await reports.failed(letter, entry.transaction, untold(results));
     }
   }
+}
+
+/** Notices of earlier releases name their recipients in the text alone. */
+function tells({ recipients, text }: Pick<NoticeEntry, 'recipients' | 'text'>, address: string): boolean {
+  return recipients?.includes(address) ?? text.includes(address);
 }
 
 function refused(address: string, reply: string): RecipientResult {

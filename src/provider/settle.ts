@@ -55,7 +55,9 @@ export function createSettlement(deps: SettlementDeps): Settlement {
   ): Promise<void> {
     const { letter, transaction } = item;
     const recipients = outcome?.recipients.map((r) => r.address) ?? item.recipients;
-    await store.settleHandover(tenant, { letter, transaction, recipients, ...what });
+    const submission = what.decision === 'handed-over' ? await store.submissionOf(tenant, letter) : null;
+    const notices = submission === null ? [] : await reports.handedOver(submission, recipients);
+    await store.settleHandover(tenant, { letter, transaction, recipients, ...what, notices });
     log.info({ tenant, letter, transaction, decision: what.decision, by: what.by }, 'doubt settled');
     await reports.settled(item, what);
   }

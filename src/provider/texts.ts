@@ -78,6 +78,19 @@ const confirmationNames = {
   },
 } as const;
 
+/** Where the proof lies that a delivery report only speaks of. */
+export function confirmedNote(
+  language: Language,
+  confirmation: ConfirmationType,
+  statedTime: string | null,
+): string {
+  const name = confirmationNames[language][confirmation];
+  const time = statedTime === null ? '' : ` (${statedTime})`;
+  return language === 'de'
+    ? `Nachweis ist die ${name} des Anbieters${time} in De-Mail-Bestätigungen`
+    : `Proven by the provider's ${name}${time} in De-Mail-Bestätigungen`;
+}
+
 /** `since`: RFC 3339 time of the hand-over. */
 export function overdueText(
   language: Language,

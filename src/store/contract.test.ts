@@ -383,6 +383,32 @@ describe.each(engines)('the store on %s', (_, openStore) => {
     expect(await store.proof(tenant, 6)).toBeNull();
   });
 
+  it('writes a notice in the commit of what it tells, once, and none for what was recorded before', async () => {
+    const { letter } = await store.acceptSubmission(
+      tenant,
+      submission(await stageText(store, tenant, letterText)),
+    );
+    const notice = async (text: string, once: string) => ({
+      letter,
+      about: 'delivered' as const,
+      text,
+      message: await stageText(store, tenant, text),
+      deposits: [],
+      once,
+    });
+    const fetched = async (uid: number, text: string, ...names: string[]) => ({
+      ...inbound(await stageText(store, tenant, text), uid),
+      notices: await Promise.all(names.map((name) => notice(`${name} by ${uid}`, name))),
+    });
+    const first = (await store.recordFetched(tenant, await fetched(1, 'eins\r\n\r\n', 'a', 'b')))!;
+    expect(await store.recordFetched(tenant, await fetched(2, 'eins\r\n\r\n', 'c'))).toBeNull();
+    await store.recordFetched(tenant, await fetched(3, 'zwei\r\n\r\n', 'b', 'd'));
+    expect(await store.deliverNotice(tenant, await notice('d again', 'd'), 'd')).toBeNull();
+    const told = (await store.timeline(tenant, letter)).filter((e) => e.kind === 'notice');
+    expect(told.map(({ text }) => text)).toEqual(['a by 1', 'b by 1', 'd by 3']);
+    expect(told.map(({ index }) => index).slice(0, 2)).toEqual([first.index + 1, first.index + 2]);
+  });
+
   it('tells an incident once', async () => {
     const opened = { incident: 'account', state: 'opened', text: 'login refused' } as const;
     expect(await store.recordIncident(tenant, opened)).toBe(true);

@@ -118,6 +118,10 @@ export interface Notice extends Body<NoticeEntry> {
 }
 
 type FetchedBody<E> = Omit<Body<E>, 'signatures'>;
+/** A notice that is written in the commit of what it tells; a second one of that name for the letter is dropped. */
+export interface NamedNotice extends Notice {
+  readonly once: string;
+}
 
 /** `reverifyAt`: epoch ms of the first later look at an indeterminate verdict. */
 export type Fetched = (
@@ -135,6 +139,8 @@ export type Fetched = (
   readonly material?: VerdictRecord['material'];
   /** Queue a copy for the tenant's own server: these internal addresses, this prepended block. */
   readonly forward?: { readonly recipients: readonly string[]; readonly prefix: Uint8Array };
+  /** What it means for the sender of the letter. */
+  readonly notices?: readonly NamedNotice[];
 };
 
 export interface HandoverIntent extends Omit<Body<HandoverIntentEntry>, 'handed'> {
@@ -149,6 +155,11 @@ export interface HandoverIntent extends Omit<Body<HandoverIntentEntry>, 'handed'
 export interface HandoverOutcome extends Body<HandoverOutcomeEntry> {
   /** When to try the deferred recipients again, epoch milliseconds; required for `deferred`. */
   readonly nextAttempt?: number;
+  readonly notices?: readonly NamedNotice[];
+}
+
+export interface HandoverSettled extends Body<HandoverSettledEntry> {
+  readonly notices?: readonly NamedNotice[];
 }
 
 export interface VerdictRecord extends Omit<VerdictEntry, 'kind' | 'material'> {
@@ -289,7 +300,7 @@ export interface Transactor {
   recordHandoverIntent(tenant: string, intent: HandoverIntent): Promise<void>;
   /** Recipients that were accepted or refused leave the queue; `in-doubt` holds the transaction. */
   recordHandoverOutcome(tenant: string, outcome: HandoverOutcome): Promise<void>;
-  settleHandover(tenant: string, settled: Body<HandoverSettledEntry>): Promise<void>;
+  settleHandover(tenant: string, settled: HandoverSettled): Promise<void>;
   expireRecipients(tenant: string, expired: Body<ExpiredEntry>): Promise<void>;
   /** Asks for the next attempt now (operator), without an entry of its own. */
   rescheduleTransaction(

@@ -236,11 +236,14 @@ describe('refusals and delays', () => {
     expect(report).toContain('der ganze Text');
   });
 
-  it('tells of the hand-over where NOTIFY=SUCCESS asked for it', async () => {
+  it('tells of the hand-over where NOTIFY=SUCCESS asked for it, and nothing will be confirmed', async () => {
     await using peer = await startSubmissionPeer({ authority });
     await using world = await openWorld({ provider: accounts({ stadt: peer }) });
-    await world.submit({ rcpt: [{ address: max, notify: ['SUCCESS', 'FAILURE'] }] });
-    await world.submit();
+    const rcpt = [{ address: max, notify: ['SUCCESS', 'FAILURE'] }];
+    await world.submit({ rcpt, options: ['receipt'] });
+    await world.submit({ rcpt, options: ['dispatch'] });
+    await world.submit({ options: [] });
+    await world.submit({ rcpt, options: [] });
     await world.startLink();
     await world.until(async () => (await world.mails(erika, INBOX)).length > 0);
     await world.until(done(world));

@@ -73,8 +73,15 @@ async function confirm(
 function silenceOf(w: World, clock: ReturnType<typeof createManualClock>) {
   const tenants = testDirectory();
   const directory = () => tenants;
-  const base = { store: w.store, directory, tenant: 'stadt', clock, hostname: 'gateway.example' };
-  return startSilence({ ...base, log: silentLog(), reports: createReports(base) });
+  const base = {
+    store: w.store,
+    directory,
+    tenant: 'stadt',
+    clock,
+    hostname: 'gateway.example',
+    log: silentLog(),
+  };
+  return startSilence({ ...base, reports: createReports(base) });
 }
 
 describe('silence', () => {

@@ -213,7 +213,7 @@ describe('an indeterminate verdict', () => {
     const log = silentLog();
     const tell = operatorTeller(base);
     const incidents = await createIncidents({ ...base, tell, log });
-    const reports = createReports(base);
+    const reports = createReports({ ...base, log });
     const service = startReverification({ ...base, dataDir: folder, incidents, reports, log });
     await service.look();
     await service.close();

@@ -6,7 +6,13 @@ import { openCheckpoint, verifierKey } from '../../evidence/checkpoint.ts';
 import { rootAt } from '../../evidence/merkle.ts';
 import { beginRotation, endRotation, loadTenantKeys } from '../keys.ts';
 import type { Change, Reader, Store } from '../store.ts';
-import { toWireMessage, toWireObject, toWireSignatures } from './commands/wire.ts';
+import {
+  toWireMessage,
+  toWireNotice,
+  toWireNotices,
+  toWireObject,
+  toWireSignatures,
+} from './commands/wire.ts';
 import { openObject, prepareObjectDirectory, type Staging, stageObject } from './objects.ts';
 import { archiveReader } from './read-archive.ts';
 import { createReadContext } from './read-context.ts';
@@ -123,21 +129,23 @@ export async function openSqliteStore(options: StoreOptions): Promise<Store> {
           body,
           handed: { ...handed, header: toWireObject(handed.header) },
         }),
-      recordHandoverOutcome: (tenant, { nextAttempt, ...body }) =>
-        writer.call('recordHandoverOutcome', tenant, { body, nextAttempt: nextAttempt ?? null }),
-      settleHandover: (tenant, body) => writer.call('settleHandover', tenant, body),
+      recordHandoverOutcome: (tenant, { nextAttempt, notices, ...body }) =>
+        writer.call('recordHandoverOutcome', tenant, {
+          body,
+          nextAttempt: nextAttempt ?? null,
+          notices: toWireNotices(notices),
+        }),
+      settleHandover: (tenant, { notices, ...body }) =>
+        writer.call('settleHandover', tenant, { body, notices: toWireNotices(notices) }),
       expireRecipients: (tenant, body) => writer.call('expireRecipients', tenant, body),
       rescheduleTransaction: (tenant, letter, transaction, nextAttempt) =>
         writer.call('rescheduleTransaction', tenant, { letter, transaction, nextAttempt }),
-      deliverNotice: (tenant, { message, deposits, forward, ...body }, once) =>
-        writer.call('deliverNotice', tenant, {
-          body,
-          message: toWireMessage(message),
-          deposits,
-          forward: forward ?? null,
-          once: once ?? null,
-        }),
-      recordFetched: (tenant, { staged, signatures, deposits, forward, reverifyAt, material, ...body }) =>
+      deliverNotice: (tenant, notice, once) =>
+        writer.call('deliverNotice', tenant, toWireNotice(notice, once)),
+      recordFetched: (
+        tenant,
+        { staged, signatures, deposits, forward, reverifyAt, material, notices, ...body },
+      ) =>
         writer.call('recordFetched', tenant, {
           body,
           message: toWireMessage(staged),
@@ -145,6 +153,7 @@ export async function openSqliteStore(options: StoreOptions): Promise<Store> {
           deposits,
           forward: forward ?? null,
           reverifyAt: reverifyAt ?? null,
+          notices: toWireNotices(notices),
           material: (material ?? []).map(({ type, object }) => ({ type, object: toWireObject(object) })),
         }),
       recordVerdict: (tenant, { material, nextAttempt, ...body }) =>

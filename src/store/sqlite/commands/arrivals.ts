@@ -6,7 +6,6 @@ import type {
   ForwardOutcomeEntry,
   InboundEntry,
   IncidentEntry,
-  NoticeEntry,
   NotificationEntry,
   OperationEntry,
   SentCopyEntry,
@@ -19,7 +18,7 @@ import { insertMessage, releaseObject } from './object.ts';
 import { queueForward, type WireForward } from './queue-forward.ts';
 import { hold } from './scanning.ts';
 import { keepSignatures } from './signatures.ts';
-import { factOf, type WireDeposit, type WireMessage, type WireSignature } from './wire.ts';
+import { factOf, type WireDeposit, type WireMessage, type WireNotice, type WireSignature } from './wire.ts';
 
 type Body<E> = Omit<E, 'kind' | 'delivered' | 'message'>;
 type FetchedBody<E> = Omit<Body<E>, 'signatures'>;
@@ -43,12 +42,13 @@ export interface WireFetched {
   readonly forward: WireForward | null;
   readonly reverifyAt: number | null;
   readonly material: WireVerdict['material'];
+  readonly notices: readonly WireNotice[];
 }
 
 export function recordFetched(
   context: WriteContext,
   tenant: string,
-  { body, message, signatures, deposits, forward, reverifyAt, material }: WireFetched,
+  { body, message, signatures, deposits, forward, reverifyAt, material, notices }: WireFetched,
 ): { index: number } | null {
   const { sql } = context;
   const { account, folder, uidValidity, uid } = body.source;
@@ -68,8 +68,8 @@ export function recordFetched(
       sql(
         'INSERT INTO fetched (tenant, account, folder, uidvalidity, uid, object, idx) VALUES (?, ?, ?, ?, ?, ?, ?)',
       ).run(tenant, account, folder, uidValidity, uid, object, known.idx);
-    if (message.object.storage.inline === null)
-      context.unlink.push(`${tenant}/${Buffer.from(message.object.storage.uid).toString('hex')}`);
+    for (const staged of [message, ...notices.map((notice) => notice.message)])
+      dropStaged(context, tenant, staged);
     return null;
   }
   const waits = body.scan?.result === 'not-scanned';
@@ -98,15 +98,19 @@ export function recordFetched(
     });
   } else if (reverifyAt !== null)
     planReverification(context, tenant, { about: entry.index, nextAttempt: reverifyAt });
+  deliverNotices(context, tenant, notices);
   return { index: entry.index };
 }
 
-export interface WireNotice {
-  readonly body: Body<NoticeEntry>;
-  readonly message: WireMessage;
-  readonly deposits: readonly WireDeposit[];
-  readonly forward: readonly string[] | null;
-  readonly once: string | null;
+/** What was staged for a command that turned out to have nothing to do. */
+function dropStaged(context: WriteContext, tenant: string, { object }: WireMessage): void {
+  const { inline, uid } = object.storage;
+  if (inline === null) context.unlink.push(`${tenant}/${Buffer.from(uid).toString('hex')}`);
+}
+
+/** Notices that belong to the commit of another command. */
+export function deliverNotices(context: WriteContext, tenant: string, notices: readonly WireNotice[]): void {
+  for (const notice of notices) deliverNotice(context, tenant, notice);
 }
 
 export function deliverNotice(
@@ -123,8 +127,10 @@ export function deliverNotice(
       letter,
       once,
     ) !== undefined
-  )
+  ) {
+    dropStaged(context, tenant, message);
     return null;
+  }
   insertMessage(context, tenant, message);
   deposit(context, tenant, deposits, message);
   const entry = context.append(tenant, {

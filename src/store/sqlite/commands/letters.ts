@@ -7,10 +7,18 @@ import type {
   SubmissionEntry,
 } from '../../../evidence/entry.ts';
 import type { WriteContext } from '../write-context.ts';
+import { deliverNotices } from './arrivals.ts';
 import { deliveriesOf, deposit } from './deposit.ts';
 import { insertMessage, insertObject } from './object.ts';
 import { keepSignatures } from './signatures.ts';
-import { factOf, type WireDeposit, type WireMessage, type WireObject, type WireSignature } from './wire.ts';
+import {
+  factOf,
+  type WireDeposit,
+  type WireMessage,
+  type WireNotice,
+  type WireObject,
+  type WireSignature,
+} from './wire.ts';
 
 type Body<E> = Omit<E, 'kind' | 'delivered' | 'message'>;
 
@@ -96,12 +104,13 @@ export function recordHandoverIntent(
 export interface WireOutcome {
   readonly body: Body<HandoverOutcomeEntry>;
   readonly nextAttempt: number | null;
+  readonly notices: readonly WireNotice[];
 }
 
 export function recordHandoverOutcome(
   context: WriteContext,
   tenant: string,
-  { body, nextAttempt }: WireOutcome,
+  { body, nextAttempt, notices }: WireOutcome,
 ): void {
   const state = stateOf(context, tenant, body.letter, body.transaction);
   if (state !== 'attempting')
@@ -109,6 +118,7 @@ export function recordHandoverOutcome(
       `transaction ${tenant}/${body.letter}.${body.transaction} is ${state ?? 'not in the outbox'}, it has no outcome`,
     );
   context.append(tenant, { kind: 'handover-outcome', ...body });
+  deliverNotices(context, tenant, notices);
   if (body.result === 'in-doubt') {
     context
       .sql(`UPDATE outbox SET state = 'in-doubt', last_reply = ? WHERE tenant = ? AND letter = ? AND tx = ?`)
@@ -131,12 +141,13 @@ export function recordHandoverOutcome(
 export function settleHandover(
   context: WriteContext,
   tenant: string,
-  body: Body<HandoverSettledEntry>,
+  { body, notices }: { readonly body: Body<HandoverSettledEntry>; readonly notices: readonly WireNotice[] },
 ): void {
   const state = stateOf(context, tenant, body.letter, body.transaction);
   if (state === undefined)
     throw new Error(`transaction ${tenant}/${body.letter}.${body.transaction} is not in the outbox`);
   context.append(tenant, { kind: 'handover-settled', ...body });
+  deliverNotices(context, tenant, notices);
   if (body.decision === 'resend') {
     context
       .sql(`UPDATE outbox SET state = 'queued', next_attempt = ? WHERE tenant = ? AND letter = ? AND tx = ?`)

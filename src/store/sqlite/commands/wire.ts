@@ -1,7 +1,14 @@
 /** The store's arguments as they travel to the writer thread: what structured clone can carry. */
-import type { EmbeddedSignature, ObjectFact } from '../../../evidence/entry.ts';
+import type { EmbeddedSignature, NoticeEntry, ObjectFact } from '../../../evidence/entry.ts';
 import type { MessageIndex } from '../../../mime/types.ts';
-import type { Deposit, StagedMessage, StagedObject, StagedSignature } from '../../store.ts';
+import type {
+  Deposit,
+  NamedNotice,
+  Notice,
+  StagedMessage,
+  StagedObject,
+  StagedSignature,
+} from '../../store.ts';
 import type { Staging } from '../objects.ts';
 
 export interface WireObject extends ObjectFact {
@@ -17,6 +24,31 @@ export interface WireMessage {
 
 /** A deposit as a mailbox row needs it. */
 export type WireDeposit = Deposit;
+
+export interface WireNotice {
+  readonly body: Omit<NoticeEntry, 'kind' | 'delivered' | 'message'>;
+  readonly message: WireMessage;
+  readonly deposits: readonly WireDeposit[];
+  readonly forward: readonly string[] | null;
+  readonly once: string | null;
+}
+
+export function toWireNotice(
+  { message, deposits, forward, ...body }: Notice,
+  once: string | undefined,
+): WireNotice {
+  return {
+    body,
+    message: toWireMessage(message),
+    deposits,
+    forward: forward ?? null,
+    once: once ?? null,
+  };
+}
+
+export function toWireNotices(notices: readonly NamedNotice[] | undefined): readonly WireNotice[] {
+  return (notices ?? []).map(({ once, ...notice }) => toWireNotice(notice, once));
+}
 
 export function toWireObject(staged: StagedObject): WireObject {
   return {
