@@ -33,7 +33,7 @@ module.exports = {
     {
       name: 'foundations-know-no-service',
       severity: 'error',
-      from: { path: '^src/(config|directory|evidence|store|pki|observe)/', pathNot: '\\.test\\.ts$' },
+      from: { path: '^src/(config|directory|evidence|store|pki|observe|inspection)/', pathNot: '\\.test\\.ts$' },
       to: { path: '^src/(smtp|provider|imap|preservation|console|cli|simulator)/|^src/(main|gateway)\\.ts$' },
     },
     {

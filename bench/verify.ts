@@ -5,8 +5,9 @@
  */
 import { execFileSync } from 'node:child_process';
 import { revocationMemory } from '../src/pki/revocation-sources.ts';
+import type { Circumstances } from '../src/pki/signer.ts';
 import { issue, makeCrl, newKey, sealMessage } from '../src/pki/testing/test-pki.ts';
-import { type Circumstances, verifyDeMail } from '../src/pki/verify-demail.ts';
+import { verifyDeMail } from '../src/pki/verify-demail.ts';
 
 const SECONDS = 3;
 const BODY_BYTES = 20_000;

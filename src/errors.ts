@@ -99,6 +99,21 @@ export const catalogue = {
     '5.7.1',
     'A pseudonym address cannot send authoritative De-Mails; send from another address or without the option',
   ),
+  'malware-found': spec(
+    550,
+    '5.7.1',
+    'Message contains malware and was not accepted; clean your computer, remove the attachment and send again',
+  ),
+  'malware-not-scanned': spec(
+    552,
+    '5.3.4',
+    'Message is larger than the malware scanner takes; send it in parts, or ask the operator to raise StreamMaxLength',
+  ),
+  'scanner-unavailable': temporary(
+    451,
+    '4.7.1',
+    'Message cannot be checked for malware at the moment; try again later',
+  ),
   'tenant-locked': temporary(450, '4.7.1', 'Sending is locked for this tenant; ask the operator'),
   'rate-limited': temporary(451, '4.7.0', 'Too many messages in a short time; try again later', 'LIMIT'),
   'store-unavailable': temporary(

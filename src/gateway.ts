@@ -8,6 +8,7 @@ import { type ControlRequest, serveControl } from './control.ts';
 import { createAuthenticator } from './directory/authenticator.ts';
 import { createDirectory } from './directory/create.ts';
 import { type ImapServer, startImap } from './imap/server.ts';
+import { createScanner } from './inspection/scanner.ts';
 import { lockStore } from './lock.ts';
 import type { Log } from './observe/log.ts';
 import { tlsServerOptions } from './pki/tls.ts';
@@ -59,9 +60,11 @@ export async function startGateway({ config, configFile, log }: GatewayOptions):
 
   const authenticator = createAuthenticator({ ...deps, limits: config.limits });
   const tls = await readTls(config);
-  const link = await startProviderLink({ ...deps, hostname: config.hostname, dataDir: config.data });
+  const scanner = config.malware && createScanner(config.malware);
+  const inside = { ...deps, dataDir: config.data, scanner };
+  const link = await startProviderLink({ ...inside, hostname: config.hostname });
   opened.defer(() => link.close());
-  const smtp = await startSmtp({ ...deps, config, authenticator, tls, isLocked: link.isLocked });
+  const smtp = await startSmtp({ ...inside, config, authenticator, tls, isLocked: link.isLocked });
   let imap: ImapServer | undefined;
   // Clients drain side by side, so that the whole end stays within its limit.
   opened.defer(async () => void (await Promise.all([smtp.close(), imap?.close()])));

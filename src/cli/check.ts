@@ -69,7 +69,8 @@ function checkCertificates(config: Config): Promise<Result[]> {
   const files = new Set([
     config.tls.certificate,
     ...config.tls.clientAuthorities,
-    ...config.tenants.flatMap(({ provider, delivery }) => [
+    ...config.tenants.flatMap(({ provider, delivery, senderSignatures }) => [
+      ...senderSignatures.anchors,
       ...(provider.clientIdentity ? [provider.clientIdentity.certificate] : []),
       ...provider.trustAnchors,
       ...provider.signatureAnchors,

@@ -3,8 +3,9 @@ import { createReadStream } from 'node:fs';
 import { open, readFile, stat } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { readRevocationFolder, readTrustFolder, revocationMemory } from '../pki/revocation-sources.ts';
+import type { Circumstances } from '../pki/signer.ts';
 import type { VerdictReport } from '../pki/types.ts';
-import { type Circumstances, UnusableInput, verifyDeMail, verifyXmlFile } from '../pki/verify-demail.ts';
+import { UnusableInput, verifyDeMail, verifyXmlFile } from '../pki/verify-demail.ts';
 import type { Context } from './context.ts';
 import { CommandError, type ExitCode, exit } from './exit.ts';
 

@@ -121,6 +121,10 @@ function checkTenant(tenant: TenantConfig, at: Path, add: (path: Path, message: 
       `${tenant.fallbackMailbox} is neither a shared mailbox nor a login of the tenant`,
     );
   }
+  const { quarantine } = tenant;
+  if (quarantine !== undefined && !logins.has(quarantine) && !shared.has(quarantine)) {
+    add([...at, 'quarantine'], `${quarantine} is neither a shared mailbox nor a login of the tenant`);
+  }
   tenant.operators.forEach((operator, i) => {
     if (!logins.has(operator))
       add([...at, 'operators', i], `no user of the tenant has the login ${operator}`);

@@ -27,9 +27,11 @@ export function resolvePaths(config: Config, folder: string): void {
   config.tls.certificate = from(config.tls.certificate);
   config.tls.key = from(config.tls.key);
   config.tls.clientAuthorities = config.tls.clientAuthorities.map(from);
+  if (config.malware?.clamd.socket) config.malware.clamd.socket = from(config.malware.clamd.socket);
   if (config.keys) config.keys.directory = from(config.keys.directory);
   if (config.checkpoints) config.checkpoints.directory = from(config.checkpoints.directory);
-  for (const { provider, users, delivery } of config.tenants) {
+  for (const { provider, users, delivery, senderSignatures } of config.tenants) {
+    senderSignatures.anchors = senderSignatures.anchors.map(from);
     provider.trustAnchors = provider.trustAnchors.map(from);
     provider.signatureAnchors = provider.signatureAnchors.map(from);
     const { revocation } = provider;
@@ -71,6 +73,9 @@ export function checkFiles(config: Config): Finding[] {
     });
     signatureAnchors.forEach((path, i) => {
       checkCertificate([...at, 'signatureAnchors', i], path);
+    });
+    tenant.senderSignatures.anchors.forEach((path, i) => {
+      checkCertificate(['tenants', t, 'senderSignatures', 'anchors', i], path);
     });
     tenant.delivery.forward?.trustAnchors.forEach((path, i) => {
       checkCertificate(['tenants', t, 'delivery', 'forward', 'trustAnchors', i], path);

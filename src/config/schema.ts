@@ -223,6 +223,18 @@ const tenant = z.strictObject({
       shared: z.boolean().default(false),
     })
     .prefault({}),
+  /** Signatures that senders put into their mails: S/MIME, .p7s, signed PDF. */
+  senderSignatures: z
+    .strictObject({
+      /** PEM files: authorities whose certificates count. Without them such a signature is never more than intact. */
+      anchors: z.array(z.string()).default([]),
+    })
+    .prefault({}),
+  /**
+   * Name of the shared mailbox, or login, that gets copies of fetched mail with malware, in its folder Quarantäne;
+   * absent: nobody gets one, and only the evidence has it. Never private mail.
+   */
+  quarantine: z.string().optional(),
   /** Logins whose mailbox gets the notices about this tenant's account. */
   operators: z.array(address).min(1),
 });
@@ -241,6 +253,22 @@ const relay = z
     (r) => r.addresses.length + r.certificates.length > 0,
     'a relay is admitted by addresses or certificates',
   );
+
+/** Malware scanning in both directions; absent: none. */
+const malware = z.strictObject({
+  clamd: z
+    .strictObject({
+      host: z.string().optional(),
+      port: port.optional(),
+      socket: z.string().optional(),
+      /** Longest silence of the scanner. */
+      timeout: duration.prefault('2m'),
+    })
+    .refine((c) => (c.socket === undefined) !== (c.host === undefined), 'either host and port, or socket')
+    .refine((c) => c.host === undefined || c.port !== undefined, 'port is missing'),
+  /** What clamd's StreamMaxLength does not let through: `hold` refuses and holds it, `pass` lets it through unscanned. */
+  tooLarge: z.enum(['hold', 'pass']).default('hold'),
+});
 
 export const configSchema = z.strictObject({
   /** Where the store lives; --data overrides. */
@@ -279,6 +307,7 @@ export const configSchema = z.strictObject({
   keys: z.strictObject({ directory: z.string() }).optional(),
   checkpoints: z.strictObject({ directory: z.string() }).optional(),
   log: z.strictObject({ level: z.enum(['debug', 'info', 'warn', 'error']).default('info') }).prefault({}),
+  malware: malware.optional(),
   relays: z.array(relay).default([]),
   tenants: z.array(tenant).min(1),
 });

@@ -11,6 +11,8 @@ export const SENT = 'Gesendet';
 export const DRAFTS = 'Entwürfe';
 export const TRASH = 'Papierkorb';
 export const ARCHIVE = 'Archiv';
+/** Fetched mail with malware, where the configuration names somebody for it; made when it is needed. */
+export const QUARANTINE = 'Quarantäne';
 
 export const defaultMailboxes: readonly MailboxDefinition[] = [
   { name: INBOX, specialUse: null },

@@ -35,6 +35,13 @@ export function createDigest(encoding: string): ContentDigest {
   };
 }
 
+/**
+ * Content transfer decoding of a body that comes in pieces. `decode(bytes, last)` returns what can be told by now.
+ */
+export function createDecoder(encoding: string): (bytes: Buffer, last: boolean) => Buffer {
+  return decoderOf(encoding) ?? ((bytes) => bytes);
+}
+
 /** A part's body after content transfer decoding, whole: for parts that are known to be small. */
 export function decodeContent(bytes: Buffer, encoding: string): Buffer {
   const decode = decoderOf(encoding);

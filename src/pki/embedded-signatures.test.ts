@@ -107,6 +107,7 @@ test('a signed PDF is recognised with its signer and the digest of the file', as
       signer: erika('p256'),
       sha256: createHash('sha256').update(file).digest('hex'),
       report: null,
+      cms: fixture('p256-sha512.p7s'),
     },
   ]);
   expect(await find(multipart('mixed', [text, part('application/pdf', 'a.pdf', pdf(null))]))).toEqual([]);

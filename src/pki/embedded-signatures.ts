@@ -2,14 +2,16 @@
 import { createHash } from 'node:crypto';
 import type { IntegrityHash } from '../demail/integrity.ts';
 import type { EmbeddedSignature } from '../evidence/entry.ts';
-import { decodeContent } from '../mime/digest.ts';
+import { createDecoder } from '../mime/digest.ts';
 import type { MessageIndex, PartIndex } from '../mime/types.ts';
 import { decodeParameter } from '../mime/words.ts';
 import { type CmsReport, verifyCms } from './cms.ts';
 import { findPdfSignatures } from './pdf-signature.ts';
 
-/** Most bytes of one part that are held in memory; what is larger is named and not opened. */
+/** Most bytes of one CMS part that are held in memory, encoded; what is larger is named and not opened. */
 const MAX_PART_BYTES = 24 * 1024 * 1024;
+/** Parts looked at in one message: each may be read to its end. */
+const MAX_CANDIDATES = 100;
 /** Signatures looked at in one message: more is no letter. */
 const MAX_SIGNATURES = 20;
 
@@ -26,6 +28,8 @@ export interface FoundSignature {
   readonly signer: string | null;
   /** Null for PDF, which is recognised only, and for parts too large to be opened. */
   readonly report: CmsReport | null;
+  /** The CMS structure as it came; null where it was not opened or is none. */
+  readonly cms: Buffer | null;
 }
 
 interface Placed {
@@ -36,40 +40,70 @@ interface Placed {
   readonly parent: PartIndex | null;
 }
 
+/** Whether the message has parts that can hold a signature at all; nothing is read for that. */
+export function mayHoldSignatures(index: MessageIndex): boolean {
+  for (const placed of leaves(index.root, '', null)) if (kindOf(placed) !== null) return true;
+  return false;
+}
+
 /**
  * Finds the signatures of a message and verifies those in CMS against what they were put beside. Whether the
- * signers are trusted is for the caller to find out. Content of multipart/signed is streamed, of any size.
- * Rejects only where reading does.
+ * signers are trusted is for the caller to find out. Only CMS structures are held in memory, one at a time; signed
+ * content and PDF files are streamed, of any size. Rejects only where reading does.
  */
 export async function findSignatures(index: MessageIndex, read: RangeReader): Promise<FoundSignature[]> {
   const found: FoundSignature[] = [];
+  let candidates = 0;
   for (const placed of leaves(index.root, '', null)) {
     const kind = kindOf(placed);
     if (kind === null) continue;
-    if (found.length === MAX_SIGNATURES) break;
+    candidates += 1;
+    if (found.length === MAX_SIGNATURES || candidates > MAX_CANDIDATES) break;
     const { part, number } = placed;
-    if (part.bodyEnd - part.bodyStart > MAX_PART_BYTES) {
-      // A PDF of that size may as well be unsigned.
-      if (kind === 'pdf') continue;
-      found.push({ kind, part: number, sha256: await digestRaw(part, read), signer: null, report: null });
-      continue;
-    }
-    const bytes = await contentOf(part, read);
-    const sha256 = createHash('sha256').update(bytes).digest('hex');
-    if (kind === 'pdf') {
-      for (const { signer } of findPdfSignatures(bytes).slice(0, MAX_SIGNATURES - found.length)) {
-        found.push({ kind, part: number, sha256, signer, report: null });
-      }
-      continue;
-    }
-    const report = await verifyCms({
-      cms: bytes,
-      contentDigest: (hash) => signedDigest(kind, placed, hash, read),
-    });
-    const signer = report.signers[0]?.subject ?? null;
-    found.push({ kind, part: number, sha256, signer, report });
+    if (kind === 'pdf') found.push(...(await pdfSignatures(placed, read, MAX_SIGNATURES - found.length)));
+    else if (part.bodyEnd - part.bodyStart > MAX_PART_BYTES) {
+      const sha256 = (await digestOf(rawOf(part, read), 'sha256')).toString('hex');
+      found.push({ kind, part: number, sha256, signer: null, report: null, cms: null });
+    } else found.push(await cmsSignature(kind, placed, read));
   }
   return found;
+}
+
+async function cmsSignature(
+  kind: EmbeddedSignature['kind'],
+  placed: Placed,
+  read: RangeReader,
+): Promise<FoundSignature> {
+  const pieces: Buffer[] = [];
+  for await (const piece of contentOf(placed.part, read)) pieces.push(piece);
+  const cms = Buffer.concat(pieces);
+  const report = await verifyCms({ cms, contentDigest: (hash) => signedDigest(kind, placed, hash, read) });
+  return {
+    kind,
+    part: placed.number,
+    sha256: createHash('sha256').update(cms).digest('hex'),
+    signer: report.signers[0]?.subject ?? null,
+    report,
+    cms,
+  };
+}
+
+async function pdfSignatures(
+  { part, number }: Placed,
+  read: RangeReader,
+  most: number,
+): Promise<FoundSignature[]> {
+  const signatures = (await findPdfSignatures(() => contentOf(part, read))).slice(0, most);
+  if (signatures.length === 0) return [];
+  const sha256 = (await digestOf(contentOf(part, read), 'sha256')).toString('hex');
+  return signatures.map(({ signer, cms }) => ({
+    kind: 'pdf',
+    part: number,
+    sha256,
+    signer,
+    report: null,
+    cms,
+  }));
 }
 
 function kindOf({ part, parent, siblings }: Placed): EmbeddedSignature['kind'] | null {
@@ -95,17 +129,14 @@ async function signedDigest(
 ): Promise<Buffer | null> {
   if (kind === 'smime-signed') {
     const content = siblings[0]!;
-    return digestRange(content.headerStart, content.bodyEnd, hash, read);
+    return digestOf(read(content.headerStart, content.bodyEnd), hash);
   }
   const name = nameOf(part).replace(/\.p7s$/, '');
   const others = siblings.filter((other) => other !== part && other.parts.length === 0);
   const named = others.find((other) => nameOf(other) !== '' && nameOf(other) === name);
   const files = others.filter((other) => nameOf(other) !== '' && !nameOf(other).endsWith('.p7s'));
   const file = named ?? (files.length === 1 ? files[0] : undefined);
-  if (file === undefined || file.bodyEnd - file.bodyStart > MAX_PART_BYTES) return null;
-  return createHash(hash)
-    .update(await contentOf(file, read))
-    .digest();
+  return file === undefined ? null : digestOf(contentOf(file, read), hash);
 }
 
 function* leaves(part: PartIndex, number: string, parent: PartIndex | null): Generator<Placed> {
@@ -132,23 +163,21 @@ function nameOf(part: PartIndex): string {
   ).toLowerCase();
 }
 
-async function contentOf(part: PartIndex, read: RangeReader): Promise<Buffer> {
-  const chunks: Uint8Array[] = [];
-  for await (const chunk of read(part.bodyStart, part.bodyEnd)) chunks.push(chunk);
-  return decodeContent(Buffer.concat(chunks), part.encoding);
+function rawOf(part: PartIndex, read: RangeReader): AsyncIterable<Uint8Array> {
+  return read(part.bodyStart, part.bodyEnd);
 }
 
-async function digestRaw(part: PartIndex, read: RangeReader): Promise<string> {
-  return (await digestRange(part.bodyStart, part.bodyEnd, 'sha256', read)).toString('hex');
+/** The part after content transfer decoding, in pieces. */
+async function* contentOf(part: PartIndex, read: RangeReader): AsyncGenerator<Buffer> {
+  const decode = createDecoder(part.encoding);
+  for await (const chunk of rawOf(part, read)) {
+    yield decode(Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength), false);
+  }
+  yield decode(Buffer.alloc(0), true);
 }
 
-async function digestRange(
-  start: number,
-  end: number,
-  hash: IntegrityHash,
-  read: RangeReader,
-): Promise<Buffer> {
+async function digestOf(pieces: AsyncIterable<Uint8Array>, hash: IntegrityHash): Promise<Buffer> {
   const digest = createHash(hash);
-  for await (const chunk of read(start, end)) digest.update(chunk);
+  for await (const piece of pieces) digest.update(piece);
   return digest.digest();
 }

@@ -63,6 +63,22 @@ export function revocationCache(directory: string, upstream: RevocationSource): 
   };
 }
 
+/**
+ * What is at hand: a folder that others keep up to date, and what was learned from the network before, kept below
+ * `dataDir`. `online` is asked for more.
+ */
+export async function revocationAtHand(
+  dataDir: string,
+  folder: string | undefined,
+  online: RevocationSource = revocationMemory([]),
+): Promise<RevocationSource> {
+  const cached = revocationCache(join(dataDir, 'revocation'), online);
+  if (folder === undefined) return cached;
+  // A folder that cannot be read costs its answers, not the message.
+  const kept = await readRevocationFolder(folder).catch(() => []);
+  return revocationFrom(revocationMemory(kept), cached);
+}
+
 /** CRLs and OCSP responses of a folder, DER or PEM, whatever their names. Rejects where it cannot be read. */
 export async function readRevocationFolder(directory: string): Promise<RevocationData[]> {
   const found = await readFiles(directory);

@@ -2,8 +2,19 @@
 import { constants, type KeyObject, verify } from 'node:crypto';
 import type { IntegrityHash, SignatureScheme } from '../demail/integrity.ts';
 
-/** Shortest keys accepted (TR-03116-4, BSI TR-02102-1): what is shorter proves nothing. Bits. */
-const SHORTEST = { rsa: 2048, ec: 224 } as const;
+/** Bits. Old signatures are judged too, so not the 3000 that BSI TR-02102-1 asks of new keys. */
+const SHORTEST_RSA = 2048;
+/** Longer ones only cost time, whose certificate anyone may send. */
+const LONGEST_RSA = 16_384;
+/** BSI TR-03116-4, RFC 5639: names as OpenSSL has them. Whatever else a certificate brings is refused. */
+const curves: ReadonlySet<string> = new Set([
+  'prime256v1',
+  'secp384r1',
+  'secp521r1',
+  'brainpoolP256r1',
+  'brainpoolP384r1',
+  'brainpoolP512r1',
+]);
 
 export type SignatureResult = { readonly ok: true } | { readonly ok: false; readonly reason: string };
 
@@ -21,8 +32,11 @@ export function verifySignature(
     if (scheme === 'ec-dsa') {
       if (type !== 'ec')
         return { ok: false, reason: `the certificate holds a ${type} key, the signature is ECDSA` };
-      if (curveBits(details?.namedCurve) < SHORTEST.ec)
-        return { ok: false, reason: `curve ${details?.namedCurve} is too weak` };
+      if (!curves.has(details?.namedCurve ?? ''))
+        return {
+          ok: false,
+          reason: `curve ${details?.namedCurve ?? '(explicit parameters)'} is not permitted`,
+        };
       // RFC 5754 means DER; some sign plain r‖s.
       const fits =
         verify(hash, data, { key, dsaEncoding: 'der' }, signature) ||
@@ -31,8 +45,9 @@ export function verifySignature(
     }
     if (type !== 'rsa' && type !== 'rsa-pss')
       return { ok: false, reason: `the certificate holds a ${type} key, the signature is RSA` };
-    if ((details?.modulusLength ?? 0) < SHORTEST.rsa)
-      return { ok: false, reason: `an RSA key of ${details?.modulusLength} bits is too short` };
+    const bits = details?.modulusLength ?? 0;
+    if (bits < SHORTEST_RSA) return { ok: false, reason: `an RSA key of ${bits} bits is too short` };
+    if (bits > LONGEST_RSA) return { ok: false, reason: `an RSA key of ${bits} bits is too long` };
     if (scheme === 'rsa' && type === 'rsa-pss')
       return { ok: false, reason: 'the key is for RSASSA-PSS only' };
     const padding =
@@ -49,8 +64,3 @@ const broken: SignatureResult = {
   ok: false,
   reason: "the signature was not made by the certificate's key, or not over these bytes",
 };
-
-/** Bits of a curve by the number in its name: prime256v1, secp384r1, brainpoolP512r1. */
-function curveBits(name: string | undefined): number {
-  return Number(/\d{3}/.exec(name ?? '')?.[0] ?? 0);
-}

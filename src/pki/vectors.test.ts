@@ -2,7 +2,8 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { readRevocationFolder, readTrustFolder, revocationMemory } from './revocation-sources.ts';
-import { type Circumstances, verifyDeMail } from './verify-demail.ts';
+import type { Circumstances } from './signer.ts';
+import { verifyDeMail } from './verify-demail.ts';
 
 const vectors = new URL('../../test/vectors/', import.meta.url);
 const expected = JSON.parse(readFileSync(new URL('expect.json', vectors), 'utf8')) as Record<string, string>;

@@ -4,8 +4,9 @@ import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { revocationMemory } from './revocation-sources.ts';
+import type { Circumstances } from './signer.ts';
 import { issue, makeCrl, newKey, sealMessage } from './testing/test-pki.ts';
-import { type Circumstances, UnusableInput, verifyDeMail, verifyXmlFile } from './verify-demail.ts';
+import { UnusableInput, verifyDeMail, verifyXmlFile } from './verify-demail.ts';
 
 /** More by hand: FUZZ_RUNS=50000. */
 const numRuns = Number(process.env.FUZZ_RUNS ?? 800);

@@ -5,22 +5,13 @@ import { readMetadata } from '../demail/metadata.ts';
 import { decodeContent } from '../mime/digest.ts';
 import { type HeaderField, headerEnd, parseHeader } from '../mime/header.ts';
 import { createIndexer } from '../mime/structure.ts';
-import { type Certificate, materialOf, readCertificate, signerFact } from './certificate.ts';
-import { buildChain } from './chain.ts';
+import { type Certificate, readCertificate, signerFact } from './certificate.ts';
 import { check } from './check.ts';
 import { verifyConfirmationXml } from './confirmation-xml.ts';
-import { checkRevocation } from './revocation.ts';
 import { verifyAssertion } from './saml.ts';
 import { verifySignature } from './signature.ts';
-import {
-  type CheckResult,
-  type Material,
-  type Protection,
-  type RevocationSource,
-  type TrustStore,
-  type VerdictReport,
-  verdictOf,
-} from './types.ts';
+import { type Circumstances, checkSigner, type SignerInput } from './signer.ts';
+import { type CheckResult, type Material, type Protection, type VerdictReport, verdictOf } from './types.ts';
 import { readAcknowledgement } from './xml-acknowledgement.ts';
 import type { VerifiedXml } from './xmldsig.ts';
 import { verifyEnveloped } from './xmldsig.ts';
@@ -29,19 +20,6 @@ import { verifyEnveloped } from './xmldsig.ts';
 const MAX_HEADER_BYTES = 1024 * 1024;
 /** What a provider writes holds an XML file and a PDF of one page. */
 const MAX_STATEMENT_BYTES = 8 * 1024 * 1024;
-/** Clocks of providers and ours may differ by that much. */
-const CLOCK_SKEW_MS = 5 * 60_000;
-
-export interface Circumstances {
-  readonly trust: TrustStore;
-  readonly revocation: RevocationSource;
-  /**
-   * A moment at which the bytes are known to have existed: when they were fetched, say; for a file of unknown
-   * origin the present. The signer claims the time of signing, and whoever stole a key can date back; what
-   * happened to the key between claim and this moment is therefore a doubt (EN 319 102-1 5.6).
-   */
-  readonly time: Date;
-}
 
 export interface DeMailVerdict extends VerdictReport {
   /** What the integrity header covers, canonical; null where it has none or it cannot be read. */
@@ -90,7 +68,7 @@ export async function verifyDeMail(
     covered = coveredFields(fields, integrity.value);
     checkHashes(integrity, verdict);
     if (protection === 'signed') signer = checkSignature(integrity, verdict);
-    if (signer !== null) await verdict.addSigner(signer, [], claimed, '');
+    if (signer !== null) await verdict.addSigner({ signer, others: [], claimed }, '');
   }
   checkDuty(fields, protection, verdict);
   if (statement !== null) await checkStatement(fields, covered, statement, claimed, verdict);
@@ -340,49 +318,27 @@ interface Verdict {
   add(name: string, result: CheckResult['result'], reason: string, code?: string): void;
   addAll(checks: readonly CheckResult[]): void;
   /** Path and revocation of a signer's certificate; the names of the checks begin with `prefix`. */
-  addSigner(
-    signer: Certificate,
-    others: readonly Buffer[],
-    claimed: Date | null,
-    prefix: string,
-  ): Promise<void>;
+  addSigner(input: SignerInput, prefix: string): Promise<void>;
   addXmlSigner(signed: VerifiedXml, claimed: Date | null): Promise<void>;
   report(integrity: Protection): VerdictReport;
 }
 
-function createVerdict({ trust, revocation, time }: Circumstances): Verdict {
+function createVerdict(circumstances: Circumstances): Verdict {
   const checks: CheckResult[] = [];
   const material = new Map<string, Material>();
-  const keep = (item: Material) => material.set(item.sha256, item);
   const verdict: Verdict = {
-    time,
+    time: circumstances.time,
     add: (name, result, reason, code) => void checks.push(check(name, result, reason, code)),
     addAll: (list) => void checks.push(...list),
-    async addSigner(signer, others, claimed, prefix) {
-      const under = (list: readonly CheckResult[]) =>
-        list.map((item) => ({ ...item, name: prefix + item.name, code: prefix + item.code }));
-      if (claimed === null) {
-        verdict.add(
-          `${prefix}signing-time`,
-          'undecided',
-          'no time of signing is stated, so the present is taken',
-        );
-      } else if (claimed.getTime() > time.getTime() + CLOCK_SKEW_MS) {
-        const reason = `signed ${claimed.toISOString()}, it says, after the moment it is judged at (${time.toISOString()})`;
-        verdict.add(`${prefix}signing-time`, 'undecided', reason, `${prefix}signing-time-ahead`);
-      }
-      const signedAt = claimed ?? time;
-      const chain = buildChain({ leaf: signer, others, trust, signedAt, time });
-      checks.push(...under(chain.checks));
-      for (const { der } of chain.path ?? [signer]) keep(materialOf('certificate', der));
-      if (chain.path === null) return;
-      const revoked = await checkRevocation({ path: chain.path, source: revocation, signedAt, time });
-      checks.push(...under(revoked.checks));
-      for (const item of revoked.material) keep(item);
+    async addSigner(input, prefix) {
+      const { checks: found, material: kept } = await checkSigner(input, circumstances);
+      checks.push(...found.map((item) => ({ ...item, name: prefix + item.name, code: prefix + item.code })));
+      for (const item of kept) material.set(item.sha256, item);
     },
     async addXmlSigner(signed, claimed) {
       const signer = readCertificate(signed.signer);
-      if (signer !== null) await verdict.addSigner(signer, signed.others, claimed, 'xml-');
+      const { others, crls } = signed;
+      if (signer !== null) await verdict.addSigner({ signer, others, crls, claimed }, 'xml-');
       else verdict.add('xml-certificate-chain', 'undecided', "the signer's certificate cannot be read");
     },
     report: (integrity) => ({

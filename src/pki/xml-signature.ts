@@ -15,6 +15,7 @@ import { elementsOf, hasComment } from './xml-document.ts';
 
 /** A chain of the PKI here has three or four certificates. */
 const MAX_CERTIFICATES = 8;
+const MAX_CRLS = 8;
 const idAttributes = ['ID', 'Id', 'id'];
 
 export interface SignatureParts {
@@ -23,6 +24,8 @@ export interface SignatureParts {
   readonly digest: IntegrityHash;
   /** DER, in the order given; at least one. */
   readonly certificates: readonly Buffer[];
+  /** DER of CRLs in X509Data: not verified. */
+  readonly crls: readonly Buffer[];
 }
 
 export type PartsResult =
@@ -62,9 +65,8 @@ export function readSignature(root: Element): PartsResult {
 
   const digest = readReference(reference!, root, all);
   if (typeof digest === 'object') return digest;
-  const certificates = readCertificates(keyInfo!);
-  if (!Array.isArray(certificates)) return certificates;
-  return { ok: true, element, method: method.method, digest, certificates };
+  const keys = readKeyInfo(keyInfo!);
+  return 'ok' in keys ? keys : { ok: true, element, method: method.method, digest, ...keys };
 }
 
 function readReference(
@@ -114,9 +116,12 @@ function idOf(element: Element, localName: string): string | null {
   return null;
 }
 
-/** The certificates of ds:X509Data. A bare key proves nothing and is passed over; references are not followed. */
-function readCertificates(keyInfo: Element): Buffer[] | PartsResult {
+/** Certificates and CRLs of ds:X509Data. A bare key proves nothing and is passed over; references are not followed. */
+function readKeyInfo(
+  keyInfo: Element,
+): Pick<SignatureParts, 'certificates' | 'crls'> | (PartsResult & { ok: false }) {
   const certificates: Buffer[] = [];
+  const crls: Buffer[] = [];
   for (const child of childElements(keyInfo)) {
     if (child.namespaceURI === DSIG && (child.localName === 'KeyName' || child.localName === 'KeyValue'))
       continue;
@@ -127,11 +132,17 @@ function readCertificates(keyInfo: Element): Buffer[] | PartsResult {
       if (!isBase64(item)) return refuse('X509Certificate is not base64');
       certificates.push(Buffer.from(item.textContent ?? '', 'base64'));
     }
+    for (const item of childElements(child, DSIG, 'X509CRL')) {
+      if (!isBase64(item)) return refuse('X509CRL is not base64');
+      crls.push(Buffer.from(item.textContent ?? '', 'base64'));
+    }
   }
   if (certificates.length === 0) return refuse('KeyInfo has no X.509 certificate');
-  return certificates.length <= MAX_CERTIFICATES
-    ? certificates
-    : refuse(`KeyInfo has more than ${MAX_CERTIFICATES} certificates`);
+  if (certificates.length > MAX_CERTIFICATES)
+    return refuse(`KeyInfo has more than ${MAX_CERTIFICATES} certificates`);
+  return crls.length > MAX_CRLS
+    ? refuse(`KeyInfo has more than ${MAX_CRLS} revocation lists`)
+    : { certificates, crls };
 }
 
 /** The child elements, if they are exactly these of XMLDSig in this order. */

@@ -19,6 +19,8 @@ export interface VerifiedXml {
   readonly signer: Buffer;
   /** DER of the other certificates in KeyInfo: help for building a chain, and no more. */
   readonly others: readonly Buffer[];
+  /** DER of the CRLs in KeyInfo: not verified here. */
+  readonly crls: readonly Buffer[];
   readonly method: XmlSignatureMethod;
   /** Whether the signature is the last child element, as the norm's schema wants it; nothing signed says so. */
   readonly atEnd: boolean;
@@ -75,6 +77,7 @@ function verify(xml: Buffer): XmlSignatureResult {
     root,
     signer: signer.raw,
     others: certificates.filter((certificate) => certificate !== signer).map(({ raw }) => raw),
+    crls: parts.crls,
     method: parts.method,
     atEnd: childElements(document.root).at(-1) === parts.element,
   };

@@ -2,17 +2,10 @@
  * The verdict on a message from the provider: while its bytes pass (from what is at hand alone, no network), and
  * again later. Nothing is refused because of a verdict.
  */
-import { join } from 'node:path';
 import type { ProviderConfig, TenantConfig } from '../config/schema.ts';
 import type { CheckFact, Verdict } from '../evidence/entry.ts';
 import { revocationNetwork } from '../pki/revocation-network.ts';
-import {
-  readRevocationFolder,
-  readTrustFiles,
-  revocationCache,
-  revocationFrom,
-  revocationMemory,
-} from '../pki/revocation-sources.ts';
+import { readTrustFiles, revocationAtHand } from '../pki/revocation-sources.ts';
 import type { CheckResult, Material, RevocationSource } from '../pki/types.ts';
 import { UnusableInput, verifyDeMail } from '../pki/verify-demail.ts';
 import type { Store, VerdictRecord } from '../store/store.ts';
@@ -61,21 +54,16 @@ function anchorsOf(provider: ProviderConfig): readonly string[] {
   return provider.signatureAnchors.length > 0 ? provider.signatureAnchors : provider.trustAnchors;
 }
 
-async function revocationOf(
+function revocationOf(
   { dataDir }: JudgeDeps,
   { revocation }: ProviderConfig,
   network: boolean,
 ): Promise<RevocationSource> {
-  const nothing = revocationMemory([]);
   const online =
     network && revocation.network
       ? revocationNetwork({ allowPrivate: revocation.privateAddresses })
-      : nothing;
-  const cached = revocationCache(join(dataDir, 'revocation'), online);
-  if (revocation.folder === undefined) return cached;
-  // A folder that cannot be read costs its answers, not the message.
-  const folder = await readRevocationFolder(revocation.folder).catch(() => []);
-  return revocationFrom(revocationMemory(folder), cached);
+      : undefined;
+  return revocationAtHand(dataDir, revocation.folder, online);
 }
 
 /** Judges what passes through `content`; `verdict` is due once everything has passed. */

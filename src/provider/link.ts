@@ -6,6 +6,7 @@ import { readSecret } from '../config/files.ts';
 import type { ProviderConfig, TenantConfig } from '../config/schema.ts';
 import type { Directory } from '../directory/directory.ts';
 import type { Actor } from '../evidence/entry.ts';
+import type { Scanner } from '../inspection/scanner.ts';
 import type { Log } from '../observe/log.ts';
 import type { Store } from '../store/store.ts';
 import { type Clock, systemClock } from './clock.ts';
@@ -41,6 +42,8 @@ export interface LinkDeps {
   readonly hostname: string;
   /** Its free space is watched. */
   readonly dataDir: string;
+  /** Absent where no scanner is configured. */
+  readonly scanner?: Scanner | undefined;
   readonly clock?: Clock;
   /** From 0 to below 1. */
   readonly random?: () => number;

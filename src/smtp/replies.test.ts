@@ -2,6 +2,8 @@
 import { createHash, X509Certificate } from 'node:crypto';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { catalogue } from '../errors.ts';
+import { createScanner } from '../inspection/scanner.ts';
+import { MALWARE, startClamdPeer } from '../inspection/testing/clamd-peer.ts';
 import type { smtpErrors } from './reply.ts';
 import {
   ERIKA,
@@ -48,6 +50,22 @@ function message(text: string, options?: TestGatewayOptions): Case {
     expect(await wire.open(ERIKA, MAX)).toMatch(/^354 /);
     return wire.data(text);
   }, options);
+}
+
+/** With a scanner whose StreamMaxLength is `limit`; the message is sent by the relay. */
+function scanned(text: string, limit: number, running = true): Case {
+  return [
+    plain,
+    async () => {
+      await using clamd = await startClamdPeer();
+      clamd.behaviour.limit = limit;
+      if (!running) clamd.behaviour.answer = 'cut';
+      await using gateway = await startGateway({
+        scanner: createScanner({ clamd: clamd.address, tooLarge: 'hold' }),
+      });
+      return await message(text)[1](gateway);
+    },
+  ];
 }
 
 const tnef = ['MIME-Version: 1.0', 'Content-Type: application/ms-tnef; name=winmail.dat'];
@@ -133,15 +151,18 @@ const cases: Record<(typeof smtpErrors)[number], Case> = {
     },
     { limits: 'messagesPerMinutePerSender: 1', now: () => 0 },
   ),
+  'malware-found': scanned(letter([], MALWARE), 1e6),
+  'malware-not-scanned': scanned(letter(), 10),
+  'scanner-unavailable': scanned(letter(), 1e6, false),
   'store-unavailable': message(letter(), {
     around: (store) => ({
-      stage: (tenant) => store.stage(tenant),
+      ...store,
       acceptSubmission: () => Promise.reject(new Error('the writer has ended')),
     }),
   }),
   'store-full': message(letter(), {
     around: (store) => ({
-      stage: (tenant) => store.stage(tenant),
+      ...store,
       acceptSubmission: () => Promise.reject(Object.assign(new Error('commit'), { code: 'SQLITE_FULL' })),
     }),
   }),

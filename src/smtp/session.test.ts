@@ -344,6 +344,7 @@ describe('a client that goes away in the middle of a message', () => {
     const aborted = vi.fn();
     await using watched = await startGateway({
       around: (store) => ({
+        ...store,
         stage(tenant) {
           const writer = store.stage(tenant);
           return {

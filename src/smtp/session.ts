@@ -12,6 +12,7 @@ import type { Authenticator, Directory, Principal } from '../directory/directory
 import { GatewayError } from '../errors.ts';
 import type { Log } from '../observe/log.ts';
 import type { Store } from '../store/store.ts';
+import { type InspectDeps, inspectSubmission } from './inspect.ts';
 import { Flood, takeIn } from './intake.ts';
 import { checkRecipient } from './recipient-policy.ts';
 import type { RelayAdmission } from './relay-admission.ts';
@@ -21,8 +22,8 @@ import { composeSubmission } from './submission.ts';
 
 export type ListenerName = 'submission' | 'submissions' | 'relay';
 
-export interface SessionDeps {
-  readonly store: Pick<Store, 'stage' | 'acceptSubmission'>;
+export interface SessionDeps extends InspectDeps {
+  readonly store: Pick<Store, 'stage' | 'openStaged' | 'acceptSubmission' | 'recordRefusal'>;
   /** Asked for every command, so that a reloaded configuration counts at once. */
   readonly directory: () => Directory;
   readonly authenticator: Authenticator;
@@ -90,6 +91,8 @@ export function createHandlers(
       throw new GatewayError('authentication-required');
     const tenant = settled.sender.tenant.id;
     const intake = await takeIn(stream, deps.store.stage(tenant), deps.limits.messageSize);
+    /** Named by an entry, so its bytes stay. */
+    let kept = false;
     try {
       const submission = composeSubmission(
         {
@@ -110,10 +113,23 @@ export function createHandlers(
         },
         intake,
       );
-      const { letter } = await deps.store.acceptSubmission(tenant, submission);
+      const now = new Date((deps.now ?? Date.now)());
+      const inspected = await inspectSubmission(deps, settled.sender.tenant, submission, now);
+      if (inspected.result === 'malware') {
+        kept = true;
+        const { index } = await deps.store.recordRefusal(tenant, inspected.refusal);
+        log.warn({ peer: session.remoteAddress, tenant, index }, 'malware refused');
+        throw inspected.error;
+      }
+      const { letter } = await deps.store
+        .acceptSubmission(tenant, inspected.submission)
+        .catch(async (error: unknown) => {
+          await inspected.dropSignatures();
+          throw error;
+        });
       return `2.0.0 Accepted as ${tenant}/${letter}`;
     } catch (error) {
-      await intake.abort();
+      if (!kept) await intake.abort();
       throw error;
     }
   }

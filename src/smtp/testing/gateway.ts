@@ -50,9 +50,9 @@ export interface TestGateway extends AsyncDisposable {
 
 export interface TestGatewayOptions
   extends HouseOptions,
-    Partial<Pick<SmtpDeps, 'isLocked' | 'now' | 'log'>> {
+    Partial<Pick<SmtpDeps, 'isLocked' | 'now' | 'log' | 'scanner'>> {
   /** Puts something between the listener and the store. */
-  readonly around?: (store: Store) => Pick<Store, 'stage' | 'acceptSubmission'>;
+  readonly around?: (store: Store) => SmtpDeps['store'];
 }
 
 /** Starts it; disposing closes the listener and the store and removes the folder. */
@@ -77,6 +77,7 @@ export async function startGateway(options: TestGatewayOptions = {}): Promise<Te
     }),
     config,
     tls: server,
+    dataDir: folder,
     log: silentLog(),
     ...options,
   });

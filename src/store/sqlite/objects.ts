@@ -3,6 +3,7 @@ import { createHash, type KeyObject } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { type FileHandle, mkdir, open, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { createTurnstile } from '../../turnstile.ts';
 import type { TenantKeys } from '../keys.ts';
 import {
   CHUNK,
@@ -26,26 +27,7 @@ export const INLINE_LIMIT = 131_072;
  * How many objects may encrypt and write at one moment. The others keep their sender waiting, so that fifty uploads
  * take hardly more memory than four; the disk is not faster for more.
  */
-const gate = createGate(4);
-
-function createGate(width: number): { pass<T>(work: () => Promise<T>): Promise<T> } {
-  const waiting: (() => void)[] = [];
-  let inside = 0;
-  return {
-    async pass(work) {
-      if (inside === width) await new Promise<void>((resolve) => waiting.push(resolve));
-      else inside++;
-      try {
-        return await work();
-      } finally {
-        // Whoever waits takes over the place.
-        const next = waiting.shift();
-        if (next === undefined) inside--;
-        else next();
-      }
-    },
-  };
-}
+const gate = createTurnstile(4);
 
 /** How a staged object lies until a command names it. */
 export interface Staging {
