@@ -13,6 +13,7 @@ import { type CommonOptions, type Context, withCommonOptions } from './context.t
 import { connectToGateway } from './control.ts';
 import { exit } from './exit.ts';
 import { loadFor } from './load.ts';
+import { openReader } from './reader.ts';
 
 const soonMs = 30 * 86_400_000;
 const leastFreeBytes = 1024 ** 3;
@@ -44,6 +45,7 @@ async function check(options: CommonOptions, context: Context) {
   results.push(...(await checkEndpoints(config)));
   results.push(...checkCalendars(config));
   results.push(...(await checkStore(config)));
+  results.push(...(await checkIncidents(config)));
   for (const result of results) {
     if (options.json) context.printJson(result);
     else {
@@ -157,6 +159,24 @@ function calendarText(settings: NonNullable<ProviderConfig['loginCalendar']>): s
   if (closing !== null) return `logins are allowed now, until ${text(closing)}`;
   const opening = calendar.nextOpening(now);
   return `no login ${opening === null ? 'within 400 days: no window opens' : `before ${text(opening)}`}`;
+}
+
+/** What operators were told of and what is not over yet. */
+async function checkIncidents(config: Config): Promise<Result[]> {
+  const paths = storePaths({
+    directory: config.data,
+    ...(config.keys && { keysDirectory: config.keys.directory }),
+  });
+  if (!existsSync(paths.file)) return [];
+  using reader = openReader(paths);
+  const results: Result[] = [];
+  for (const { id } of config.tenants) {
+    for (const { incident, since, text } of await reader.incidents(id)) {
+      const detail = `since ${since}: ${text.split('\n')[0]}`;
+      results.push({ check: 'incident', subject: `${id} ${incident}`, good: true, warning: true, detail });
+    }
+  }
+  return results;
 }
 
 async function checkStore(config: Config): Promise<Result[]> {

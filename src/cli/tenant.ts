@@ -2,6 +2,7 @@
 import { userInfo } from 'node:os';
 import type { Command } from 'commander';
 import { lockStore } from '../lock.ts';
+import { usageText } from '../provider/mailbox-usage.ts';
 import { openSqliteStore, type StorePaths } from '../store/sqlite/open.ts';
 import { type CommonOptions, type Context, withCommonOptions } from './context.ts';
 import { connectToGateway, needGateway } from './control.ts';
@@ -26,6 +27,12 @@ interface GatewayStatus {
     readonly tenant: string;
     readonly smtp: { readonly waits: string | null };
     readonly imap: { readonly waits: string | null };
+    readonly mailbox: {
+      readonly used: number;
+      readonly limit: number | null;
+      readonly measured: string;
+    } | null;
+    readonly deleteAfterDays: number | null;
   }[];
 }
 
@@ -70,15 +77,23 @@ async function list(options: CommonOptions, context: Context) {
     const account = status?.accounts.find((candidate) => candidate.tenant === tenant);
     const waits = { smtp: account?.smtp.waits ?? null, imap: account?.imap.waits ?? null };
     if (options.json) {
-      context.printJson({ tenant, lock, waits });
+      const { mailbox = null, deleteAfterDays = null } = account ?? {};
+      context.printJson({ tenant, lock, waits, mailbox, delete_after_days: deleteAfterDays });
       continue;
     }
     const state = lock && `LOCKED since ${lock.since} by ${lock.actor}: ${lock.reason}`;
     context.print(`${tenant}  ${state ?? 'unlocked'}`);
     if (lock === null && waits.imap !== null) context.print(`    fetching ${waits.imap}`);
     if (lock === null && waits.smtp !== null) context.print(`    hand-over ${waits.smtp}`);
+    if (account?.mailbox) context.print(`    mailbox at the provider ${mailboxText(account)}`);
   }
   return exit.good;
+}
+
+function mailboxText({ mailbox, deleteAfterDays: days }: GatewayStatus['accounts'][number]): string {
+  const copies =
+    days === null ? 'copies there are never deleted' : `copies there are deleted after ${days} days`;
+  return `${usageText(mailbox!)}, measured ${mailbox!.measured}; ${copies}`;
 }
 
 function operator() {

@@ -138,6 +138,15 @@ const provider = z.strictObject({
   sentFolder: z.string().optional(),
   /** Where fetched messages are moved to; without it they stay and are only flagged. */
   doneFolder: z.string().optional(),
+  /**
+   * When copies at the provider are deleted, counted from their arrival there and in the store; absent: never. At
+   * level normal the provider keeps what was confirmed for 90 days (TR-01201 FU 3.1.3.9), and so does the gateway.
+   */
+  deleteAfter: duration.refine((ms) => ms >= unitMs.d, 'at least 1d').optional(),
+  /** What the mailbox at the provider may hold, where the provider does not say it by IMAP QUOTA. */
+  mailboxSize: size.optional(),
+  /** Percent of it from which operators are warned; the norm warns when less than 10 % are free (FU 4.1). */
+  mailboxWarning: z.number().int().min(10).max(99).default(90),
   fetchInterval: duration.prefault('60s'),
   connections: z.number().int().min(1).max(50).default(4),
   /** How long temporary failures are retried. */

@@ -17,6 +17,7 @@ import type { Health } from './health.ts';
 import type { Incidents } from './incidents.ts';
 import type { Ingest } from './ingest.ts';
 import { beginLogin, byGateway, type Login, type Occasion, pickedUpText, resultOfFailure } from './logins.ts';
+import type { MailboxPolicy } from './mailbox-policy.ts';
 import { createRequests, createSign, type Requests, type Sign } from './sign.ts';
 import { incidentTexts, type Said } from './texts.ts';
 
@@ -27,6 +28,7 @@ export interface FetchDeps {
   readonly ingest: Ingest;
   readonly health: Health;
   readonly gate: Gate;
+  readonly mailbox: MailboxPolicy;
   readonly incidents: Incidents;
   readonly log: Log;
   readonly clock: Clock;
@@ -241,6 +243,8 @@ async function watch(
     deps.health.succeeded();
     for (const request of round) request.succeeded();
     if (once) return;
+    // With another folder open IDLE hears nothing of the inbox: look at it again at once.
+    if (await deps.mailbox.look(client, config, signal)) continue;
     await Promise.race([pause(deps.clock, fetchInterval, signal), sign.given(), requests.asked()]);
     if (!client.usable && !signal.aborted) throw new Error('the provider closed the connection');
   }

@@ -22,6 +22,7 @@ import { createHealth, type Health } from './health.ts';
 import { createIncidents, type Incidents } from './incidents.ts';
 import { createIngest } from './ingest.ts';
 import { beginLogin, byGateway, type Occasion, resultOfFailure } from './logins.ts';
+import { createMailboxPolicy, type MailboxPolicy } from './mailbox-policy.ts';
 import { operatorTeller, type TellOperators } from './notices.ts';
 import { type Outbox, startOutbox } from './outbox.ts';
 import { createPool, type Pool } from './pool.ts';
@@ -77,6 +78,16 @@ interface AccountStatus {
   readonly running: number;
   /** Locked by an operator: nothing is handed over or fetched. */
   readonly locked: boolean;
+  /** The mailbox at the provider in bytes, as measured last; null before the first measurement. */
+  readonly mailbox: {
+    readonly used: number;
+    readonly limit: number | null;
+    readonly source: 'quota' | 'sum';
+    /** RFC 3339. */
+    readonly measured: string;
+  } | null;
+  /** Days after which copies there are deleted; null: never. */
+  readonly deleteAfterDays: number | null;
 }
 
 interface SideStatus {
@@ -113,6 +124,7 @@ interface Account {
   readonly outbox: Outbox;
   readonly fetching: Fetching;
   readonly forwarding: Forwarding;
+  readonly mailbox: MailboxPolicy;
   readonly deadlines: Deadlines;
   readonly reverification: Rounds;
   readonly silence: Rounds;
@@ -244,6 +256,7 @@ async function startAccount(
     health: sides.smtp,
     pool: providerPool(deps, tenant, gate),
   });
+  const mailbox = createMailboxPolicy({ ...base, settings: deps.fetching });
   const deadlines = startDeadlines({
     ...base,
     reports,
@@ -254,7 +267,8 @@ async function startAccount(
   return {
     outbox,
     forwarding: await startForwarding({ ...base, health: sides.forward, pool: forwardPool(deps, tenant) }),
-    fetching: startFetching({ ...base, ingest, health: sides.imap, settings: deps.fetching }),
+    fetching: startFetching({ ...base, ingest, mailbox, health: sides.imap, settings: deps.fetching }),
+    mailbox,
     deadlines,
     reverification: startReverification({ ...base, reports }),
     silence: startSilence({ ...base, reports }),
@@ -331,12 +345,21 @@ async function statusOf(deps: LinkDeps, tenant: string, account: Account): Promi
   const config = deps.directory().tenant(tenant);
   const open = await deps.store.openTransactions(tenant);
   const { smtp, imap, forward } = account.health;
+  const { usage } = account.mailbox;
+  const deleteAfter = config?.provider.deleteAfter;
   return {
     tenant,
     account: config?.provider.account ?? '',
     smtp: { ...sideOf(smtp), waits: account.gate.closed('smtp')?.text ?? null },
     imap: { ...sideOf(imap), waits: account.gate.closed('imap')?.text ?? null },
     locked: account.gate.locked,
+    mailbox: usage && {
+      used: usage.used,
+      limit: usage.limit,
+      source: usage.source,
+      measured: new Date(usage.at).toISOString(),
+    },
+    deleteAfterDays: deleteAfter === undefined ? null : deleteAfter / 86_400_000,
     forward:
       config?.delivery.forward === undefined
         ? null

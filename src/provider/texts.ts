@@ -206,6 +206,14 @@ export const incidentTexts = {
     de: `De-Mails kommen wieder mit Integritätsdaten (${type})`,
     en: `De-Mails carry integrity data again (${type})`,
   }),
+  nearlyFull: (usage: string): Said => ({
+    de: `Das Postfach beim Anbieter ist fast voll: ${usage}.\nIst es voll, nimmt der Anbieter womöglich nichts mehr zum Versand an (TR-01201 FU 4.1). Schaffen Sie Platz, oder lassen Sie alte Kopien löschen (provider.deleteAfter).`,
+    en: `The mailbox at the provider is nearly full: ${usage}.\nOnce it is full, the provider may take nothing more for sending (TR-01201 FU 4.1). Make room, or have old copies deleted (provider.deleteAfter).`,
+  }),
+  roomAgain: (usage: string): Said => ({
+    de: `Im Postfach beim Anbieter ist wieder Platz: ${usage}`,
+    en: `There is room in the mailbox at the provider again: ${usage}`,
+  }),
   loginUnknown: (entry: string, protocol: string, time: string): Said => ({
     de: `Das Gateway wurde während einer Anmeldung auf dem Niveau hoch beendet (${entry}, ${protocol.toUpperCase()}, ${time}).\nOb sie stattfand und was dabei als abgeholt gilt, ist unbekannt; der Anbieter kann es sagen.`,
     en: `The gateway was ended during a login at level high (${entry}, ${protocol.toUpperCase()}, ${time}).\nWhether it happened and what counts as picked up by it is unknown; the provider can tell.`,

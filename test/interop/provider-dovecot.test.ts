@@ -9,6 +9,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { blockLength } from '../../src/demail/block.ts';
 import { INBOX } from '../../src/directory/mailboxes.ts';
 import { createAuthority } from '../../src/pki/authority.ts';
+import { createManualClock } from '../../src/provider/testing/manual-clock.ts';
 import { erika, openWorld, type World } from '../flow/provider-world.ts';
 import { type Dovecot, startDovecot } from './peers/dovecot.ts';
 
@@ -32,7 +33,8 @@ beforeAll(async () => {
   dovecot = await startDovecot({
     certificate: join(folder, 'server.pem'),
     key: join(folder, 'server.key'),
-    users: { corpus: 'geheim', stadt: 'geheim', moved: 'geheim' },
+    users: { corpus: 'geheim', stadt: 'geheim', moved: 'geheim', full: 'geheim' },
+    quota: '200M',
   });
 });
 afterAll(async () => {
@@ -121,6 +123,48 @@ it('fetched mail moves to the done folder, which is made; what is flagged at the
     messages: 2,
     unseen: 0,
   });
+  await imap.logout();
+});
+
+it("deletes old copies of what it fetched, and nothing else, and knows Dovecot's QUOTA", async () => {
+  const clock = createManualClock(Date.now());
+  await using world = await openWorld(
+    { provider: { stadt: account('full', { deleteAfter: '90d', doneFolder: 'Erledigt' }) } },
+    clock,
+  );
+  const imap = await client('full');
+  const mail = (subject: string, body: string) =>
+    `Subject: ${subject}\r\nTo: erika@stadt.de-mail.example\r\nMessage-ID: <${subject}@x>\r\n\r\n${body}\r\n`;
+  await imap.append('INBOX', mail('alt', 'z'.repeat(500_000)));
+  // Marked by somebody else: a plain EXPUNGE would take it along.
+  await imap.append('INBOX', mail('markiert', 'y'), ['\\Deleted']);
+  const first = await world.startLink();
+  await first.fetchNow('stadt');
+  const usage = async (link: typeof first) =>
+    (await link.status()).find(({ tenant }) => tenant === 'stadt')!.mailbox;
+  const before = await world.until(() => usage(first));
+  expect(before).toMatchObject({ limit: 200 * 1024 ** 2, source: 'quota' });
+  expect(before.used).toBeGreaterThanOrEqual(500_000);
+  await first.close(0);
+  // In the folder of what is done, and of no bytes that the store has.
+  const stranger = mail('fremd', 'nie abgeholt');
+  await imap.append('Erledigt', stranger, [], new Date(Date.now() - 200 * 86_400_000));
+  await imap.append('Erledigt', mail('alt', `${'z'.repeat(499_999)}y`), ['\\Deleted']);
+
+  const link = await world.startLink({ clock: createManualClock(Date.now() + 91 * 86_400_000) });
+  const outcome = await world.until(async () =>
+    (await world.entries()).find((e) => e.kind === 'deletion-outcome'),
+  );
+  expect(outcome).toMatchObject({ result: 'deleted', folder: 'Erledigt' });
+  const after = await world.until(() => usage(link));
+  const lock = await imap.getMailboxLock('Erledigt');
+  const subjects: string[] = [];
+  for await (const { envelope, flags } of imap.fetch('1:*', { envelope: true, flags: true })) {
+    subjects.push(`${envelope!.subject}${flags!.has('\\Deleted') ? ' (marked)' : ''}`);
+  }
+  lock.release();
+  expect(subjects.sort()).toEqual(['alt (marked)', 'fremd']);
+  expect(after.used).toBeLessThan(before.used + 10_000);
   await imap.logout();
 });
 

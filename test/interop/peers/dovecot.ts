@@ -24,6 +24,8 @@ export interface DovecotOptions {
   readonly users: Readonly<Record<string, string>>;
   /** CA whose clients alone may connect; without it no client certificate is asked for. */
   readonly clientAuthority?: string;
+  /** What each user's mailbox may hold, such as `100K`; without it QUOTA is not offered. */
+  readonly quota?: string;
 }
 
 export async function startDovecot(options: DovecotOptions): Promise<Dovecot> {
@@ -86,7 +88,9 @@ service lmtp {
 }
 protocol imap {
   mail_max_userip_connections = 200
+  ${options.quota ? 'mail_plugins = quota imap_quota' : ''}
 }
+${options.quota ? `mail_plugins = quota\nplugin {\n  quota = maildir:mailbox\n  quota_rule = *:storage=${options.quota}\n}` : ''}
 namespace inbox {
   inbox = yes
   mailbox Sent {
