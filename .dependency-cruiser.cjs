@@ -27,7 +27,10 @@ module.exports = {
     {
       name: 'evidence-core-is-pure',
       severity: 'error',
-      from: { path: '^src/evidence/(entry|merkle|checkpoint|proof|facts|projection|canonical)\\.ts$' },
+      from: {
+        path: '^src/evidence/((entry|merkle|checkpoint|proof|facts|projection|canonical)\\.ts$|ers/)',
+        pathNot: '\\.test\\.ts$',
+      },
       to: { path: '^src/(config|directory|store|observe|smtp|provider|imap|cli|simulator)/|^(node:)?(fs|net|tls|http|https|dns|child_process|worker_threads)(/|$)' },
     },
     {

@@ -11,7 +11,7 @@ import {
 import * as asn1js from 'asn1js';
 import * as pkijs from 'pkijs';
 
-const ecdsaWithSha256 = '1.2.840.10045.4.3.2';
+const ecdsaWith = { sha256: '1.2.840.10045.4.3.2', sha512: '1.2.840.10045.4.3.4' } as const;
 
 export interface Identity {
   readonly name: string;
@@ -32,6 +32,8 @@ export interface CertificateOptions {
   readonly noCheck?: boolean;
   readonly extra?: readonly pkijs.Extension[];
   readonly serial?: number;
+  /** Of the issuer's signature. Default: sha256. */
+  readonly hash?: keyof typeof ecdsaWith;
 }
 
 export function newKey(
@@ -56,14 +58,14 @@ export function issue(name: string, options: CertificateOptions = {}): Identity 
   certificate.issuer = nameOf(issuer.name);
   certificate.subject = nameOf(name);
   certificate.notBefore.value = new Date(options.notBefore ?? '2025-01-01T00:00:00Z');
-  certificate.notAfter.value = new Date(options.notAfter ?? '2035-01-01T00:00:00Z');
+  certificate.notAfter = time(options.notAfter ?? '2035-01-01T00:00:00Z');
   const spki = createPublicKey(key).export({ type: 'spki', format: 'der' });
   certificate.subjectPublicKeyInfo = pkijs.PublicKeyInfo.fromBER(buffer(spki));
   certificate.extensions = extensionsOf(options);
-  certificate.signature = algorithm();
-  certificate.signatureAlgorithm = algorithm();
+  certificate.signature = algorithm(options.hash);
+  certificate.signatureAlgorithm = algorithm(options.hash);
   const tbs = Buffer.from(certificate.encodeTBS().toBER());
-  certificate.signatureValue = signed(tbs, issuer.key);
+  certificate.signatureValue = signed(tbs, issuer.key, options.hash);
   certificate.tbsView = new Uint8Array(tbs);
   return { name, key, der: Buffer.from(certificate.toSchema(true).toBER()) };
 }
@@ -109,13 +111,13 @@ export function makeCrl(issuer: Identity, options: CrlOptions): Buffer {
   const crl = new pkijs.CertificateRevocationList();
   crl.version = 1;
   crl.issuer = nameOf(issuer.name);
-  crl.thisUpdate = new pkijs.Time({ type: 0, value: new Date(options.issued) });
-  if (options.next) crl.nextUpdate = new pkijs.Time({ type: 0, value: new Date(options.next) });
+  crl.thisUpdate = time(options.issued);
+  if (options.next) crl.nextUpdate = time(options.next);
   if (options.revoked) {
     crl.revokedCertificates = options.revoked.map(({ certificate, at, reason }) => {
       const entry = new pkijs.RevokedCertificate();
       entry.userCertificate = pkijs.Certificate.fromBER(buffer(certificate)).serialNumber;
-      entry.revocationDate = new pkijs.Time({ type: 0, value: new Date(at) });
+      entry.revocationDate = time(at);
       if (reason !== undefined) {
         entry.crlEntryExtensions = new pkijs.Extensions({
           extensions: [extension('2.5.29.21', false, new asn1js.Enumerated({ value: reason }))],
@@ -237,12 +239,18 @@ export function sealMessage(
   return Buffer.from(`${header}\r\n\r\n${body}`, 'latin1');
 }
 
-function algorithm(): pkijs.AlgorithmIdentifier {
-  return new pkijs.AlgorithmIdentifier({ algorithmId: ecdsaWithSha256 });
+/** RFC 5280 4.1.2.5: UTCTime to the end of 2049. */
+function time(iso: string): pkijs.Time {
+  const value = new Date(iso);
+  return new pkijs.Time({ type: value.getUTCFullYear() < 2050 ? 0 : 1, value });
 }
 
-function signed(tbs: Buffer, key: KeyObject): asn1js.BitString {
-  return new asn1js.BitString({ valueHex: buffer(sign('sha256', tbs, { key, dsaEncoding: 'der' })) });
+function algorithm(hash: keyof typeof ecdsaWith = 'sha256'): pkijs.AlgorithmIdentifier {
+  return new pkijs.AlgorithmIdentifier({ algorithmId: ecdsaWith[hash] });
+}
+
+function signed(tbs: Buffer, key: KeyObject, hash = 'sha256'): asn1js.BitString {
+  return new asn1js.BitString({ valueHex: buffer(sign(hash, tbs, { key, dsaEncoding: 'der' })) });
 }
 
 function nameOf(commonName: string): pkijs.RelativeDistinguishedNames {
