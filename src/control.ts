@@ -48,6 +48,14 @@ export const controlRequest = z.discriminatedUnion('command', [
   }),
   z.strictObject({ command: z.literal('queue-retry'), ...handover }),
   z.strictObject({
+    command: z.literal('private-deliver'),
+    tenant: z.string(),
+    index: z.number().int().min(0),
+    to: z.string().max(320).optional(),
+    actor,
+    reason: z.string().min(1).max(1000),
+  }),
+  z.strictObject({
     command: z.literal('record-access'),
     tenant: z.string(),
     access: z.strictObject({

@@ -132,6 +132,8 @@ async function obey(
       return await link.retryTransaction(request);
     case 'queue-settle':
       return await link.settle(request);
+    case 'private-deliver':
+      return await link.placePrivate(request);
     case 'record-access':
       return await store.recordAccess(request.tenant, request.access);
   }

@@ -71,11 +71,12 @@ function checkCertificates(config: Config): Promise<Result[]> {
   const files = new Set([
     config.tls.certificate,
     ...config.tls.clientAuthorities,
-    ...config.tenants.flatMap(({ provider, delivery, senderSignatures }) => [
+    ...config.tenants.flatMap(({ provider, delivery, senderSignatures, privateMail }) => [
       ...senderSignatures.anchors,
       ...(provider.clientIdentity ? [provider.clientIdentity.certificate] : []),
       ...provider.trustAnchors,
       ...provider.signatureAnchors,
+      ...privateMail.certificateAuthorities,
       ...(delivery.forward?.trustAnchors ?? []),
     ]),
   ]);

@@ -236,7 +236,15 @@ function words(entry: Entry): string[] {
     case 'deletion-outcome':
       return [`deletion of ${copiesText(entry)}: ${entry.result}; ${entry.detail}`];
     case 'opened':
-      return [`opened by ${entry.actor.name} in ${entry.mailbox}`];
+      return [
+        `opened by ${entry.actor.name}${entry.actor.address === undefined ? '' : ` from ${entry.actor.address}`} in ${entry.mailbox}${entry.about === undefined ? '' : ` (entry ${entry.about})`}${entry.method === undefined ? '' : `; login by ${entry.method}`}${entry.certificate === undefined ? '' : ` ${entry.certificate}`}`,
+      ];
+    case 'placed':
+      return [
+        `placed by ${entry.actor.name} (entry ${entry.about} waited for ${entry.addresses.map((address) => address || 'nobody named').join(', ')}): ${entry.reason}`,
+        ...entry.delivered.map((d) => `into ${d.owner} / ${d.mailbox} (${d.reason})`),
+        ...entry.forwarded.map((address) => `to be forwarded to ${address}`),
+      ];
     case 'sent-copy':
       return [
         `provider's Sent copy, ${entry.letter === null ? 'fits no letter' : `of hand-over ${entry.transaction}`}, verdict ${entry.verdict}`,

@@ -8,6 +8,7 @@ import type { Context } from './context.ts';
 import * as demo from './demo.ts';
 import * as evidence from './evidence.ts';
 import { CommandError, type ExitCode, exit } from './exit.ts';
+import * as privateMail from './private.ts';
 import * as queue from './queue.ts';
 import * as start from './start.ts';
 import * as stop from './stop.ts';
@@ -23,6 +24,7 @@ const registrations: readonly ((program: Command, context: Context) => void)[] =
   tour.register,
   check.register,
   queue.register,
+  privateMail.register,
   tenant.register,
   evidence.register,
   user.register,

@@ -125,6 +125,7 @@ function checkTenant(tenant: TenantConfig, at: Path, add: (path: Path, message: 
   if (quarantine !== undefined && !logins.has(quarantine) && !shared.has(quarantine)) {
     add([...at, 'quarantine'], `${quarantine} is neither a shared mailbox nor a login of the tenant`);
   }
+  checkPrivateMail(tenant, [...at, 'privateMail'], add);
   tenant.operators.forEach((operator, i) => {
     if (!logins.has(operator))
       add([...at, 'operators', i], `no user of the tenant has the login ${operator}`);
@@ -132,6 +133,26 @@ function checkTenant(tenant: TenantConfig, at: Path, add: (path: Path, message: 
   if (!tenant.delivery.facade && !tenant.delivery.forward) {
     add([...at, 'delivery'], 'mail is delivered nowhere: set facade: true, or forward, or both');
   }
+}
+
+function checkPrivateMail(
+  { privateMail, sharedMailboxes, users }: TenantConfig,
+  at: Path,
+  add: (path: Path, message: string) => void,
+): void {
+  const shared = new Set(sharedMailboxes.map(({ name }) => name));
+  privateMail.shared.forEach((name, i) => {
+    if (!shared.has(name)) add([...at, 'shared', i], `the tenant has no shared mailbox ${name}`);
+  });
+  const { fallback } = privateMail;
+  if (fallback !== undefined && !shared.has(fallback) && !users.some(({ login }) => login === fallback))
+    add([...at, 'fallback'], `${fallback} is neither a shared mailbox nor a login of the tenant`);
+  const known = privateMail.certificateAuthorities.length > 0 || users.some((u) => u.certificates.length > 0);
+  if (privateMail.requireClientCertificate && !known)
+    add(
+      [...at, 'requireClientCertificate'],
+      'nobody could open a private De-Mail: name certificateAuthorities, or certificates of users',
+    );
 }
 
 /** Reports the second owner of a name. With `owner`, the same owner may name it again. */

@@ -30,8 +30,9 @@ export function resolvePaths(config: Config, folder: string): void {
   if (config.malware?.clamd.socket) config.malware.clamd.socket = from(config.malware.clamd.socket);
   if (config.keys) config.keys.directory = from(config.keys.directory);
   if (config.checkpoints) config.checkpoints.directory = from(config.checkpoints.directory);
-  for (const { provider, users, delivery, senderSignatures } of config.tenants) {
+  for (const { provider, users, delivery, senderSignatures, privateMail } of config.tenants) {
     senderSignatures.anchors = senderSignatures.anchors.map(from);
+    privateMail.certificateAuthorities = privateMail.certificateAuthorities.map(from);
     provider.trustAnchors = provider.trustAnchors.map(from);
     provider.signatureAnchors = provider.signatureAnchors.map(from);
     const { revocation } = provider;
@@ -76,6 +77,9 @@ export function checkFiles(config: Config): Finding[] {
     });
     tenant.senderSignatures.anchors.forEach((path, i) => {
       checkCertificate(['tenants', t, 'senderSignatures', 'anchors', i], path);
+    });
+    tenant.privateMail.certificateAuthorities.forEach((path, i) => {
+      checkCertificate(['tenants', t, 'privateMail', 'certificateAuthorities', i], path);
     });
     tenant.delivery.forward?.trustAnchors.forEach((path, i) => {
       checkCertificate(['tenants', t, 'delivery', 'forward', 'trustAnchors', i], path);

@@ -40,6 +40,7 @@ const address = z
   .regex(/^[^\s@"<>]{1,64}@[a-z0-9.-]+$/, 'an address such as poststelle@stadt.example');
 const id = z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'lower-case letters, digits and hyphens');
 const option = z.enum(dispatchOptions);
+const fingerprint = z.string().regex(/^[0-9a-f]{64}$/, 'a hex SHA-256 fingerprint');
 
 /** A secret lies in a file or an environment variable, never in this file. */
 const secret = z.union(
@@ -165,6 +166,8 @@ const user = z.strictObject({
   sendAs: z.array(address).default([]),
   role: z.enum(['staff', 'application']).default('staff'),
   permittedOptions: z.array(option).optional(),
+  /** Client certificates by which this user is known, besides those that `privateMail.certificateAuthorities` issued. */
+  certificates: z.array(fingerprint).default([]),
 });
 
 const sharedMailbox = z.strictObject({
@@ -228,8 +231,16 @@ const tenant = z.strictObject({
   /** Private De-Mails (FU 3.3) go to the addressed person alone, unless this says otherwise by name. */
   privateMail: z
     .strictObject({
-      /** Into shared mailboxes that they are addressed to, too. */
-      shared: z.boolean().default(false),
+      /** Names of shared mailboxes that may take those addressed to them. */
+      shared: z.array(z.string()).default([]),
+      /** Shared mailbox or login that gets those that fit nobody; without it they wait. */
+      fallback: z.string().optional(),
+      /** Names, in the operating system, of those to whom the evidence commands show subject and content. */
+      operators: z.array(z.string().min(1).max(64)).default([]),
+      /** Shown in the facade only to sessions with a client certificate of the user. */
+      requireClientCertificate: z.boolean().default(false),
+      /** PEM files of authorities: their client certificates that carry a login as e-mail address are that user's. */
+      certificateAuthorities: z.array(z.string()).default([]),
     })
     .prefault({}),
   /** Signatures that senders put into their mails: S/MIME, .p7s, signed PDF. */
@@ -255,7 +266,7 @@ const relay = z
     /** Addresses or CIDR ranges. */
     addresses: z.array(z.string()).default([]),
     /** Hex SHA-256 fingerprints of client certificates (DER). */
-    certificates: z.array(z.string().regex(/^[0-9a-f]{64}$/, 'a hex SHA-256 fingerprint')).default([]),
+    certificates: z.array(fingerprint).default([]),
     role: z.enum(['staff', 'application']).default('staff'),
   })
   .refine(

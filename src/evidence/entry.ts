@@ -254,7 +254,8 @@ export interface NoticeEntry {
     | 'delivered'
     | 'overdue'
     | 'disputed'
-    | 'malware';
+    | 'malware'
+    | 'private';
   readonly text: string;
   /** Recipients of the letter that it tells of; absent where it is about none, or an earlier release wrote it. */
   readonly recipients?: readonly string[];
@@ -298,6 +299,10 @@ interface FetchedEntry {
   /** Absent where no scanner is configured, or nobody gets a copy. */
   readonly scan?: ScanFact;
   readonly delivered: readonly Delivery[];
+  /** Private (FU 3.3), or about a letter that is; absent where it is not. */
+  readonly private?: true;
+  /** Addresses for which no mailbox may take it: it waits for them. Empty string: nobody of the tenant is named. */
+  readonly waitsFor?: readonly string[];
 }
 
 /** A De-Mail received by the tenant. */
@@ -441,9 +446,31 @@ export interface DeletionOutcomeEntry {
 export interface OpenedMailEntry {
   readonly kind: 'opened';
   readonly actor: Actor;
-  /** Index of the entry that brought the message. */
+  /** The letter that the message is, or belongs to. */
   readonly letter: number;
+  /** As the client names it. */
   readonly mailbox: string;
+  /** Index of the entry that brought the message, where that is not the letter itself. */
+  readonly about?: number;
+  /** How the session had logged in. */
+  readonly method?: 'password' | 'password and client certificate';
+  /** Hex SHA-256 of the client certificate (DER). */
+  readonly certificate?: string;
+}
+
+/** A private De-Mail that waited was placed after all. */
+export interface PlacedEntry {
+  readonly kind: 'placed';
+  readonly actor: Actor;
+  readonly letter: number;
+  /** Index of the entry that brought the message. */
+  readonly about: number;
+  /** Addresses that it waited for. */
+  readonly addresses: readonly string[];
+  readonly reason: string;
+  readonly delivered: readonly Delivery[];
+  /** Addresses at the tenant's own server that it was queued for. */
+  readonly forwarded: readonly string[];
 }
 
 /** The provider's own Sent copy of a letter. */
@@ -557,6 +584,7 @@ export type EntryBody =
   | DeletionIntentEntry
   | DeletionOutcomeEntry
   | OpenedMailEntry
+  | PlacedEntry
   | AccessEntry
   | OperationEntry
   | IncidentEntry

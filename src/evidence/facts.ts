@@ -108,6 +108,8 @@ export function factsOf(entry: Entry): Fact[] {
       return entry.letter === null ? [] : say(entry.letter, entry.recipients, 'notified', entry.notification);
     case 'inbound':
       return say(entry.index, [...new Set(entry.delivered.map((d) => d.owner))], 'deposited');
+    case 'placed':
+      return say(entry.letter, [...new Set(entry.delivered.map((d) => d.owner))], 'deposited');
     case 'forward-outcome':
       return entry.recipients.flatMap((r) =>
         r.result === 'deferred'

@@ -37,7 +37,7 @@ function composed(text: string, prefix = '', from = 0): { message: Composed; byt
   indexer.push(object);
   const source = { prefix: Buffer.from(prefix), object: 'o', from };
   const bytes = Buffer.concat([source.prefix, object.subarray(from)]);
-  return { message: compose({ uid: 1, source, index: indexer.finish() }), bytes };
+  return { message: compose({ uid: 1, source, privateOf: null, index: indexer.finish() }), bytes };
 }
 
 function read(

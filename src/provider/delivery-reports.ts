@@ -12,6 +12,7 @@ import type { Log } from '../observe/log.ts';
 import { CorruptObject, type NamedNotice, type Store } from '../store/store.ts';
 import type { Clock } from './clock.ts';
 import { letterhead, stageNotice } from './notices.ts';
+import { shownHeader, shownSubject } from './private-report.ts';
 import { routeToSender } from './route.ts';
 import { confirmedNote } from './texts.ts';
 
@@ -64,11 +65,10 @@ export function createDeliveryReports(deps: DeliveryReportDeps): DeliveryReports
 
   /** RET=FULL gives the message back where it failed, otherwise its header (RFC 3461 4.3). */
   async function returned(letter: Letter, { action }: Report): Promise<DsnInput['original']> {
-    const full =
-      action === 'failed' &&
-      letter.envelope.ret?.toUpperCase() === 'FULL' &&
-      // What is for level high (TR-01201 FU 3.3) must not travel on as a plain mail.
-      !letter.options.includes('private');
+    // What is for level high (TR-01201 FU 3.3) must not travel on as a plain mail.
+    const headers = shownHeader(letter);
+    if (headers !== null) return { headers };
+    const full = action === 'failed' && letter.envelope.ret?.toUpperCase() === 'FULL';
     try {
       const object = await store.object(tenant, letter.message.object);
       if (object === null) return { headers: Buffer.alloc(0) };
@@ -102,7 +102,7 @@ export function createDeliveryReports(deps: DeliveryReportDeps): DeliveryReports
       reportingMta: hostname,
       envid: letter.envelope.envid ?? null,
       arrivalDate: new Date(letter.time),
-      letterSubject: letter.header.subject,
+      letterSubject: shownSubject(letter),
       recipients: results.map(({ address, reply }) => ({
         address,
         orcpt: envelopeOf(letter, address)?.orcpt ?? null,

@@ -7,6 +7,7 @@ import { createHash } from 'node:crypto';
 import type { ForwardConfig, TenantConfig } from '../config/schema.ts';
 import type { Directory } from '../directory/directory.ts';
 import type { Entry, ForwardIntentEntry, RecipientResult } from '../evidence/entry.ts';
+import { isPrivateEntry } from '../evidence/private.ts';
 import type { Log } from '../observe/log.ts';
 import type { ByteSource, ForwardItem, Store } from '../store/store.ts';
 import { hasEightBit } from './attempt.ts';
@@ -142,7 +143,7 @@ async function forward(deps: ForwardDeps, item: ForwardItem, signal: AbortSignal
 async function barred(deps: ForwardDeps, settings: ForwardConfig, letter: number): Promise<boolean> {
   if (settings.includePrivate) return false;
   const entry = await deps.store.entry(deps.tenant, letter);
-  return entry !== null && 'demail' in entry && entry.demail.options.includes('private');
+  return entry !== null && isPrivateEntry(entry);
 }
 
 function refusedHere(recipients: readonly string[]): Transmission {

@@ -25,11 +25,11 @@ import {
   stageMaterial,
 } from './judge.ts';
 import { confirmedRecipients, type Match, matchLetter, notifiedRecipients } from './match.ts';
-import type { TellOperators } from './notices.ts';
+import type { PrivateMail } from './private-mail.ts';
 import { createCapture, type Reading, readMessage } from './reading.ts';
 import type { Reports } from './reports.ts';
 import {
-  nowhere,
+  fitsNobody,
   type Route,
   routeFallback,
   routeInbound,
@@ -64,7 +64,7 @@ export interface IngestDeps {
   readonly reports: Pick<Reports, 'confirmed'>;
   readonly settlement: Settlement;
   readonly incidents: Incidents;
-  readonly tell: TellOperators;
+  readonly privateMail: PrivateMail;
   readonly log: Log;
   readonly clock: Clock;
   readonly dataDir: string;
@@ -106,9 +106,9 @@ export function createIngest(deps: IngestDeps): Ingest {
     const index = await record({
       kind: 'inbound',
       ...rest,
-      ...placing(reading, judgement, route, INBOX, { kind: 'inbound' }),
+      ...placing(reading, judgement, reading.isPrivate, route, INBOX, { kind: 'inbound' }),
     });
-    if (index !== null && isNowhere(route)) await tellUndeliverable(config, index, route);
+    if (index !== null) await deps.privateMail.told(config, index, route);
   }
 
   /** A message without a message type of the norm is no De-Mail, and proves nothing either way. */
@@ -121,18 +121,13 @@ export function createIngest(deps: IngestDeps): Ingest {
     } else incidents.close(tenant, incident, incidentTexts.integrityPresent(messageType));
   }
 
-  /** Private mail that fits nobody is shown to nobody: the notice says where it lies, not what it says. */
-  async function tellUndeliverable(config: TenantConfig, index: number, { unknown }: Route) {
-    const text = incidentTexts.undeliverable(`${tenant}/${index}`, unknown);
-    await deps.tell(config, { text, once: `undeliverable/${index}` });
-  }
-
   async function takeConfirmation(config: TenantConfig, reading: Reading, base: Base): Promise<void> {
     const { confirmation, confirmationType } = reading;
     const match = await matchLetter(store, tenant, reading);
     const recipients = confirmedRecipients(reading, match);
-    const received = routeToRecipients(deps.directory(), config, recipients, reading.isPrivate);
-    const route = routeAnswer(config, reading, match, received, recipients);
+    const isPrivate = aboutPrivate(reading, match);
+    const received = routeToRecipients(deps.directory(), config, recipients, isPrivate);
+    const route = routeAnswer(config, reading, match, received, recipients, isPrivate);
     const { judgement, ...rest } = base;
     const stated = confirmation?.recipients.length ? confirmation.recipients : recipients;
     const binding = match === null ? null : await binder.confirmation(reading, match, stated, judgement);
@@ -163,18 +158,18 @@ export function createIngest(deps: IngestDeps): Ingest {
       ...(confirmation?.originalMessageId && holds
         ? { originalMessageId: confirmation.originalMessageId }
         : {}),
-      ...placing(reading, judgement, route, CONFIRMATIONS, {
+      ...placing(reading, judgement, isPrivate, route, CONFIRMATIONS, {
         ...blockOf(match, reading),
         counts: binding?.counts,
         recipients,
         statedTime,
       }),
     });
-    if (index !== null && match !== null && isNowhere(route)) await tellUndeliverable(config, index, route);
+    if (index !== null) await deps.privateMail.told(config, index, route);
     if (index !== null && binding?.counts === 'no') tellDoubted(index, binding);
     if (match !== null && holds) await settlement.byProvider(match.letter, match.transaction);
     // A confirmation about a letter that this tenant received fits a recipient, and is no riddle.
-    if (match === null && index !== null && isNowhere(received)) tellUnmatched(index);
+    if (match === null && index !== null && fitsNobody(received)) tellUnmatched(index);
   }
 
   function tellUnmatched(index: number) {
@@ -193,11 +188,11 @@ export function createIngest(deps: IngestDeps): Ingest {
     const { messageType, notificationType } = reading.metadata;
     const match = await matchLetter(store, tenant, reading);
     const recipients = notifiedRecipients(reading, match);
-    const addressed = routeInbound(deps.directory(), config, reading.addressed, reading.isPrivate);
+    const isPrivate = aboutPrivate(reading, match);
     const route =
       match === null
-        ? addressed
-        : routeToSender(deps.directory(), config, match.submission, reading.isPrivate);
+        ? routeInbound(deps.directory(), config, reading.addressed, isPrivate)
+        : routeToSender(deps.directory(), config, match.submission, isPrivate);
     const { judgement, ...rest } = base;
     const index = await record({
       kind: 'notification',
@@ -207,9 +202,12 @@ export function createIngest(deps: IngestDeps): Ingest {
       transaction: match?.transaction ?? null,
       recipients,
       matchedBy: match?.matchedBy ?? null,
-      ...placing(reading, judgement, route, CONFIRMATIONS, { ...blockOf(match, reading), recipients }),
+      ...placing(reading, judgement, isPrivate, route, CONFIRMATIONS, {
+        ...blockOf(match, reading),
+        recipients,
+      }),
     });
-    if (index !== null && isNowhere(route)) await tellUndeliverable(config, index, route);
+    if (index !== null) await deps.privateMail.told(config, index, route);
   }
 
   /** The provider's own copy: evidence, and the end of a doubt. Gesendet has its copy since the submission. */
@@ -226,6 +224,7 @@ export function createIngest(deps: IngestDeps): Ingest {
       ...(match === null ? {} : { comparisons: await binder.sentCopy(match, fields, bodySha256) }),
       letter: match?.letter ?? null,
       transaction: match?.transaction ?? null,
+      ...(aboutPrivate(reading, match) ? { private: true } : {}),
       deposits: [],
     });
     if (match !== null) await settlement.byProvider(match.letter, match.transaction);
@@ -237,6 +236,7 @@ export function createIngest(deps: IngestDeps): Ingest {
     match: Match | null,
     received: Route,
     recipients: readonly string[],
+    isPrivate: boolean,
   ): Route {
     const directory = deps.directory();
     if (match !== null) {
@@ -244,12 +244,11 @@ export function createIngest(deps: IngestDeps): Ingest {
       const own = reading.addressed.envelopeTo.filter((a) => directory.tenantOfAddress(a)?.id === tenant);
       const copyOfRecipient =
         own.length > 0 && own.every((a) => recipients.includes(a) && a !== match.submission.sender);
-      return copyOfRecipient && !isNowhere(received)
+      return copyOfRecipient && !fitsNobody(received)
         ? received
-        : routeToSender(directory, config, match.submission, reading.isPrivate);
+        : routeToSender(directory, config, match.submission, isPrivate);
     }
-    if (!isNowhere(received)) return received;
-    return reading.isPrivate ? nowhere : routeFallback(directory, config);
+    return fitsNobody(received) ? routeFallback(directory, config, isPrivate) : received;
   }
 
   return {
@@ -303,10 +302,11 @@ export function createIngest(deps: IngestDeps): Ingest {
   function placing(
     reading: Reading,
     judgement: Judgement,
+    isPrivate: boolean,
     route: Route,
     mailbox: string,
     block: Pick<BlockInput, 'kind'> & Partial<BlockInput>,
-  ): Pick<Fetched, 'deposits' | 'forward'> {
+  ): Pick<Fetched, 'deposits' | 'forward' | 'waitsFor' | 'private'> {
     const whole = {
       tenant,
       verdict: judgement.verdict,
@@ -325,6 +325,8 @@ export function createIngest(deps: IngestDeps): Ingest {
       ...(route.forward.length > 0
         ? { forward: { recipients: route.forward, prefix: deliveredBlock(whole) } }
         : {}),
+      ...(isPrivate ? { private: true } : {}),
+      ...(route.waiting.length > 0 ? { waitsFor: route.waiting } : {}),
     };
   }
 
@@ -346,6 +348,11 @@ function doubtedIncident(index: number): string {
   return `confirmation-does-not-hold ${index}`;
 }
 
-function isNowhere({ destinations, forward }: Route): boolean {
-  return destinations.length + forward.length === 0;
+/** Confirmations of private mail are private, those of a retrieval always (FU 3.3.5), whatever their header says. */
+function aboutPrivate(reading: Reading, match: Match | null): boolean {
+  return (
+    reading.isPrivate ||
+    reading.confirmationType === 'retrieval' ||
+    (match?.submission.options.includes('private') ?? false)
+  );
 }

@@ -26,6 +26,7 @@ import { createMailboxPolicy, type MailboxPolicy } from './mailbox-policy.ts';
 import { operatorTeller, type TellOperators } from './notices.ts';
 import { type Outbox, startOutbox } from './outbox.ts';
 import { createPool, type Pool } from './pool.ts';
+import { createPrivateMail, type PlaceOrder, type PrivateMail } from './private-mail.ts';
 import { createReports } from './reports.ts';
 import { startReverification } from './reverify.ts';
 import type { Rounds } from './rounds.ts';
@@ -113,6 +114,8 @@ export interface ProviderLink {
   retryTransaction(intervention: Intervention): Promise<void>;
   /** Settles a doubtful hand-over. @throws Error where it is not in doubt */
   settle(intervention: Intervention & { readonly decision: Decision }): Promise<void>;
+  /** Places a private De-Mail that waits. @throws Error that says why it cannot be */
+  placePrivate(order: PlaceOrder): Promise<void>;
   status(): Promise<AccountStatus[]>;
   /** Follows a changed configuration: new tenants start, removed ones stop. */
   refresh(): Promise<void>;
@@ -128,6 +131,7 @@ interface Account {
   readonly deadlines: Deadlines;
   readonly reverification: Rounds;
   readonly silence: Rounds;
+  readonly privateMail: PrivateMail;
   readonly settlement: Settlement;
   readonly gate: Gate;
   readonly health: { readonly smtp: Health; readonly imap: Health; readonly forward: Health };
@@ -196,6 +200,7 @@ export async function startProviderLink(deps: LinkDeps): Promise<ProviderLink> {
       outbox.wake();
     },
     settle: async (intervention) => account(intervention.tenant).settlement.byOperator(intervention),
+    placePrivate: async (order) => account(order.tenant).privateMail.place(order),
     status: () => Promise.all([...accounts].map(([tenant, a]) => statusOf(deps, tenant, a))),
     refresh,
     close: (graceMs = 5_000) => closeAll(graceMs),
@@ -248,7 +253,8 @@ async function startAccount(
   await settleCutOff(base);
   const reports = createReports(base);
   const settlement = createSettlement({ ...base, reports });
-  const ingest = createIngest({ ...base, reports, settlement });
+  const privateMail = createPrivateMail(base);
+  const ingest = createIngest({ ...base, reports, settlement, privateMail });
   const outbox = await startOutbox({
     ...base,
     reports,
@@ -272,6 +278,7 @@ async function startAccount(
     deadlines,
     reverification: startReverification({ ...base, reports }),
     silence: startSilence({ ...base, reports }),
+    privateMail,
     settlement,
     gate,
     health: sides,
@@ -284,6 +291,7 @@ async function closeAccount(account: Account, graceMs: number): Promise<void> {
     account.deadlines.close(),
     account.reverification.close(),
     account.silence.close(),
+    account.privateMail.rounds.close(),
     account.fetching.close(),
     account.outbox.close(graceMs),
     account.forwarding.close(graceMs),

@@ -69,7 +69,7 @@ export function routeToOperators(directory: Directory, tenant: TenantConfig): Ro
     return facade && owner !== undefined ? [{ owner, reason: 'operator' }] : [];
   });
   const addresses = forward === undefined ? [] : [...tenant.operators];
-  const route: Route = { destinations, forward: addresses, unknown: [] };
+  const route: Route = { destinations, forward: addresses, waiting: [], withheld: [] };
   return destinations.length + addresses.length > 0 ? route : routeFallback(directory, tenant);
 }
 

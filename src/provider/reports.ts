@@ -18,6 +18,7 @@ import type { OutboxItem, Store } from '../store/store.ts';
 import type { Clock } from './clock.ts';
 import { createDeliveryReports, type DeliveryReports, wants } from './delivery-reports.ts';
 import { composeMail, deliver, routeToOperators } from './notices.ts';
+import { shownSubject } from './private-report.ts';
 import { routeToSender } from './route.ts';
 import { type About, disputedText, doubtText, overdueText, settledText, type Text } from './texts.ts';
 
@@ -82,7 +83,7 @@ export function createReports(deps: ReportDeps): Reports {
     const toOperators = routeToOperators(directory, config);
     const name = `${about}/${item.transaction}/${item.attempts}`;
     const told: About = {
-      subject: letter.header.subject,
+      subject: shownSubject(letter),
       recipients: item.recipients,
       letter: `${tenant}/${item.letter}`,
       reply,
@@ -118,7 +119,7 @@ export function createReports(deps: ReportDeps): Reports {
     const letter = await store.submissionOf(tenant, index);
     if (config === undefined || letter === null) return;
     const { recipients, reply, about, summary, once } = told;
-    const named = { subject: letter.header.subject, recipients, reply, letter: `${tenant}/${index}` };
+    const named = { subject: shownSubject(letter), recipients, reply, letter: `${tenant}/${index}` };
     const to = [letter.header.from ?? letter.envelope.from];
     const mail = text(config.language, named);
     await deliver(store, config, routeToSender(deps.directory(), config, letter), {

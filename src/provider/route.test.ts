@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { routeInbound, routeToSender } from './route.ts';
+import { routeInbound, routeToSender, routeWaiting } from './route.ts';
 import { testDirectory } from './testing/tenants.ts';
 
 const erika = { type: 'user', name: 'erika@stadt.example' };
+const jan = { type: 'user', name: 'jan@stadt.example' };
 const poststelle = { type: 'shared', name: 'Poststelle' };
 
 function route(envelopeTo: string[], actualRecipients: string[], isPrivate = false, forward?: string) {
@@ -49,7 +50,7 @@ describe('inbound', () => {
 
   it('private mail that fits nobody goes to nobody', () => {
     const r = route(['nobody@stadt.de-mail.example'], [], true);
-    expect(r).toEqual({ destinations: [], forward: [], unknown: ['nobody@stadt.de-mail.example'] });
+    expect(r).toMatchObject({ destinations: [], forward: [], waiting: ['nobody@stadt.de-mail.example'] });
   });
 
   it('private mail goes to the one it fits, and to no fallback besides', () => {
@@ -64,11 +65,29 @@ describe('inbound', () => {
     expect(routeInbound(directory, stadt, to, true)).toEqual({
       destinations: [],
       forward: [],
-      unknown: ['poststelle@stadt.de-mail.example'],
+      waiting: ['poststelle@stadt.de-mail.example'],
+      // The members learn that it came.
+      withheld: [{ address: 'poststelle@stadt.de-mail.example', owners: [erika], forward: [], waits: true }],
     });
     expect(owners(routeInbound(directory, stadt, to, false))).toEqual([poststelle]);
-    stadt.privateMail.shared = true;
+    stadt.privateMail.shared = ['Poststelle'];
     expect(owners(routeInbound(directory, stadt, to, true))).toEqual([poststelle]);
+  });
+
+  it('private mail goes to a fallback only where one is named for it', () => {
+    const directory = testDirectory();
+    const stadt = directory.tenant('stadt')!;
+    stadt.privateMail.fallback = 'jan@stadt.example';
+    for (const envelopeTo of [['nobody@stadt.de-mail.example'], ['poststelle@stadt.de-mail.example'], []]) {
+      const r = routeInbound(directory, stadt, { envelopeTo, actualRecipients: [] }, true);
+      expect(owners(r)).toEqual([jan]);
+      expect(r.waiting).toEqual([]);
+    }
+  });
+
+  it('private mail that names nobody waits for nobody in particular', () => {
+    expect(route([], [], true)).toMatchObject({ destinations: [], waiting: [''] });
+    expect(route([], [], false).waiting).toEqual([]);
   });
 
   it('is forwarded to internal addresses', () => {
@@ -79,8 +98,16 @@ describe('inbound', () => {
 
   it('private mail is forwarded only where the configuration says so by name', () => {
     const erikas = ['erika@stadt.de-mail.example'];
-    expect(route(erikas, [], true, 'both').forward).toEqual([]);
-    expect(route(erikas, [], true, 'only')).toMatchObject({ destinations: [], forward: [] });
+    const told = { address: erikas[0], owners: [], forward: ['erika@stadt.example'] };
+    const both = route(erikas, [], true, 'both');
+    expect(both).toMatchObject({ forward: [], waiting: [], withheld: [{ ...told, waits: false }] });
+    expect(owners(both)).toEqual([erika]);
+    expect(route(erikas, [], true, 'only')).toMatchObject({
+      destinations: [],
+      forward: [],
+      waiting: erikas,
+      withheld: [{ ...told, waits: true }],
+    });
     const directory = testDirectory({
       forward: 'both',
       forwardTo: { host: 'mail.stadt.example', port: 25, includePrivate: true },
@@ -95,6 +122,18 @@ describe('inbound', () => {
     const r = route([], [], false, 'only');
     expect(r.destinations).toEqual([]);
     expect(r.forward).toEqual(['poststelle@stadt.example']);
+  });
+});
+
+describe('private mail that waits', () => {
+  it.each([
+    ['an address that has a mailbox by now', 'erika@stadt.de-mail.example', [erika]],
+    ['an address that still has none', 'nobody@stadt.de-mail.example', []],
+    ['a shared mailbox that is not named for it', 'poststelle@stadt.de-mail.example', []],
+    ['nobody in particular', '', []],
+  ])('for %s', (_what, address, expected) => {
+    const directory = testDirectory();
+    expect(owners(routeWaiting(directory, directory.tenant('stadt')!, address))).toEqual(expected);
   });
 });
 
@@ -118,6 +157,22 @@ describe('to the sender of a letter', () => {
     const directory = testDirectory();
     const r = routeToSender(directory, directory.tenant('stadt')!, { actor, header, envelope });
     expect(r.destinations.map((d) => d.owner)).toEqual([owner]);
+  });
+
+  it('about a private letter sent as a shared mailbox, waits, and its members are told', () => {
+    const directory = testDirectory();
+    const stadt = directory.tenant('stadt')!;
+    const letter = {
+      actor: { type: 'relay', name: 'exchange' } as const,
+      header: { ...header, from: 'poststelle@stadt.example' },
+      envelope,
+    };
+    expect(routeToSender(directory, stadt, letter, true)).toMatchObject({
+      destinations: [],
+      waiting: ['poststelle@stadt.example'],
+      withheld: [{ owners: [erika] }],
+    });
+    expect(owners(routeToSender(directory, stadt, letter, false))).toEqual([poststelle]);
   });
 
   it('goes to the fallback mailbox where nobody fits', () => {

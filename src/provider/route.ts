@@ -18,8 +18,20 @@ export interface Route {
   readonly destinations: readonly Destination[];
   /** Addresses at the tenant's own server. */
   readonly forward: readonly string[];
-  /** Addresses of the tenant that fit no mailbox. */
-  readonly unknown: readonly string[];
+  /** Addresses for which private mail found no place: it waits for them. Empty string: nobody is named. */
+  readonly waiting: readonly string[];
+  /** Who learns of private mail that was kept from a place where they would have found it. */
+  readonly withheld: readonly Withheld[];
+}
+
+/** Private mail for this address was kept from a shared mailbox, from the own server, or both. */
+export interface Withheld {
+  readonly address: string;
+  readonly owners: readonly MailboxOwner[];
+  /** Addresses at the tenant's own server. */
+  readonly forward: readonly string[];
+  /** It waits; otherwise it lies in the person's own mailbox in the facade. */
+  readonly waits: boolean;
 }
 
 export interface Addressed {
@@ -27,7 +39,7 @@ export interface Addressed {
   readonly actualRecipients: readonly string[];
 }
 
-/** For a message addressed to the tenant. Private mail that fits nobody goes to nobody. */
+/** For a message addressed to the tenant. Private mail that fits nobody waits. */
 export function routeInbound(
   directory: Directory,
   tenant: TenantConfig,
@@ -38,29 +50,13 @@ export function routeInbound(
     [...new Set(addresses)].filter((address) => directory.tenantOfAddress(address)?.id === tenant.id);
   const envelope = own(addressed.envelopeTo);
   const addresses = envelope.length > 0 ? envelope : own(addressed.actualRecipients);
-  const found = addresses.map((address) => {
-    const { owner, forward } = placesOf(directory, tenant, address, isPrivate);
-    // A private De-Mail is for the addressed person; others read a shared mailbox (TR-01201 FU 3.3).
-    const tooMany = isPrivate && owner?.type === 'shared' && !tenant.privateMail.shared;
-    return { address, owner: tooMany ? undefined : owner, forward };
-  });
-  const fits = found.filter(({ owner, forward }) => owner !== undefined || forward !== undefined);
-  const unknown = found.filter((place) => !fits.includes(place)).map(({ address }) => address);
-  const fallback = !isPrivate && (unknown.length > 0 || found.length === 0);
-  return merge(
-    [
-      ...fits.map(({ address, owner, forward }) => ({ owner, forward, reason: address })),
-      ...(fallback
-        ? [
-            {
-              ...fallbackPlaces(directory, tenant, false),
-              reason: unknown[0] ? `fallback for ${unknown[0]}` : 'fallback',
-            },
-          ]
-        : []),
-    ],
-    unknown,
-  );
+  const found = addresses.map((address) => placeOf(directory, tenant, address, address, isPrivate));
+  const nobody = found.filter(isNoPlace).map(({ address }) => address);
+  const named = addresses.length === 0 ? [''] : nobody;
+  if (named.length === 0) return merge(found, []);
+  const reason = nobody[0] ? `fallback for ${nobody[0]}` : 'fallback';
+  const fallback = fallbackPlace(directory, tenant, reason, isPrivate);
+  return merge([...found, ...fallback], isPrivate && fallback.length === 0 ? named : []);
 }
 
 /** For a message about a letter: whoever sent it, else the mailbox of its From, else the fallback mailbox. */
@@ -73,10 +69,10 @@ export function routeToSender(
   const { actor, header, envelope } = submission;
   const user = actor.type === 'user' ? directory.user(actor.name) : undefined;
   const address = user?.tenant.id === tenant.id ? user.user.login : (header.from ?? envelope.from);
-  const place = { ...placesOf(directory, tenant, address, isPrivate), reason: 'sender' };
-  return place.owner === undefined && place.forward === undefined
-    ? routeFallback(directory, tenant, isPrivate)
-    : merge([place], []);
+  const place = placeOf(directory, tenant, address, 'sender', isPrivate);
+  if (!isNoPlace(place)) return merge([place], []);
+  const fallback = fallbackPlace(directory, tenant, 'fallback', isPrivate);
+  return merge([place, ...fallback], isPrivate && fallback.length === 0 ? [address] : []);
 }
 
 /** The mailboxes of those addresses that are this tenant's and fit somebody; nowhere where none does. */
@@ -87,59 +83,115 @@ export function routeToRecipients(
   isPrivate: boolean,
 ): Route {
   const own = addresses.filter((address) => directory.tenantOfAddress(address)?.id === tenant.id);
+  const places = own.map((address) => placeOf(directory, tenant, address, address, isPrivate));
+  // Kept from somebody is not the same as fitting nobody.
+  const waiting = places.filter((place) => isNoPlace(place) && place.withheld !== undefined);
   return merge(
-    own.map((address) => ({ ...placesOf(directory, tenant, address, isPrivate), reason: address })),
-    [],
+    places,
+    waiting.map(({ address }) => address),
   );
 }
 
-/** The fallback mailbox. */
+/** The fallback mailbox; for private mail the one that is named for it, else it waits for nobody in particular. */
 export function routeFallback(directory: Directory, tenant: TenantConfig, isPrivate = false): Route {
-  return merge([{ ...fallbackPlaces(directory, tenant, isPrivate), reason: 'fallback' }], []);
+  const places = fallbackPlace(directory, tenant, 'fallback', isPrivate);
+  return merge(places, isPrivate && places.length === 0 ? [''] : []);
 }
 
-export const nowhere: Route = { destinations: [], forward: [], unknown: [] };
+/** Where private mail that waits for an address goes by now: to nobody again, or to a place. */
+export function routeWaiting(directory: Directory, tenant: TenantConfig, address: string): Route {
+  const place = address === '' ? undefined : placeOf(directory, tenant, address, address, true);
+  if (place !== undefined && !isNoPlace(place)) return merge([place], []);
+  return merge(fallbackPlace(directory, tenant, `fallback for ${address || 'nobody named'}`, true), []);
+}
+
+/** True where the message goes nowhere and waits for nobody. */
+export function fitsNobody({ destinations, forward, waiting }: Route): boolean {
+  return destinations.length + forward.length + waiting.length === 0;
+}
 
 interface Place {
+  readonly address: string;
   readonly owner: MailboxOwner | undefined;
   readonly forward: string | undefined;
+  readonly withheld: Withheld | undefined;
   readonly reason: string;
 }
 
-function placesOf(
+function isNoPlace({ owner, forward }: Place): boolean {
+  return owner === undefined && forward === undefined;
+}
+
+function placeOf(
   directory: Directory,
   tenant: TenantConfig,
   address: string,
+  reason: string,
   isPrivate: boolean,
-): Omit<Place, 'reason'> {
+): Place {
+  const fitting = directory.mailboxOf(tenant, address);
+  const owner = tenant.delivery.facade ? fitting : undefined;
+  // The own server knows its own addresses: any that the mapping gives may exist there.
+  const forward = tenant.delivery.forward === undefined ? undefined : directory.toInternal(tenant, address);
+  if (!isPrivate) return { address, owner, forward, withheld: undefined, reason };
+  // Others read a shared mailbox, here and at the own server (TR-01201 FU 3.3).
+  const common = fitting?.type === 'shared' && !tenant.privateMail.shared.includes(fitting.name);
+  const keptOwner = owner !== undefined && common ? membersOf(tenant, owner) : [];
+  const keptForward = forward !== undefined && (common || !tenant.delivery.forward!.includePrivate);
+  const place = { owner: common ? undefined : owner, forward: keptForward ? undefined : forward };
   return {
-    owner: tenant.delivery.facade ? directory.mailboxOf(tenant, address) : undefined,
-    // The own server knows its own addresses: any that the mapping gives may exist there.
-    forward: mayForward(tenant, isPrivate) ? directory.toInternal(tenant, address) : undefined,
+    address,
+    ...place,
+    withheld:
+      keptOwner.length > 0 || keptForward
+        ? {
+            address,
+            owners: keptOwner,
+            forward: keptForward && forward !== undefined ? [forward] : [],
+            waits: place.owner === undefined,
+          }
+        : undefined,
+    reason,
   };
 }
 
-function fallbackPlaces(
+function membersOf(tenant: TenantConfig, { name }: MailboxOwner): MailboxOwner[] {
+  const members = tenant.sharedMailboxes.find((mailbox) => mailbox.name === name)?.members ?? [];
+  return members.map((login) => ({ type: 'user', name: login }));
+}
+
+/** One place or none. */
+function fallbackPlace(
   directory: Directory,
   tenant: TenantConfig,
+  reason: string,
   isPrivate: boolean,
-): Omit<Place, 'reason'> {
-  const owner = directory.fallbackOf(tenant);
+): Place[] {
+  const { facade, forward } = tenant.delivery;
+  const owner = isPrivate ? privateFallbackOf(tenant) : directory.fallbackOf(tenant);
+  if (owner === undefined) return [];
   const address =
     owner.type === 'user' ? owner.name : tenant.sharedMailboxes.find((m) => m.name === owner.name)?.address;
-  return {
-    owner: tenant.delivery.facade ? owner : undefined,
-    forward: mayForward(tenant, isPrivate) ? address : undefined,
+  const forwards = forward !== undefined && (!isPrivate || forward.includePrivate);
+  const place = {
+    address: address ?? '',
+    owner: facade ? owner : undefined,
+    forward: forwards ? address : undefined,
+    withheld: undefined,
+    reason,
   };
+  return isNoPlace(place) ? [] : [place];
 }
 
-/** Private De-Mails are read at level high only (FU 3.3): they leave where the configuration says so by name. */
-function mayForward({ delivery: { forward } }: TenantConfig, isPrivate: boolean): boolean {
-  return forward !== undefined && (!isPrivate || forward.includePrivate);
+function privateFallbackOf({ privateMail, sharedMailboxes }: TenantConfig): MailboxOwner | undefined {
+  const { fallback } = privateMail;
+  if (fallback === undefined) return undefined;
+  const shared = sharedMailboxes.some(({ name }) => name === fallback);
+  return { type: shared ? 'shared' : 'user', name: fallback };
 }
 
 /** Two addresses of one mailbox give one copy. */
-function merge(places: readonly Place[], unknown: readonly string[]): Route {
+function merge(places: readonly Place[], waiting: readonly string[]): Route {
   const destinations = new Map<string, Destination>();
   for (const { owner, reason } of places) {
     if (owner === undefined) continue;
@@ -147,5 +199,10 @@ function merge(places: readonly Place[], unknown: readonly string[]): Route {
     if (!destinations.has(key)) destinations.set(key, { owner, reason });
   }
   const forward = places.map((place) => place.forward).filter((address) => address !== undefined);
-  return { destinations: [...destinations.values()], forward: [...new Set(forward)], unknown };
+  return {
+    destinations: [...destinations.values()],
+    forward: [...new Set(forward)],
+    waiting: [...new Set(waiting)],
+    withheld: places.map((place) => place.withheld).filter((withheld) => withheld !== undefined),
+  };
 }

@@ -153,6 +153,65 @@ ${answer}: ${reply}
 `;
 }
 
+/** Private mail that somebody does not find where they would look: who, when, what to do; never what it says. */
+export function withheldText(
+  language: Language,
+  about: {
+    readonly address: string;
+    /** `tenant/index` */
+    readonly letter: string;
+    readonly sender: string | null;
+    /** RFC 3339 */
+    readonly time: string;
+    /** A De-Mail; otherwise a confirmation or notification about one. */
+    readonly isLetter: boolean;
+    readonly waits: boolean;
+  },
+): Text {
+  const { address, letter, time, isLetter, waits } = about;
+  if (language === 'de') {
+    const what = isLetter ? 'eine persönliche De-Mail' : 'eine Nachricht zu einer persönlichen De-Mail';
+    return {
+      subject: `De-Mail: ${isLetter ? 'Persönliche De-Mail' : 'Nachricht zu einer persönlichen De-Mail'} für ${address}`,
+      body: `Für ${address} ist ${what} eingegangen.
+
+Von:     ${about.sender ?? '(nicht genannt)'}
+Am:      ${time}
+Vorgang: ${letter}
+
+Persönliche De-Mails gehen nur in das Postfach der Person, an die sie gerichtet sind: in kein geteiltes
+Postfach und nicht an den eigenen Mailserver. ${
+        waits
+          ? `Diese wird aufbewahrt, bis feststeht, wer sie
+lesen soll. Nennen Sie dem Betrieb die Person und den Vorgang; er stellt sie zu mit
+    demail-gateway private deliver ${letter} --to LOGIN --reason …`
+          : `Diese liegt in Ihrem Postfach
+im De-Mail-Gateway; öffnen Sie sie dort.`
+      }
+`,
+    };
+  }
+  const what = isLetter ? 'A private De-Mail' : 'A message about a private De-Mail';
+  return {
+    subject: `De-Mail: ${what.toLowerCase().replace('de-mail', 'De-Mail')} for ${address}`,
+    body: `${what} has come for ${address}.
+
+From:   ${about.sender ?? '(not named)'}
+At:     ${time}
+Letter: ${letter}
+
+Private De-Mails go into the mailbox of the person they are addressed to: into no shared mailbox, and not to the
+own mail server. ${
+      waits
+        ? `This one is kept until it is known who is to read it. Tell the operator the person and the
+letter; it is delivered by
+    demail-gateway private deliver ${letter} --to LOGIN --reason …`
+        : 'This one lies in your mailbox in the De-Mail gateway; open it there.'
+    }
+`,
+  };
+}
+
 /** What becomes an incident, for the tenant's operators. It names entries and addresses, never content. */
 export const incidentTexts = {
   fails: (what: Said, error: string): Said => ({
@@ -175,8 +234,8 @@ export const incidentTexts = {
     en: `The store holds something else than was written: ${place}\nCheck with demail-gateway evidence verify.`,
   }),
   undeliverable: (entry: string, addresses: readonly string[]): Said => ({
-    de: `Eine persönliche De-Mail passt zu keinem Postfach und wurde niemandem zugestellt.\nSie liegt im Nachweis als ${entry}.\nAdressiert an: ${addresses.join(', ') || '(keine Adresse dieses Mandanten)'}`,
-    en: `A private De-Mail fits no mailbox and was delivered to nobody.\nIt is kept as ${entry}.\nAddressed to: ${addresses.join(', ') || '(no address of this tenant)'}`,
+    de: `Eine persönliche De-Mail passt zu keinem Postfach und wurde niemandem zugestellt.\nSie wartet als ${entry}.\nAdressiert an: ${addresses.join(', ') || '(keine Adresse dieses Mandanten)'}\nSobald die Konfiguration ein Postfach dafür nennt, wird sie zugestellt; oder mit\n    demail-gateway private deliver ${entry} --to LOGIN --reason …`,
+    en: `A private De-Mail fits no mailbox and was delivered to nobody.\nIt waits as ${entry}.\nAddressed to: ${addresses.join(', ') || '(no address of this tenant)'}\nIt is delivered as soon as the configuration names a mailbox for it, or by\n    demail-gateway private deliver ${entry} --to LOGIN --reason …`,
   }),
   unmatched: (entry: string): Said => ({
     de: `Eine Bestätigung passt zu keinem Vorgang, den das Gateway kennt.\nSie liegt im Nachweis als ${entry} und, wenn sie nicht persönlich ist, im Auffangpostfach.`,

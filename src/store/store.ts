@@ -35,6 +35,7 @@ import type {
   OpenedMailEntry,
   OperationEntry,
   OverdueEntry,
+  PlacedEntry,
   RefusedEntry,
   ScanEntry,
   SentCopyEntry,
@@ -185,6 +186,19 @@ export interface HeldMessage {
 export interface ScanRecord extends Omit<ScanEntry, 'kind' | 'delivered'> {
   readonly deposits: readonly Deposit[];
   readonly forward: HeldMessage['forward'];
+}
+
+/** A private message for which no mailbox was found. */
+export interface WaitingMessage {
+  /** Index of the entry that brought it. */
+  readonly index: number;
+  /** Addresses that it waits for. */
+  readonly addresses: readonly string[];
+}
+
+export interface PlacedMessage extends Omit<Body<PlacedEntry>, 'forwarded'> {
+  readonly deposits: readonly Deposit[];
+  readonly forward?: { readonly recipients: readonly string[]; readonly prefix: Uint8Array };
 }
 
 /** A confirmation that was asked for and has not come. */
@@ -343,6 +357,8 @@ export interface Transactor {
   recordDeletionIntent(tenant: string, intent: Body<DeletionIntentEntry>): Promise<{ index: number }>;
   recordDeletionOutcome(tenant: string, outcome: Body<DeletionOutcomeEntry>): Promise<void>;
   recordOpened(tenant: string, opened: Body<OpenedMailEntry>): Promise<void>;
+  /** Places a private message that waits. False where it waits for none of the addresses any more. */
+  placeWaiting(tenant: string, placed: PlacedMessage): Promise<boolean>;
   /** Locks or unlocks a tenant's link (hand-over and fetching), with its entry. False: it already was so. */
   setLock(
     tenant: string,
@@ -468,6 +484,8 @@ export interface MessageContent {
   readonly uid: number;
   readonly source: ByteSource;
   readonly index: MessageIndex;
+  /** Where the message is a private De-Mail: the entry that brought it. Copies in other mailboxes are the same. */
+  readonly privateOf: number | null;
 }
 
 /** An open transaction of the outbox. */
@@ -629,6 +647,8 @@ export interface Reader {
     before: number,
     limit: number,
   ): Promise<AwaitedConfirmation[]>;
+  /** Private messages that wait for a mailbox, oldest first. */
+  waitingPrivate(tenant: string): Promise<WaitingMessage[]>;
   lock(tenant: string): Promise<{ reason: string; since: string; actor: string } | null>;
   /** Open incidents. */
   incidents(tenant: string): Promise<{ incident: string; since: string; text: string }[]>;
@@ -647,6 +667,8 @@ export interface Reader {
     user?: string,
   ): Promise<{ changed: MessageRow[]; expunged: number[]; highestModseq: number; uidNext: number }>;
   contents(tenant: string, mailbox: number, uids: readonly number[]): Promise<MessageContent[]>;
+  /** Private De-Mails in the mailbox: UID → entry that brought it. */
+  privateMessages(tenant: string, mailbox: number): Promise<ReadonlyMap<number, number>>;
   /** Messages of the mailbox under this Message-ID (as in ENVELOPE), to recognise a client's own copy. */
   byMessageId(tenant: string, mailbox: number, messageId: string): Promise<number[]>;
   /** Bytes [from, to) of a composed message. */

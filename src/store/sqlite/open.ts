@@ -170,6 +170,8 @@ export async function openSqliteStore(options: StoreOptions): Promise<Store> {
       recordDeletionIntent: (tenant, body) => writer.call('recordDeletionIntent', tenant, body),
       recordDeletionOutcome: (tenant, body) => writer.call('recordDeletionOutcome', tenant, body),
       recordOpened: (tenant, body) => writer.call('recordOpened', tenant, body),
+      placeWaiting: (tenant, { deposits, forward, ...body }) =>
+        writer.call('placeWaiting', tenant, { body, deposits, forward: forward ?? null }),
       setLock: (tenant, lock) => writer.call('setLock', tenant, lock),
       recordForwardIntent: (tenant, body) => writer.call('recordForwardIntent', tenant, body),
       recordForwardOutcome: (tenant, { nextAttempt, ...body }) =>

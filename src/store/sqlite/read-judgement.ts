@@ -1,11 +1,17 @@
-/** Reads over verdicts, awaited confirmations and locks. */
+/** Reads over verdicts, what is awaited, what waits, and locks. */
 import type { CheckFact, Entry, VerdictEntry } from '../../evidence/entry.ts';
 import type { AwaitedConfirmation, Reader } from '../store.ts';
 import type { ReadContext } from './read-context.ts';
 
 type JudgementReader = Pick<
   Reader,
-  'dueReverifications' | 'nextReverificationAt' | 'latestVerdict' | 'verdictsAbout' | 'awaited' | 'lock'
+  | 'dueReverifications'
+  | 'nextReverificationAt'
+  | 'latestVerdict'
+  | 'verdictsAbout'
+  | 'awaited'
+  | 'waitingPrivate'
+  | 'lock'
 >;
 
 export function judgementReader(context: ReadContext): JudgementReader {
@@ -43,6 +49,14 @@ export function judgementReader(context: ReadContext): JudgementReader {
       return sql(
         'SELECT letter, recipient, confirmation, since FROM awaited WHERE tenant = ? AND confirmation = ? AND told = 0 AND since IS NOT NULL AND since <= ? ORDER BY since LIMIT ?',
       ).all(tenant, confirmation, before, limit) as AwaitedConfirmation[];
+    },
+    async waitingPrivate(tenant) {
+      const rows = sql('SELECT idx, address FROM waiting_private WHERE tenant = ? ORDER BY idx, address').all(
+        tenant,
+      ) as { idx: number; address: string }[];
+      const messages = new Map<number, string[]>();
+      for (const { idx, address } of rows) messages.set(idx, [...(messages.get(idx) ?? []), address]);
+      return [...messages].map(([index, addresses]) => ({ index, addresses }));
     },
     async lock(tenant) {
       return (

@@ -22,6 +22,7 @@ type MailboxReader = Pick<
   | 'messages'
   | 'changesSince'
   | 'contents'
+  | 'privateMessages'
   | 'byMessageId'
   | 'object'
   | 'readSource'
@@ -138,12 +139,22 @@ export function mailboxReader(context: ReadContext): MailboxReader {
     async contents(tenant, mailbox, uids) {
       if (rowOf(tenant, mailbox) === undefined) return [];
       const statement = sql(
-        'SELECT m.uid, m.prefix, m.object, m.object_from, o.structure FROM mail m JOIN object o ON o.tenant = m.tenant AND o.object = m.object WHERE m.mailbox = ? AND m.uid = ?',
+        `SELECT m.uid, m.prefix, m.object, m.object_from, o.structure, p.idx AS private_of
+         FROM mail m JOIN object o ON o.tenant = m.tenant AND o.object = m.object
+         LEFT JOIN private_message p ON p.tenant = m.tenant AND p.object = m.object
+         WHERE m.mailbox = ? AND m.uid = ?`,
       );
       const contents: MessageContent[] = [];
       for (const uid of uids) {
         const mail = statement.get(mailbox, uid) as
-          | { uid: number; prefix: Buffer; object: string; object_from: number; structure: string | null }
+          | {
+              uid: number;
+              prefix: Buffer;
+              object: string;
+              object_from: number;
+              structure: string | null;
+              private_of: number | null;
+            }
           | undefined;
         if (mail === undefined) continue;
         if (mail.structure === null)
@@ -152,9 +163,18 @@ export function mailboxReader(context: ReadContext): MailboxReader {
           uid,
           source: { prefix: mail.prefix, object: mail.object, from: mail.object_from },
           index: JSON.parse(mail.structure) as MessageIndex,
+          privateOf: mail.private_of,
         });
       }
       return contents;
+    },
+    async privateMessages(tenant, mailbox) {
+      if (rowOf(tenant, mailbox) === undefined) return new Map();
+      const rows = sql(
+        `SELECT m.uid, p.idx FROM private_message p JOIN mail m ON m.tenant = p.tenant AND m.object = p.object
+         WHERE p.tenant = ? AND m.mailbox = ?`,
+      ).all(tenant, mailbox) as { uid: number; idx: number }[];
+      return new Map(rows.map(({ uid, idx }) => [uid, idx]));
     },
     async byMessageId(tenant, mailbox, messageId) {
       if (rowOf(tenant, mailbox) === undefined) return [];

@@ -230,6 +230,12 @@ const migrations: readonly string[] = [
   CREATE TRIGGER object_no_update BEFORE UPDATE OF tenant, object, uid, size, inline ON object
     BEGIN SELECT RAISE(ABORT, 'object is append-only'); END;
   `,
+  `
+  CREATE TABLE private_message (tenant TEXT NOT NULL, object TEXT NOT NULL, idx INTEGER NOT NULL,
+    PRIMARY KEY (tenant, object)) STRICT, WITHOUT ROWID;
+  CREATE TABLE waiting_private (tenant TEXT NOT NULL, idx INTEGER NOT NULL, address TEXT NOT NULL, object TEXT NOT NULL,
+    PRIMARY KEY (tenant, idx, address)) STRICT, WITHOUT ROWID;
+  `,
 ];
 
 export const SCHEMA_VERSION = migrations.length;

@@ -9,6 +9,7 @@ import { loadTenantKeys, type TenantKeys } from '../keys.ts';
 import { keyedDigest, newKey, random, sealChunk, wrapKey } from '../sealing.ts';
 import type { Change } from '../store.ts';
 import { followAwaited } from './awaited.ts';
+import { followPrivateMail } from './private-mail.ts';
 import { insertSql } from './schema.ts';
 
 export interface TenantLog {
@@ -113,6 +114,7 @@ export function createWriteContext(
       }
       log.pending.push(leafHash(commitment));
       followAwaited(context, tenant, entry);
+      followPrivateMail(context, tenant, entry);
       return entry;
     },
   };

@@ -26,15 +26,18 @@ export function deliveriesOf(deposits: readonly WireDeposit[]): Delivery[] {
   }));
 }
 
+/** What a mailbox row has to know of the message. */
+export interface DepositedMessage {
+  readonly object: { readonly object: string; readonly size: number };
+  readonly messageId: string | null;
+}
+
 /** One mailbox row per deposit; the mailbox is made if it is missing. */
 export function deposit(
   context: WriteContext,
   tenant: string,
   deposits: readonly WireDeposit[],
-  message: {
-    readonly object: { readonly object: string; readonly size: number };
-    readonly messageId: string | null;
-  },
+  message: DepositedMessage,
 ): void {
   for (const d of deposits) {
     const mailbox =

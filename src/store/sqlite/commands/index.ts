@@ -42,6 +42,7 @@ import {
   renameMailbox,
   subscribeMailbox,
 } from './mailboxes.ts';
+import { placeWaiting } from './placed.ts';
 import { planScan, recordRefusal, recordScan } from './scanning.ts';
 
 export const commands = {
@@ -67,6 +68,7 @@ export const commands = {
   recordDeletionIntent,
   recordDeletionOutcome,
   recordOpened,
+  placeWaiting,
   setLock,
   recordAccess,
   recordOperation,
