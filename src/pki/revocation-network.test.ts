@@ -4,7 +4,8 @@ import type { AddressInfo } from 'node:net';
 import * as asn1js from 'asn1js';
 import * as pkijs from 'pkijs';
 import { afterEach, describe, expect, it } from 'vitest';
-import { isPublicAddress, type NetworkOptions, revocationNetwork } from './revocation-network.ts';
+import { isPublicAddress } from './guarded-http.ts';
+import { type NetworkOptions, revocationNetwork } from './revocation-network.ts';
 import { extension, issue, makeCrl } from './testing/test-pki.ts';
 
 const root = issue('Root', { authority: true });

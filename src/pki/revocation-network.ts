@@ -1,10 +1,8 @@
 /** CRLs and OCSP responses over HTTP. The addresses stand in certificates that anyone may have made: so few rights. */
-import { lookup } from 'node:dns/promises';
-import { type IncomingMessage, request } from 'node:http';
-import { BlockList, isIP } from 'node:net';
 import type { InfoAccess } from 'pkijs';
 import { type Certificate, OID, readCertificate } from './certificate.ts';
 import { distributionUrls } from './crl.ts';
+import { guardedRequest, readBody } from './guarded-http.ts';
 import { ocspRequest } from './ocsp.ts';
 import { MAX_CRL_BYTES } from './revocation-sources.ts';
 import type { RevocationData, RevocationSource } from './types.ts';
@@ -21,44 +19,6 @@ export interface NetworkOptions {
   readonly allowPrivate?: boolean;
   /** Told of every URL that gave no answer, with the reason. */
   readonly onFailure?: (url: string, reason: string) => void;
-}
-
-/** IANA special-purpose registries: whatever is not the public internet. */
-const special = new BlockList();
-for (const [network, prefix] of [
-  ['0.0.0.0', 8],
-  ['10.0.0.0', 8],
-  ['100.64.0.0', 10],
-  ['127.0.0.0', 8],
-  ['169.254.0.0', 16],
-  ['172.16.0.0', 12],
-  ['192.0.0.0', 24],
-  ['192.0.2.0', 24],
-  ['192.88.99.0', 24],
-  ['192.168.0.0', 16],
-  ['198.18.0.0', 15],
-  ['198.51.100.0', 24],
-  ['203.0.113.0', 24],
-  ['224.0.0.0', 3],
-] as const) {
-  special.addSubnet(network, prefix, 'ipv4');
-}
-const publicV6 = new BlockList();
-publicV6.addSubnet('2000::', 3, 'ipv6');
-const tunnelled = new BlockList();
-for (const [network, prefix] of [
-  ['2001::', 23],
-  ['2001:db8::', 32],
-  ['2002::', 16],
-] as const) {
-  tunnelled.addSubnet(network, prefix, 'ipv6');
-}
-
-/** Whether an address is one of the public internet. IPv6 forms that carry an IPv4 address inside are not. */
-export function isPublicAddress(address: string): boolean {
-  const family = isIP(address);
-  if (family === 4) return !special.check(address, 'ipv4');
-  return family === 6 && publicV6.check(address, 'ipv6') && !tunnelled.check(address, 'ipv6');
 }
 
 /** Asks the distribution points and OCSP responders that certificates name. Never rejects. */
@@ -99,7 +59,13 @@ async function download(url: string, body: Buffer | null, options: NetworkOption
   const limit = body === null ? MAX_CRL_BYTES : MAX_OCSP_BYTES;
   let target = url;
   for (let redirects = 0; redirects <= MAX_REDIRECTS; redirects++) {
-    const response = await send(target, body, options.allowPrivate === true, signal);
+    // Plain HTTP is the rule: what comes is signed, and TLS would need revocation data itself (RFC 5280 8).
+    const response = await guardedRequest(target, {
+      protocols: ['http:'],
+      body: body === null ? null : { type: 'application/ocsp-request', bytes: body },
+      allowPrivate: options.allowPrivate === true,
+      signal,
+    });
     const { statusCode = 0, headers } = response;
     if (statusCode >= 300 && statusCode < 400 && headers.location !== undefined) {
       response.destroy();
@@ -113,72 +79,4 @@ async function download(url: string, body: Buffer | null, options: NetworkOption
     return await readBody(response, limit);
   }
   throw new Error(`more than ${MAX_REDIRECTS} redirects`);
-}
-
-async function send(
-  target: string,
-  body: Buffer | null,
-  allowPrivate: boolean,
-  signal: AbortSignal,
-): Promise<IncomingMessage> {
-  const url = URL.parse(target);
-  // Plain HTTP is the rule: what comes is signed, and TLS would need revocation data itself (RFC 5280 8).
-  if (url === null || url.protocol !== 'http:') throw new Error('not an http URL');
-  if (url.username !== '' || url.password !== '') throw new Error('the URL has a login');
-  const host = url.hostname.replace(/^\[|\]$/g, '');
-  const addresses =
-    isIP(host) === 0
-      ? await within(lookup(host, { all: true }), signal)
-      : [{ address: host, family: isIP(host) }];
-  const refused = allowPrivate ? undefined : addresses.find(({ address }) => !isPublicAddress(address));
-  if (refused !== undefined) throw new Error(`${refused.address} is no public address`);
-  const pinned = addresses[0];
-  if (pinned === undefined) throw new Error('the name has no address');
-  return await new Promise((resolve, reject) => {
-    const sent = request(
-      {
-        // The address that was checked is the one that is asked: a second look-up could say something else.
-        host: pinned.address,
-        family: pinned.family,
-        port: url.port === '' ? 80 : Number(url.port),
-        path: url.pathname + url.search,
-        method: body === null ? 'GET' : 'POST',
-        headers: {
-          host: url.host,
-          accept: '*/*',
-          ...(body === null
-            ? {}
-            : { 'content-type': 'application/ocsp-request', 'content-length': body.length }),
-        },
-        agent: false,
-        signal,
-      },
-      resolve,
-    );
-    sent.once('error', reject);
-    sent.end(body ?? undefined);
-  });
-}
-
-async function readBody(response: IncomingMessage, limit: number): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of response as AsyncIterable<Buffer>) {
-    size += chunk.length;
-    if (size > limit) {
-      response.destroy();
-      throw new Error(`longer than ${limit} bytes`);
-    }
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks);
-}
-
-/** DNS look-ups cannot be aborted, but need not be waited for. */
-async function within<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  signal.throwIfAborted();
-  return await new Promise<T>((resolve, reject) => {
-    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
-    promise.then(resolve, reject);
-  });
 }
