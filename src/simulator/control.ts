@@ -6,7 +6,8 @@
  * - `{"do":"faults", …}`: sets the given fields of `faults` (see options.ts), answers with all of them
  * - `{"do":"deposit","account":"stadt-waren","base64":"…","envelopeTo":"a@stadt-waren.de-mail.example"}`:
  *   lays bytes into an INBOX as they are, with an Envelope-to line on top if given; answers with the UID
- * - `{"do":"login","account":"karl.never"}`: the holder logs in at the account's level
+ * - `{"do":"login","account":"karl.never","level":"high"}`: the holder logs in; default: at the account's level
+ * - `{"do":"clock","at":"2027-03-01T08:00:00Z"}`: moves the provider's clock; without `at` back to the true time
  * - `{"do":"renumber","account":"stadt-waren","mailbox":"INBOX"}`: new UIDVALIDITY and UIDs
  * - `{"do":"settle"}`: answers when everything under way is done
  */
@@ -26,7 +27,12 @@ const order = z.discriminatedUnion('do', [
     base64: z.base64(),
     envelopeTo: z.string().optional(),
   }),
-  z.strictObject({ do: z.literal('login'), account: z.string() }),
+  z.strictObject({
+    do: z.literal('login'),
+    account: z.string(),
+    level: z.enum(['normal', 'high']).optional(),
+  }),
+  z.strictObject({ do: z.literal('clock'), at: z.iso.datetime().optional() }),
   z.strictObject({ do: z.literal('renumber'), account: z.string(), mailbox: z.string().default('INBOX') }),
   z.strictObject({ do: z.literal('settle') }),
 ]);
@@ -36,7 +42,8 @@ interface Controlled {
   readonly ports: object;
   readonly faults: Faults;
   deposit(account: string, bytes: Uint8Array, envelopeTo?: string): Promise<object>;
-  login(account: string): void;
+  login(account: string, level?: 'normal' | 'high'): void;
+  setClock(time?: Date): void;
   renumber(account: string, mailbox: string): void;
   counts(): object;
   settled(): Promise<void>;
@@ -83,7 +90,10 @@ async function obey(line: string, simulator: Controlled): Promise<object> {
     case 'deposit':
       return simulator.deposit(wanted.account, Buffer.from(wanted.base64, 'base64'), wanted.envelopeTo);
     case 'login':
-      simulator.login(wanted.account);
+      simulator.login(wanted.account, wanted.level);
+      return {};
+    case 'clock':
+      simulator.setClock(wanted.at === undefined ? undefined : new Date(wanted.at));
       return {};
     case 'renumber':
       simulator.renumber(wanted.account, wanted.mailbox);

@@ -1,6 +1,6 @@
 /** What a provider checks before it takes a message from its customer: TR-01201 FU 3.3 and 6.2. */
 import { type Field, headerValue } from './header.ts';
-import type { Account, SimulatorOptions } from './options.ts';
+import { type Account, ownsAddress, type SimulatorOptions } from './options.ts';
 import { addressOf, domainMatches, mailboxesOf, parseRecipients, type RecipientLists } from './recipients.ts';
 
 /** Who is logged in, and how. */
@@ -38,10 +38,6 @@ export const draftOptions = {
 } as const;
 export type DraftOption = keyof typeof draftOptions;
 export const draftOptionNames = Object.keys(draftOptions) as DraftOption[];
-
-export function ownsAddress(account: Account, address: string): boolean {
-  return account.addresses.includes(address) || domainMatches(address, account.domains);
-}
 
 /** @throws Refusal */
 export function checkEnvelopeSender(address: string, login: Login): void {

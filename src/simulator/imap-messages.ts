@@ -55,7 +55,13 @@ export async function fetch(command: CommandOf<'FETCH'>, view: View, out: Output
 export function store(command: CommandOf<'STORE'>, view: View, out: Output): Answer {
   if (view.readOnly) return no('CANNOT', 'mailbox is open read-only');
   const given = new Set(command.flags);
-  for (const { sequence, message } of view.pick(command.set, command.uid)) {
+  const picked = view.pick(command.set, command.uid);
+  if (command.op !== 'remove' && given.has('\\Deleted')) {
+    // All or none: what is held must not look deleted.
+    const held = picked.find(({ message }) => view.heldUntil(message));
+    if (held) return heldAnswer(held.message, view);
+  }
+  for (const { sequence, message } of picked) {
     const { flags } = message;
     const next = { add: flags.union(given), remove: flags.difference(given), replace: given }[command.op];
     view.mailbox.setFlags(message.uid, next);
@@ -94,9 +100,10 @@ export async function copy(
   const picked = view.pick(command.set, command.uid);
   const made: number[] = [];
   for (const { message } of picked) {
-    const { receivedAt, flags, needsHigh } = message;
+    const { receivedAt, flags, needsHigh, confirmed } = message;
     const bytes = await view.mailbox.read(message.uid);
-    made.push((await target.append([bytes], { receivedAt, flags: [...flags], needsHigh })).uid);
+    const kept = { receivedAt, flags: [...flags], needsHigh, confirmed };
+    made.push((await target.append([bytes], kept)).uid);
   }
   const from = picked.map(({ message }) => message.uid);
   if (from.length === 0) return ok('nothing to do');
@@ -108,14 +115,26 @@ export async function copy(
   return ok('done');
 }
 
-/** Removes what is \Deleted; the EXPUNGE responses come with the changes after the command. */
+/**
+ * Removes what is \Deleted; the EXPUNGE responses come with the changes after the command. What is held (flagged
+ * by another login, at level high) stays, and the answer says so.
+ */
 export function expunge(set: SequenceSet | null, view: View): Answer {
   if (view.readOnly) return no('CANNOT', 'mailbox is open read-only');
   const every: SequenceSet = [[1, Number.POSITIVE_INFINITY]];
+  let held: StoredMessage | undefined;
   for (const { message } of view.pick(set ?? every, true)) {
-    if (message.flags.has('\\Deleted')) view.mailbox.expunge(message.uid);
+    if (!message.flags.has('\\Deleted')) continue;
+    if (view.heldUntil(message)) held ??= message;
+    else view.mailbox.expunge(message.uid);
   }
-  return ok('done');
+  return held ? heldAnswer(held, view) : ok('done');
+}
+
+/** RFC 5530: NOPERM. */
+function heldAnswer(message: StoredMessage, view: View): Answer {
+  const day = view.heldUntil(message)!.toISOString().slice(0, 10);
+  return no('NOPERM', `message ${message.uid} was confirmed: delete it after ${day}, or at level high`);
 }
 
 function offered(item: FetchItem): boolean {

@@ -118,7 +118,7 @@ export function openSession(around: Surroundings): Session {
     leave();
     const mailbox = access.find(command.mailbox);
     if (!mailbox) return no('NONEXISTENT', 'no such mailbox');
-    view = openView(mailbox, access.login.level, command.name === 'EXAMINE', changed);
+    view = openView(mailbox, access.login.level, command.name === 'EXAMINE', changed, post.now);
     line('* FLAGS (\\Seen \\Answered \\Flagged \\Deleted \\Draft)');
     line(`* ${view.uids.length} EXISTS`);
     line('* 0 RECENT');
@@ -131,7 +131,7 @@ export function openSession(around: Surroundings): Session {
   function create(name: string, access: Access): Answer {
     if (access.find(name)) return no('ALREADYEXISTS', 'mailbox exists');
     if (!/^[A-Za-z0-9][A-Za-z0-9 _-]{0,62}$/.test(name)) return no('CANNOT', 'name is not offered here');
-    post.mailbox(access.login.account.id, name);
+    post.mailboxes.open(access.login.account.id, name);
     return ok('created');
   }
 
@@ -242,8 +242,8 @@ export function openSession(around: Surroundings): Session {
     const { id } = granted.account;
     return {
       login: granted,
-      names: post.mailboxNames(id),
-      find: (name) => (post.mailboxNames(id).includes(name) ? post.mailbox(id, name) : undefined),
+      names: post.mailboxes.names(id),
+      find: (name) => (post.mailboxes.names(id).includes(name) ? post.mailboxes.open(id, name) : undefined),
     };
   }
 

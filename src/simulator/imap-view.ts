@@ -4,6 +4,8 @@ import type { Login } from './draft.ts';
 import { visible } from './imap-answer.ts';
 import type { Mailbox, StoredMessage } from './mailbox.ts';
 
+const holdMs = 90 * 86_400_000;
+
 export interface View {
   readonly mailbox: Mailbox;
   readonly readOnly: boolean;
@@ -15,6 +17,8 @@ export interface View {
   changes(expunges: boolean): string[];
   /** Messages of a set that still exist, with their sequence numbers. */
   pick(set: SequenceSet, byUid: boolean): { sequence: number; message: StoredMessage }[];
+  /** Until when the message must not be deleted by this login; undefined where it may. */
+  heldUntil(message: StoredMessage): Date | undefined;
   close(): void;
 }
 
@@ -23,6 +27,7 @@ export function openView(
   level: Login['level'],
   readOnly: boolean,
   changed: () => void,
+  now: () => Date,
 ): View {
   const { uidValidity } = mailbox;
   let uids = visible(mailbox, level).map(({ uid }) => uid);
@@ -63,6 +68,12 @@ export function openView(
           ? [{ sequence: index + 1, message }]
           : [];
       });
+    },
+    heldUntil(message) {
+      // FU 3.1.3.9: at level normal, 90 days after arrival where a confirmation was issued.
+      if (level === 'high' || !message.confirmed) return undefined;
+      const end = new Date(message.receivedAt + holdMs);
+      return now() < end ? end : undefined;
     },
     close: unsubscribe,
   };

@@ -128,3 +128,44 @@ test('what is refused, and what reading changes', async () => {
   expect(await last('CLOSE')).toBe('a OK closed');
   expect(await last('nonsense')).toMatch(/^a BAD/);
 });
+
+test('what was confirmed is held for 90 days at level normal, and goes at level high', async () => {
+  await using open = await testSimulator({ accounts: withPassword });
+  const { simulator } = open;
+  const confirmed = Buffer.from('X-de-mail-confirmation-of-receipt: yes\r\n\r\n');
+  const secret = Buffer.from('X-de-mail-private: yes\r\n\r\n');
+  for (const message of [small, confirmed, secret, confirmed])
+    await simulator.deposit('stadt-waren', message);
+  await using low = await wire(simulator);
+  await using high = await wire(simulator, 'stadt-waren');
+  const last = async (client: Wire, command: string) => (await client.say(`a ${command}\r\n`)).at(-1);
+  for (const client of [low, high]) {
+    await client.say('', /^\*/);
+    await last(client, 'LOGIN stadt-waren demo');
+    expect(await last(client, 'SELECT INBOX')).toMatch(/^a OK/);
+  }
+  const until = new Date(Date.now() + 90 * 86_400_000).toISOString().slice(0, 10);
+  const held = new RegExp(`^a NO \\[NOPERM\\] message 2 was confirmed: delete it after ${until}`);
+  expect(await last(low, 'UID STORE 1:2 +FLAGS (\\Deleted)')).toMatch(held);
+  expect(await last(low, 'UID STORE 2 FLAGS (\\Deleted \\Seen)')).toMatch(held);
+  expect(await last(low, 'UID STORE 1:2 +FLAGS (\\Seen)')).toBe('a OK done');
+  expect(await last(low, 'UID STORE 1 +FLAGS (\\Deleted)')).toBe('a OK done');
+  expect(await last(high, 'UID STORE 2 +FLAGS (\\Deleted)')).toBe('a OK done');
+  expect(await last(low, 'EXPUNGE')).toMatch(held);
+  expect(simulator.messages('stadt-waren', 'INBOX').map(({ uid }) => uid)).toEqual([2, 3, 4]);
+  expect(await last(low, 'CLOSE')).toBe('a OK closed');
+  expect(simulator.messages('stadt-waren', 'INBOX').map(({ uid }) => uid)).toEqual([2, 3, 4]);
+  expect(await last(high, 'EXPUNGE')).toBe('a OK done');
+  expect(simulator.messages('stadt-waren', 'INBOX').map(({ uid }) => uid)).toEqual([3, 4]);
+
+  // Moved aside it is held on; after 90 days it may go.
+  await last(low, 'SELECT INBOX');
+  await last(low, 'CREATE Papierkorb');
+  expect(await last(low, 'UID MOVE 4 Papierkorb')).toBe('a OK done');
+  await last(low, 'SELECT Papierkorb');
+  expect(await last(low, 'STORE 1 +FLAGS (\\Deleted)')).toMatch(/^a NO \[NOPERM\]/);
+  simulator.setClock(new Date(Date.now() + 91 * 86_400_000));
+  expect(await last(low, 'STORE 1 +FLAGS (\\Deleted)')).toBe('a OK done');
+  expect(await last(low, 'EXPUNGE')).toBe('a OK done');
+  expect(simulator.messages('stadt-waren', 'Papierkorb')).toEqual([]);
+});

@@ -17,6 +17,8 @@ export interface StoredMessage {
   readonly awaitsRetrieval: boolean;
   /** Readable at level high only: private, or with retrieval confirmation (FU 3.1.2.3). */
   readonly needsHigh: boolean;
+  /** A dispatch or receipt confirmation was asked for: it may not be deleted at once (FU 3.1.3.9). */
+  readonly confirmed: boolean;
 }
 
 export interface Mailbox {
@@ -41,11 +43,18 @@ interface AppendOptions {
   readonly flags?: readonly string[];
   readonly awaitsRetrieval?: boolean;
   readonly needsHigh?: boolean;
+  readonly confirmed?: boolean;
+}
+
+interface Marks {
+  awaits?: true;
+  high?: true;
+  confirmed?: true;
 }
 
 type Line =
   | { validity: number; next: number }
-  | { uid: number; file: number; size: number; at: number; flags: string[]; awaits?: true; high?: true }
+  | ({ uid: number; file: number; size: number; at: number; flags: string[] } & Marks)
   | { uid: number; flags: string[] }
   | { uid: number; gone: true }
   | { uid: number; retrieved: true };
@@ -74,8 +83,8 @@ export function openMailbox(folder: string, name: string, firstValidity: number)
       return;
     }
     if ('size' in line) {
-      const { uid, file, size, at, flags, awaits = false, high = false } = line;
-      const state = { flags: new Set(flags), awaitsRetrieval: awaits, needsHigh: high };
+      const { uid, file, size, at, flags, awaits = false, high = false, confirmed = false } = line;
+      const state = { flags: new Set(flags), awaitsRetrieval: awaits, needsHigh: high, confirmed };
       rows.push({ uid, file, size, receivedAt: at, ...state });
       uidNext = Math.max(uidNext, uid + 1);
       fileNext = Math.max(fileNext, file + 1);
@@ -180,6 +189,10 @@ export function openMailbox(folder: string, name: string, firstValidity: number)
   };
 }
 
-function marks(of: { awaitsRetrieval?: boolean; needsHigh?: boolean }): { awaits?: true; high?: true } {
-  return { ...(of.awaitsRetrieval ? { awaits: true } : {}), ...(of.needsHigh ? { high: true } : {}) };
+function marks(of: Partial<Pick<StoredMessage, 'awaitsRetrieval' | 'needsHigh' | 'confirmed'>>): Marks {
+  return {
+    ...(of.awaitsRetrieval ? { awaits: true } : {}),
+    ...(of.needsHigh ? { high: true } : {}),
+    ...(of.confirmed ? { confirmed: true } : {}),
+  };
 }

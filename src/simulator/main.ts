@@ -6,7 +6,8 @@
  * On standard output, one JSON object a line: `{"event":"ready","ports":{…},"caFile":…,"clients":{…}}` once it
  * listens, where `clients` names certificate and key file of each account; failures inside are JSON lines on
  * standard error. SIGTERM or SIGINT end it; so does the end of the parent that gave it an IPC channel.
- * A delayed confirmation that was not issued yet is lost with the process; a retrieval confirmation is not. Exit codes: 0 ended, 2 usage, 69 port taken, 78 configuration.
+ * What was not delivered or confirmed by then is by the next run in the same directory. Exit codes: 0 ended, 2 usage,
+ * 69 port taken, 78 configuration.
  */
 import { readFile } from 'node:fs/promises';
 import { text } from 'node:stream/consumers';

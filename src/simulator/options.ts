@@ -1,6 +1,7 @@
 /** What a simulator can be told: the same object for `startSimulator` and for the JSON file of its process. */
 import { z } from 'zod';
 import { lieNames } from './lies.ts';
+import { domainMatches } from './recipients.ts';
 import { hashNames, signatureKinds } from './signer.ts';
 
 const port = z.number().int().min(0).max(65_535);
@@ -29,11 +30,23 @@ const account = z.strictObject({
   behaviour: z
     .enum(['normal', 'slow', 'drop', 'closed', 'malware', 'invalid-format', 'mismatch'])
     .default('normal'),
+  /**
+   * Automatic forwarding (FU 3.1.3.2): a copy of what comes goes on to this De-Mail address. A message with
+   * retrieval confirmation does not, nor a private one unless `forwardsPrivate`: the address is told of it.
+   */
+  forwardsTo: z.string().includes('@').toLowerCase().optional(),
+  forwardsPrivate: z.boolean().default(true),
+  /** The account is being closed, its mail sent on to this De-Mail address; nothing is laid here (FU 3.1.3.3). */
+  movedTo: z.string().includes('@').toLowerCase().optional(),
   /** How long after a delivery the holder logs in at level high by himself; absent: never. */
   logsInAfterMs: milliseconds.optional(),
 });
 
 const confirmationKinds = ['dispatch', 'receipt', 'retrieval'] as const;
+
+export function ownsAddress(account: Pick<Account, 'addresses' | 'domains'>, address: string): boolean {
+  return account.addresses.includes(address) || domainMatches(address, account.domains);
+}
 
 /** Misbehaviour on demand. Counters count down as they are used; everything else holds until changed. */
 export const faultsSchema = z.strictObject({
@@ -43,6 +56,8 @@ export const faultsSchema = z.strictObject({
   duplicateConfirmations: z.boolean().default(false),
   /** Waiting time before each confirmation. */
   delayConfirmationsMs: milliseconds.default(0),
+  /** The same for retrieval confirmations alone, on top. */
+  delayRetrievalsMs: milliseconds.default(0),
   /** So many messages are processed, then the connection is cut instead of the reply. */
   cutAfterData: z.number().int().min(0).default(0),
   /** So many messages are dropped unprocessed, the connection cut in the middle of the data. */
@@ -59,7 +74,7 @@ export const faultsSchema = z.strictObject({
   lies: z.array(z.enum(lieNames)).default([]),
 });
 
-export const optionsSchema = z.strictObject({
+const fields = z.strictObject({
   /** Certificates, mailboxes and the control socket lie here. */
   directory: z.string().min(1),
   /** Address to listen on. */
@@ -87,6 +102,11 @@ export const optionsSchema = z.strictObject({
     .int()
     .min(1024)
     .default(45 * 1024 * 1024),
+  /**
+   * Does a login by SMTP at level high confirm what lies in the mailbox, as one by IMAP does? The norm knows
+   * logins to the account only (FU 3.3.5); what a provider makes of SMTP is its own affair.
+   */
+  smtpLoginServes: z.boolean().default(true),
   /** Of slow accounts: refusals before a message is taken, then the delay of the receipt confirmation. */
   slow: z
     .strictObject({
@@ -104,6 +124,22 @@ export const optionsSchema = z.strictObject({
   /** Accept and forget, without checks, copies or confirmations: the far end of a load test. */
   sink: z.boolean().default(false),
   faults: faultsSchema.prefault({}),
+});
+
+/** FU 7, function 8: what is forwarded stays within De-Mail, and does not come back at once. */
+export const optionsSchema = fields.superRefine(({ accounts, demailDomains }, context) => {
+  for (const [index, account] of accounts.entries()) {
+    for (const name of ['forwardsTo', 'movedTo'] as const) {
+      const target = account[name];
+      if (target === undefined) continue;
+      const message = !domainMatches(target, demailDomains)
+        ? `${target} is not a De-Mail address`
+        : ownsAddress(account, target)
+          ? `${target} belongs to the account itself`
+          : undefined;
+      if (message) context.addIssue({ code: 'custom', path: ['accounts', index, name], message });
+    }
+  }
 });
 
 export type SimulatorInput = z.input<typeof optionsSchema>;

@@ -1,31 +1,33 @@
 /**
- * The provider's sorting office: secures what its customers hand over, lays it into mailboxes, and issues
- * confirmations and notifications (TR-01201 FU 6.2 to 6.6).
+ * The provider's sorting office: takes what its customers hand over (TR-01201 FU 6.2), and sees to it that
+ * delivery, confirmations and retrieval come in their time, over restarts too.
  */
-import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Log } from '../observe/log.ts';
-import { checkDraft, type Draft, type Login, ownsAddress, Refusal } from './draft.ts';
-import { headerBytes, headerValue, makeField, splitMessage, topmost } from './header.ts';
-import { reseal, type Sealed } from './integrity.ts';
-import { type Lie, type Lies, openMemory, stranger } from './lies.ts';
-import { type Mailbox, openMailbox, type StoredMessage } from './mailbox.ts';
-import type { Account, ConfirmationKind, Faults, SimulatorOptions } from './options.ts';
-import { openQuota } from './quota.ts';
-import { addressOf, mailboxesOf } from './recipients.ts';
-import { type Secured, secureDraft } from './secure.ts';
-import type { Signer } from './signer.ts';
+import { openAgenda } from './agenda.ts';
+import { type DeliveryDeps, deliver } from './delivery.ts';
+import { checkDraft, type Login, Refusal } from './draft.ts';
+import { type Field, headerValue, splitMessage, topmost } from './header.ts';
+import type { Sealed } from './integrity.ts';
+import { openIssuing } from './issuing.ts';
+import type { Lies } from './lies.ts';
+import type { StoredMessage } from './mailbox.ts';
+import { type Mailboxes, openMailboxes, protection } from './mailboxes.ts';
 import {
-  type ConfirmationOrder,
-  composeConfirmation,
-  composeNotification,
-  type Letterhead,
-  type NotificationOrder,
-  norm,
-} from './system-mail.ts';
-import { holdsMalware, type Obstacle, obstacleTo } from './undeliverable.ts';
+  type Account,
+  type ConfirmationKind,
+  type Faults,
+  ownsAddress,
+  type SimulatorOptions,
+} from './options.ts';
+import { openQuota } from './quota.ts';
+import { addressOf } from './recipients.ts';
+import { secureDraft } from './secure.ts';
+import type { Signer } from './signer.ts';
+import type { Letterhead } from './system-mail.ts';
 
 export interface Post {
+  readonly mailboxes: Mailboxes;
   /**
    * Takes a message: after it resolves, the secured copy lies in the sender's Sent folder and delivery is
    * under way.
@@ -38,16 +40,27 @@ export interface Post {
   loggedIn(login: Login): void;
   /** Lays bytes into an INBOX as they are; `envelopeTo` puts that header on top. */
   deposit(account: string, bytes: Uint8Array, envelopeTo?: string): Promise<StoredMessage>;
-  mailbox(account: string, name: string): Mailbox;
-  /** INBOX, Sent, and what the customer made. */
-  mailboxNames(account: string): readonly string[];
+  now(): Date;
+  clockMoved(): void;
   /** Resolves when everything under way, delayed confirmations included, has been done. */
   settled(): Promise<void>;
-  /** Drops what is only waiting for its time, lets the rest finish. */
+  /** Finishes what is being done; what waits for its time is done by the next run. */
   close(): Promise<void>;
 }
 
-const firstMailboxes = ['INBOX', 'Sent'];
+/** What is kept on disk until it is done. Times in milliseconds since 1970. */
+type Job =
+  | { do: 'deliver'; account: string; uid: number; to: string }
+  | {
+      do: 'confirm';
+      kind: ConfirmationKind;
+      original: readonly Field[];
+      recipients: readonly string[];
+      time: number;
+      deliveredAt?: number;
+    }
+  | { do: 'retrieve'; account: string; uid: number; time: number; deliveredAt: number }
+  | { do: 'login'; account: string };
 
 export function openPost(
   options: SimulatorOptions,
@@ -57,26 +70,24 @@ export function openPost(
   now: () => Date,
   log: Log,
 ): Post {
-  const mailboxes = new Map<string, Mailbox>();
-  const names = new Map<string, string[]>();
-  const closing = new AbortController();
-  const jobs = new Set<Promise<void>>();
   const slowAttempts = new Map<string, number>();
-  const failures: Error[] = [];
-  const memory = openMemory<Sealed>();
   const quota = openQuota(join(options.directory, 'quota.json'), options.quota, now);
-
-  function mailbox(account: string, name: string): Mailbox {
-    const key = `${account}/${name}`;
-    const known = mailboxes.get(key);
-    if (known) return known;
-    if (!options.accounts.some(({ id }) => id === account)) throw new Error(`No account ${account}`);
-    const folder = join(options.directory, 'mail', account, name);
-    const made = openMailbox(folder, name, Math.floor(now().getTime() / 1000));
-    mailboxes.set(key, made);
-    if (!names.get(account)?.includes(name)) names.set(account, [...(names.get(account) ?? []), name]);
-    return made;
-  }
+  const mailboxes = openMailboxes(options, now);
+  const issuing = openIssuing(faults, head, crookedSigner, layFor, now);
+  const agenda = openAgenda<Job, Sealed>(join(options.directory, 'agenda.jsonl'), now, perform, (error) =>
+    log.error({ cause: error.message }, 'the simulator failed inside'),
+  );
+  const delivery: DeliveryDeps = {
+    mailboxes,
+    issuing,
+    accountOf,
+    now,
+    received(message, address, account) {
+      const delay = account.behaviour === 'slow' ? options.slow.receiptDelayMs : 0;
+      confirm({ kind: 'receipt', original: message.fields, recipients: [address], time: now() }, delay);
+    },
+    deposited: (account) => scheduleLogin(account),
+  };
 
   function accountOf(address: string): Account | undefined {
     return options.accounts.find((account) => ownsAddress(account, address));
@@ -86,151 +97,62 @@ export function openPost(
     return rcptTo.some((address) => accountOf(address.toLowerCase())?.behaviour === behaviour);
   }
 
-  /** Runs in the background; close() and settled() wait for it. */
-  function start(work: () => Promise<void>, afterMs = 0): void {
-    const job = (afterMs > 0 ? pause(afterMs, closing.signal) : Promise.resolve(true))
-      .then((due) => (due ? work() : undefined))
-      .catch((error: Error) => {
-        failures.push(error);
-        log.error({ cause: error.message }, 'the simulator failed inside');
-      })
-      .finally(() => jobs.delete(job));
-    jobs.add(job);
-  }
-
-  async function layIntoInbox(account: Account, address: string, message: Sealed, awaitsRetrieval = false) {
-    const returnPath = headerValue(message.fields, 'X-de-mail-sender') ?? '';
-    // IO 3.1.22: whatever was there goes, then RCPT TO is noted.
-    const without = message.fields.filter((field) => !/^(envelope-to|return-path)$/i.test(field.name));
-    const fields = [
-      makeField('Return-Path', `<${returnPath}>`),
-      makeField('Envelope-to', address),
-      ...without,
-    ];
-    const how = { receivedAt: now().getTime(), awaitsRetrieval, needsHigh: isPrivate(message.fields) };
-    return mailbox(account.id, 'INBOX').append([headerBytes(fields), message.body], how);
-  }
-
   async function layFor(address: string, message: Sealed): Promise<void> {
     const account = accountOf(address);
-    if (account) await layIntoInbox(account, address, message);
+    if (account) await mailboxes.layIntoInbox(account, address, message);
   }
 
-  async function confirm(
-    kind: ConfirmationKind | 'malware',
-    original: Sealed['fields'],
-    recipients: readonly string[],
-    time: Date,
-    deliveredAt?: Date,
-  ): Promise<void> {
-    if (kind !== 'malware' && faults.withhold.includes(kind)) return;
-    if (faults.delayConfirmationsMs > 0 && !(await pause(faults.delayConfirmationsMs, closing.signal)))
-      return;
-    const to = confirmationAddress(original);
-    const order = { kind, original, to, recipients, time, ...(deliveredAt ? { deliveredAt } : {}) };
-    const addresses = kind === 'dispatch' ? [to] : [to, ...recipients];
-    for (const confirmation of await composed(order)) {
-      for (const address of addresses) await layFor(address, confirmation);
+  async function perform(job: Job, live: Sealed | undefined): Promise<void> {
+    switch (job.do) {
+      case 'deliver':
+        return deliver(live ?? (await kept(job.account, 'Sent', job.uid)), job.to, delivery);
+      case 'confirm': {
+        const { kind, original, recipients, time, deliveredAt } = job;
+        const deposited = deliveredAt === undefined ? {} : { deliveredAt: new Date(deliveredAt) };
+        return issuing.confirm({ kind, original, recipients, time: new Date(time), ...deposited });
+      }
+      case 'retrieve': {
+        const { fields } = await kept(job.account, 'INBOX', job.uid);
+        const address = addressOf(headerValue(fields, 'Envelope-to') ?? '');
+        if (address === undefined) return;
+        const { deliveredAt } = job;
+        const order = { original: fields, recipients: [address], time: new Date(job.time), deliveredAt };
+        return confirm({ kind: 'retrieval', ...order }, faults.delayRetrievalsMs);
+      }
+      case 'login':
+        for (const account of options.accounts) {
+          if (account.id === job.account) loggedIn({ account, level: 'high', mechanism: 'eID' });
+        }
     }
   }
 
-  /** One confirmation, unless the provider is broken or lies. */
-  async function composed(honestOrder: ConfirmationOrder): Promise<Sealed[]> {
-    const lies = new Set(faults.lies);
-    const previous = memory.previousLetter(honestOrder.original);
-    const order: ConfirmationOrder = {
-      ...honestOrder,
-      ...(previous && lies.has('swapped') ? { about: previous } : {}),
-      ...(previous && lies.has('private-id') ? { privateIdOf: previous } : {}),
-    };
-    const letterhead = { ...head, signer: await crookedSigner(lies) };
-    const compose = (wanted: ConfirmationOrder) => composeConfirmation(wanted, letterhead, lies);
-    const first = await compose(order);
-    const before = memory.previousConfirmation(order.kind, first);
-    return [
-      first,
-      ...(faults.duplicateConfirmations ? [first] : []),
-      ...(before && lies.has('replayed') ? [before] : []),
-      ...(lies.has('replayed-renamed') ? [await compose(order)] : []),
-      ...(lies.has('stranger') ? [await compose({ ...order, recipients: [stranger] })] : []),
-    ];
+  async function kept(account: string, name: string, uid: number): Promise<Sealed> {
+    const bytes = await mailboxes.open(account, name).read(uid);
+    const { fields, body } = splitMessage(bytes);
+    return { fields, body, header: bytes.subarray(0, bytes.length - body.length) };
   }
 
-  /** The recipient's copy of a letter, as a provider shows it who lies about letters too. */
-  async function shown(message: Secured): Promise<Sealed> {
-    const lies = new Set<Lie>(faults.lies);
-    if (lies.size === 0) return message;
-    const signed = topmost(message.fields, 'X-de-mail-signature-certificate') !== undefined;
-    return reseal(message, {
-      domain: head.provider,
-      selector: norm.selector,
-      hash: head.hash,
-      lies,
-      ...(signed ? { signer: await crookedSigner(lies) } : {}),
-    });
-  }
-
-  async function tell(
-    original: Sealed['fields'],
-    order: Pick<NotificationOrder, 'type' | 'subject' | 'text' | 'cc' | 'signed' | 'malware'>,
-  ): Promise<void> {
-    const to = confirmationAddress(original);
-    const notification = await composeNotification({ ...order, original, to, time: now() }, head);
-    for (const address of [to, ...(order.cc ?? [])]) await layFor(address, notification);
-  }
-
-  function notify(original: Sealed['fields'], address: string, obstacle: Obstacle): Promise<void> {
-    const { type, subject, text, toBoth = false } = obstacle;
-    return tell(original, { type, subject, text, signed: toBoth, ...(toBoth ? { cc: [address] } : {}) });
-  }
-
-  /** FU 6.5, step 56: a signed confirmation instead of the plain notification where one was asked for. */
-  async function warn(message: Secured, draft: Draft, address: string): Promise<void> {
-    const { dispatch, receipt, retrieval } = draft.options;
-    if (dispatch || receipt || retrieval) {
-      return confirm('malware', message.fields, [address], now());
-    }
-    await tell(message.fields, {
-      type: 'other',
-      subject: 'Schadsoftware-Warnung',
-      text: `In der Nachricht an ${address} wurde Schadsoftware gefunden. Die Nachricht wurde gelöscht.`,
-      cc: [address],
-      malware: true,
-    });
-  }
-
-  async function deliver(message: Secured, draft: Draft, address: string): Promise<void> {
-    const account = accountOf(address);
-    const obstacle = obstacleTo(address, account, draft.options.private);
-    if (obstacle || !account) return notify(message.fields, address, obstacle!);
-    if (account.behaviour === 'malware' || holdsMalware(message.body)) return warn(message, draft, address);
-    await layIntoInbox(account, address, await shown(message), draft.options.retrieval);
-    if (draft.options.receipt) {
-      const time = now();
-      const delay = account.behaviour === 'slow' ? options.slow.receiptDelayMs : 0;
-      start(() => confirm('receipt', message.fields, [address], time), delay);
-    }
-    scheduleLogin(account);
+  function confirm(
+    order: Omit<Extract<Job, { do: 'confirm' }>, 'do' | 'time'> & { time: Date },
+    afterMs: number,
+  ): void {
+    if (faults.withhold.includes(order.kind)) return;
+    const time = order.time.getTime();
+    agenda.add({ do: 'confirm', ...order, time }, afterMs + faults.delayConfirmationsMs);
   }
 
   function scheduleLogin(account: Account): void {
     if (account.logsInAfterMs === undefined || account.level !== 'high') return;
-    const login: Login = { account, level: 'high', mechanism: 'eID' };
-    start(async () => loggedIn(login), account.logsInAfterMs);
+    agenda.add({ do: 'login', account: account.id }, account.logsInAfterMs);
   }
 
   function loggedIn({ account, level }: Login): void {
     if (level !== 'high' || faults.withhold.includes('retrieval')) return;
-    const inbox = mailbox(account.id, 'INBOX');
-    for (const waiting of inbox.messages.filter((message) => message.awaitsRetrieval)) {
-      inbox.retrievalConfirmed(waiting.uid);
-      const time = now();
-      start(async () => {
-        const { fields } = splitMessage(await inbox.read(waiting.uid));
-        const address = addressOf(headerValue(fields, 'Envelope-to') ?? '');
-        if (address === undefined) return;
-        await confirm('retrieval', fields, [address], time, new Date(waiting.receivedAt));
-      });
+    const inbox = mailboxes.open(account.id, 'INBOX');
+    const time = now().getTime();
+    for (const { uid, receivedAt } of inbox.messages.filter((message) => message.awaitsRetrieval)) {
+      agenda.add({ do: 'retrieve', account: account.id, uid, time, deliveredAt: receivedAt });
+      inbox.retrievalConfirmed(uid);
     }
   }
 
@@ -248,74 +170,38 @@ export function openPost(
     slowAttempts.delete(key);
   }
 
-  for (const account of options.accounts) {
-    const folder = join(options.directory, 'mail', account.id);
-    const made = existsSync(folder) ? readdirSync(folder) : [];
-    for (const name of new Set([...firstMailboxes, ...made])) mailbox(account.id, name);
-    if (mailbox(account.id, 'INBOX').messages.some((message) => message.awaitsRetrieval))
-      scheduleLogin(account);
-  }
-
+  agenda.start();
   return {
-    mailbox,
-    mailboxNames: (account) => names.get(account) ?? [],
+    mailboxes,
     reaches,
+    now,
     async accept(bytes, rcptTo, login) {
       deferIfSlow(bytes, rcptTo, login);
       const { fields, body } = splitMessage(bytes);
       const draft = checkDraft(fields, rcptTo, login, options);
       quota.count(login, rcptTo.length);
       const time = now();
+      const account = login.account.id;
       for (const message of secureDraft(fields, body, draft, login, head, time)) {
-        const sent = mailbox(login.account.id, 'Sent');
-        await sent.append([message.header, message.body], { receivedAt: time.getTime(), flags: ['\\Seen'] });
-        start(async () => {
-          if (draft.options.dispatch) {
-            start(() => confirm('dispatch', message.fields, message.recipients, time));
-          }
-          for (const address of message.recipients) await deliver(message, draft, address);
-        });
+        const { recipients } = message;
+        const copy = { receivedAt: time.getTime(), flags: ['\\Seen'] };
+        const { uid } = await mailboxes.open(account, 'Sent').append([message.header, message.body], copy);
+        for (const to of recipients) agenda.add({ do: 'deliver', account, uid, to }, 0, message);
+        if (draft.options.dispatch) {
+          confirm({ kind: 'dispatch', original: message.fields, recipients, time }, 0);
+        }
       }
     },
     loggedIn,
     deposit(account, bytes, envelopeTo) {
       const top = envelopeTo === undefined ? [] : [Buffer.from(`Envelope-to: ${envelopeTo}\r\n`)];
-      const needsHigh = isPrivate(splitMessage(Buffer.from(bytes)).fields);
-      return mailbox(account, 'INBOX').append([...top, bytes], { receivedAt: now().getTime(), needsHigh });
+      const marks = protection(splitMessage(Buffer.from(bytes)).fields);
+      return mailboxes
+        .open(account, 'INBOX')
+        .append([...top, bytes], { receivedAt: now().getTime(), ...marks });
     },
-    async settled() {
-      while (jobs.size > 0) await Promise.all(jobs);
-      if (failures.length > 0) throw new AggregateError(failures.splice(0), 'The simulator failed inside');
-    },
-    async close() {
-      closing.abort();
-      while (jobs.size > 0) await Promise.all(jobs);
-    },
+    clockMoved: () => agenda.clockMoved(),
+    settled: () => agenda.settled(),
+    close: () => agenda.close(),
   };
-}
-
-/** Confirmations go to Reply-To where there is one: FU 5.1, no. 10. */
-function confirmationAddress(original: Sealed['fields']): string {
-  const replyTo = mailboxesOf(headerValue(original, 'Reply-To') ?? '')?.[0];
-  return replyTo ?? addressOf(headerValue(original, 'X-de-mail-sender') ?? '') ?? '';
-}
-
-function isPrivate(fields: Sealed['fields']): boolean {
-  return headerValue(fields, 'X-de-mail-private') === 'yes';
-}
-
-/** Resolves to true after the time, to false as soon as the signal aborts. */
-function pause(ms: number, signal: AbortSignal): Promise<boolean> {
-  if (signal.aborted) return Promise.resolve(false);
-  const { promise, resolve } = Promise.withResolvers<boolean>();
-  const timer = setTimeout(() => {
-    signal.removeEventListener('abort', stop);
-    resolve(true);
-  }, ms);
-  function stop(): void {
-    clearTimeout(timer);
-    resolve(false);
-  }
-  signal.addEventListener('abort', stop, { once: true });
-  return promise;
 }

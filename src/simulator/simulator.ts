@@ -6,6 +6,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Log, silentLog } from '../observe/log.ts';
 import { type Authority, type Flaw, type Identity, openAuthority } from './authority.ts';
+import { openClock } from './clock.ts';
 import { listenControl } from './control.ts';
 import { listenCrl } from './crl.ts';
 import { listenImap } from './imap-server.ts';
@@ -36,8 +37,10 @@ export interface Simulator extends AsyncDisposable {
   deposit(account: string, bytes: Uint8Array, envelopeTo?: string): Promise<{ uid: number }>;
   messages(account: string, mailbox: string): readonly StoredMessage[];
   read(account: string, mailbox: string, uid: number): Promise<Buffer>;
-  /** The holder logs in (web, say) at the account's level: FU 3.3.5. */
-  login(account: string): void;
+  /** The holder logs in (web, say), at the account's level unless told otherwise: FU 3.3.5. */
+  login(account: string, level?: 'normal' | 'high'): void;
+  /** Moves the provider's clock; without a time it shows the true time again. What is due by then is done. */
+  setClock(time?: Date): void;
   /** New UIDVALIDITY and UIDs for a mailbox. */
   renumber(account: string, mailbox: string): void;
   /** Messages per account and mailbox. */
@@ -53,13 +56,15 @@ const maxSocketPath = 107;
 /**
  * Starts the provider.
  * @param input see options.ts
- * @param context `now`: clock of Date headers and confirmations; `log`: told of failures inside
+ * @param context `now`: base of the provider's clock; `log`: told of failures inside
  * @throws Error naming a port that is taken, or zod's list of what is wrong with the options
  */
 export async function startSimulator(
   input: SimulatorInput,
-  { now = () => new Date(), log = silentLog() }: { now?: () => Date; log?: Log } = {},
+  { now: base, log = silentLog() }: { now?: () => Date; log?: Log } = {},
 ): Promise<Simulator> {
+  const clock = openClock(base);
+  const { now } = clock;
   const options = optionsSchema.parse(input);
   const { directory } = options;
   await mkdir(directory, { recursive: true, mode: 0o700 });
@@ -114,18 +119,22 @@ export async function startSimulator(
       const { uid } = await post.deposit(account(id).id, bytes, envelopeTo);
       return { uid };
     },
-    messages: (id, mailbox) => post.mailbox(id, mailbox).messages,
-    read: (id, mailbox, uid) => post.mailbox(id, mailbox).read(uid),
-    login(id) {
+    messages: (id, mailbox) => post.mailboxes.open(id, mailbox).messages,
+    read: (id, mailbox, uid) => post.mailboxes.open(id, mailbox).read(uid),
+    login(id, level) {
       const holder = account(id);
-      post.loggedIn({ account: holder, level: holder.level, mechanism: 'eID' });
+      post.loggedIn({ account: holder, level: level ?? holder.level, mechanism: 'eID' });
     },
-    renumber: (id, mailbox) => post.mailbox(account(id).id, mailbox).renumber(),
+    setClock(time) {
+      clock.set(time);
+      post.clockMoved();
+    },
+    renumber: (id, mailbox) => post.mailboxes.open(account(id).id, mailbox).renumber(),
     counts() {
       const counted = options.accounts.map(({ id }) => [
         id,
         Object.fromEntries(
-          post.mailboxNames(id).map((name) => [name, post.mailbox(id, name).messages.length]),
+          post.mailboxes.names(id).map((name) => [name, post.mailboxes.open(id, name).messages.length]),
         ),
       ]);
       return Object.fromEntries(counted);

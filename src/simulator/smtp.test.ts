@@ -11,6 +11,7 @@ import {
   handover,
   header,
   max,
+  reader,
   submit,
   type TestSimulator,
   testSimulator,
@@ -251,6 +252,48 @@ describe.concurrent('hand-over', () => {
     simulator.login('karl.never');
     await simulator.settled();
     expect(await retrievals()).toHaveLength(1);
+  });
+
+  test.each([
+    [true, 1],
+    [false, 0],
+  ])('smtpLoginServes %s: a login by SMTP confirms %i, one by IMAP all', async (smtpLoginServes, served) => {
+    await using open = await testSimulator({ smtpLoginServes });
+    const { simulator } = open;
+    const retrievals = async () =>
+      (await allOf(simulator, 'stadt-waren')).filter(
+        (mail) => header(mail, 'X-de-mail-message-type') === 'confirmation of retrieve',
+      ).length;
+    const headers = {
+      'X-de-mail-chosen-recipient': `to=${zarrentin}`,
+      'X-de-mail-confirmation-of-retrieve': 'yes',
+    };
+    await submit(simulator, { to: [zarrentin], message: handover(headers) });
+    await simulator.settled();
+    simulator.login('amt-zarrentin', 'normal');
+    const from = 'a@amt-zarrentin.de-mail.example';
+    await submit(simulator, { account: 'amt-zarrentin', from, message: Buffer.from('x\r\n') }).catch(
+      () => {},
+    );
+    await simulator.settled();
+    expect(await retrievals()).toBe(served);
+    await using _ = await reader(simulator, 'amt-zarrentin');
+    await simulator.settled();
+    expect(await retrievals()).toBe(1);
+  });
+
+  test('confirmations that wait for their time outlive a restart', async () => {
+    await using open = await testSimulator();
+    open.simulator.faults.delayConfirmationsMs = 3_600_000;
+    await submit(open.simulator);
+    await open.simulator.close();
+    expect(await allOf(open.simulator, 'stadt-waren')).toHaveLength(0);
+    const ports = { smtp: 0, imap: 0 };
+    await using again = await startSimulator({ directory: open.directory, ports, signature: 'p256' });
+    again.setClock(new Date(Date.now() + 3_700_000));
+    await again.settled();
+    const types = (await allOf(again, 'stadt-waren')).map((mail) => header(mail, 'X-de-mail-message-type'));
+    expect(types.sort()).toEqual(['confirmation of dispatch', 'confirmation of receipt']);
   });
 
   test('a retrieval confirmation that waits for the login outlives a restart', async () => {

@@ -74,7 +74,7 @@ export async function listenSmtp(
         mechanism: 'tls-client-certificate',
       };
       sessions.set(session.id, { socket: socket as TLSSocket, certificate, login });
-      if (login) post.loggedIn(login);
+      if (login && options.smtpLoginServes) post.loggedIn(login);
       callback();
     },
     onAuth(auth, session, callback) {
@@ -82,7 +82,7 @@ export async function listenSmtp(
       const login = passwordLogin(auth.username ?? '', auth.password ?? '', state.certificate, options);
       if (!login || faults.refuseLogins) return callback(refusedLogin());
       state.login = login;
-      post.loggedIn(login);
+      if (options.smtpLoginServes) post.loggedIn(login);
       callback(null, { user: login.account.id });
     },
     onMailFrom(address, session, callback) {
