@@ -42,6 +42,12 @@ export const controlRequest = z.discriminatedUnion('command', [
     reason: z.string().min(1).max(1000),
   }),
   z.strictObject({
+    command: z.literal('keys-rotate'),
+    tenant: z.string(),
+    actor,
+    reason: z.string().min(1).max(1000),
+  }),
+  z.strictObject({
     command: z.literal('queue-settle'),
     ...handover,
     decision: z.enum(['handed-over', 'resend', 'abandoned']),

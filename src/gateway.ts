@@ -48,7 +48,8 @@ export async function startGateway({ config, configFile, log }: GatewayOptions):
   const store = opened.use(
     await openSqliteStore({
       directory: config.data,
-      ...(config.keys && { keysDirectory: config.keys.directory }),
+      ...(config.keys?.directory !== undefined && { keysDirectory: config.keys.directory }),
+      recoveryCertificates: config.keys?.recovery ?? [],
       ...(config.checkpoints && { checkpointsDirectory: config.checkpoints.directory }),
       originPrefix: config.hostname,
       warn: (text) => log.warn({ room: 'store' }, text),
@@ -127,6 +128,11 @@ async function obey(
       const { tenant, locked, actor, reason } = request;
       if (!(await store.tenants()).includes(tenant)) throw new Error(`no tenant ${tenant} is known here`);
       return { changed: await store.setLock(tenant, { locked, actor, reason }) };
+    }
+    case 'keys-rotate': {
+      const { tenant, actor, reason } = request;
+      if (!(await store.tenants()).includes(tenant)) throw new Error(`no tenant ${tenant} is known here`);
+      return await store.rotateKeys(tenant, { actor, reason });
     }
     case 'queue-retry':
       return await link.retryTransaction(request);

@@ -7,7 +7,8 @@ import Database from 'better-sqlite3';
 import type { Command } from 'commander';
 import type { Config, ProviderConfig } from '../config/schema.ts';
 import { createCalendar } from '../demail/calendar.ts';
-import { storePaths } from '../store/sqlite/open.ts';
+import { recoveryNote } from '../store/recovery.ts';
+import { type StorePaths, storePaths } from '../store/sqlite/open.ts';
 import { probeEndpoint } from './check-endpoints.ts';
 import { type CommonOptions, type Context, withCommonOptions } from './context.ts';
 import { connectToGateway } from './control.ts';
@@ -16,6 +17,7 @@ import { loadFor } from './load.ts';
 import { openReader } from './reader.ts';
 
 const soonMs = 30 * 86_400_000;
+const rehearsalMs = 366 * 86_400_000;
 const leastFreeBytes = 1024 ** 3;
 
 interface Result {
@@ -56,6 +58,33 @@ async function check(options: CommonOptions, context: Context) {
   const findings = results.filter((result) => !result.good).length;
   if (!options.json) context.print(`${results.length} checks, ${findings} findings`);
   return findings === 0 ? exit.good : exit.finding;
+}
+
+/** One lost key folder must not destroy the evidence: is there a copy, and did anybody ever try it? */
+function checkRecovery(config: Config, paths: StorePaths): Result[] {
+  const warning = (subject: string, detail: string): Result => ({
+    check: 'recovery key',
+    subject,
+    good: true,
+    warning: true,
+    detail,
+  });
+  if ((config.keys?.recovery ?? []).length === 0)
+    return [
+      warning(
+        paths.keys,
+        'no keys.recovery: whoever loses this folder loses the evidence; make a recovery key (keys recovery)',
+      ),
+    ];
+  return config.tenants.map(({ id }) => {
+    const note = recoveryNote(paths.recovery, id);
+    if (note === null) return warning(id, 'no recovery copy yet; made at the next start');
+    if (note.rehearsed === undefined) return warning(id, 'never rehearsed: keys rehearse --key FILE');
+    const detail = `rehearsed ${note.rehearsed}`;
+    return Date.now() - Date.parse(note.rehearsed) > rehearsalMs
+      ? warning(id, `${detail}, more than a year ago: keys rehearse --key FILE`)
+      : { check: 'recovery key', subject: id, good: true, detail };
+  });
 }
 
 /** Runs one check; whatever it throws is its finding. */
@@ -183,7 +212,7 @@ async function checkIncidents(config: Config): Promise<Result[]> {
 async function checkStore(config: Config): Promise<Result[]> {
   const paths = storePaths({
     directory: config.data,
-    ...(config.keys && { keysDirectory: config.keys.directory }),
+    ...(config.keys?.directory !== undefined && { keysDirectory: config.keys.directory }),
   });
   if (!existsSync(paths.file)) {
     return [
@@ -206,6 +235,7 @@ async function checkStore(config: Config): Promise<Result[]> {
       if (mode & 0o077) throw new Error(`open to others (mode ${(mode & 0o777).toString(8)}); chmod 700 it`);
       return 'readable by the owner alone';
     }),
+    ...checkRecovery(config, paths),
     await examine('disk', config.data, async () => {
       const { bavail, bsize } = await statfs(config.data);
       const free = `${Math.floor((bavail * bsize) / 1024 ** 2)} MiB free`;

@@ -4,6 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { parse } from 'yaml';
 import { z } from 'zod';
+import { keyFolder } from '../config/files.ts';
 import { type StorePaths, storePaths } from '../store/sqlite/open.ts';
 import type { CommonOptions, Context } from './context.ts';
 import { CommandError, exit } from './exit.ts';
@@ -53,7 +54,7 @@ export async function storeOf(
     data,
     paths: storePaths({
       directory: data,
-      ...(said.keys === undefined ? {} : { keysDirectory: at(said.keys.directory) }),
+      ...(said.keys?.directory === undefined ? {} : { keysDirectory: keyFolder(said.keys.directory, base) }),
       ...(said.checkpoints === undefined ? {} : { checkpointsDirectory: at(said.checkpoints.directory) }),
     }),
   };
@@ -62,7 +63,7 @@ export async function storeOf(
 const directory = z.looseObject({ directory: z.string() });
 const pathsOnly = z.looseObject({
   data: z.string().optional(),
-  keys: directory.optional(),
+  keys: z.looseObject({ directory: z.string().optional() }).optional(),
   checkpoints: directory.optional(),
 });
 

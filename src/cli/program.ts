@@ -8,6 +8,7 @@ import type { Context } from './context.ts';
 import * as demo from './demo.ts';
 import * as evidence from './evidence.ts';
 import { CommandError, type ExitCode, exit } from './exit.ts';
+import * as keys from './keys.ts';
 import * as privateMail from './private.ts';
 import * as queue from './queue.ts';
 import * as start from './start.ts';
@@ -27,6 +28,7 @@ const registrations: readonly ((program: Command, context: Context) => void)[] =
   privateMail.register,
   tenant.register,
   evidence.register,
+  keys.register,
   user.register,
   verify.register,
 ];

@@ -1,5 +1,4 @@
 /** `tenant list | lock | unlock | fetch`: whether a tenant's account may be used, and looking at it now. */
-import { userInfo } from 'node:os';
 import type { Command } from 'commander';
 import { lockStore } from '../lock.ts';
 import { usageText } from '../provider/mailbox-usage.ts';
@@ -8,6 +7,7 @@ import { type CommonOptions, type Context, withCommonOptions } from './context.t
 import { connectToGateway, needGateway } from './control.ts';
 import { CommandError, exit } from './exit.ts';
 import { loadFor } from './load.ts';
+import { operator } from './operator.ts';
 import { storeOf } from './place.ts';
 import { openReader } from './reader.ts';
 
@@ -94,10 +94,6 @@ function mailboxText({ mailbox, deleteAfterDays: days }: GatewayStatus['accounts
   const copies =
     days === null ? 'copies there are never deleted' : `copies there are deleted after ${days} days`;
   return `${usageText(mailbox!)}, measured ${mailbox!.measured}; ${copies}`;
-}
-
-function operator() {
-  return { type: 'operator' as const, name: userInfo().username };
 }
 
 async function setLock(name: string | undefined, locked: boolean, options: LockOptions, context: Context) {

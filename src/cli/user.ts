@@ -1,6 +1,4 @@
 /** `user hash | list | check`: passwords for the configuration, and what the directory knows of its users. */
-import { createInterface } from 'node:readline/promises';
-import { Writable } from 'node:stream';
 import type { Command } from 'commander';
 import { ConfigError, loadConfig } from '../config/load.ts';
 import { createDirectory } from '../directory/create.ts';
@@ -8,6 +6,7 @@ import type { Directory, Principal } from '../directory/directory.ts';
 import { hashPassword, verifyPassword } from '../directory/password.ts';
 import { type CommonOptions, type Context, withCommonOptions } from './context.ts';
 import { CommandError, type ExitCode, exit } from './exit.ts';
+import { readPassword } from './password.ts';
 import { placeOf } from './place.ts';
 
 /** Adds `user` with its subcommands. */
@@ -30,7 +29,7 @@ export function register(program: Command, context: Context): void {
 }
 
 async function hash(options: CommonOptions, context: Context): Promise<ExitCode> {
-  const password = await readPassword();
+  const password = await readPassword('Password: ');
   let passwordHash: string;
   try {
     passwordHash = await hashPassword(password);
@@ -58,7 +57,7 @@ async function check(login: string, options: CommonOptions, context: Context): P
   const directory = directoryOf(options, context);
   const principal = directory.user(login);
   if (principal === undefined) throw new CommandError(exit.usage, `no user has the login ${login}`);
-  const password = await readPassword();
+  const password = await readPassword('Password: ');
   const right = await verifyPassword(principal.user.passwordHash ?? '', password);
   const rights = rightsOf(directory, principal);
   if (options.json) {
@@ -120,16 +119,3 @@ function directoryOf(options: CommonOptions, context: Context): Directory {
 }
 
 /** One line, without its end; not shown while it is typed. */
-async function readPassword(): Promise<string> {
-  const { stdin, stderr } = process;
-  const silent = new Writable({ write: (_chunk, _encoding, done) => done() });
-  if (stdin.isTTY) stderr.write('Password: ');
-  const lines = createInterface({ input: stdin, output: silent, terminal: stdin.isTTY ?? false });
-  try {
-    for await (const line of lines) return line;
-    return '';
-  } finally {
-    lines.close();
-    if (stdin.isTTY) stderr.write('\n');
-  }
-}

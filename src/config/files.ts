@@ -20,6 +20,14 @@ export function readSecret(secret: SecretConfig): string {
   return text;
 }
 
+/** Folder of the keys: systemd says by environment where it put a service's credentials. */
+export function keyFolder(directory: string, base: string): string {
+  const { CREDENTIALS_DIRECTORY } = process.env;
+  return directory === '$CREDENTIALS_DIRECTORY' && CREDENTIALS_DIRECTORY !== undefined
+    ? CREDENTIALS_DIRECTORY
+    : resolve(base, directory);
+}
+
 /** Makes every path absolute, as meant from `folder`. Changes `config`. */
 export function resolvePaths(config: Config, folder: string): void {
   const from = (path: string): string => resolve(folder, path);
@@ -28,7 +36,10 @@ export function resolvePaths(config: Config, folder: string): void {
   config.tls.key = from(config.tls.key);
   config.tls.clientAuthorities = config.tls.clientAuthorities.map(from);
   if (config.malware?.clamd.socket) config.malware.clamd.socket = from(config.malware.clamd.socket);
-  if (config.keys) config.keys.directory = from(config.keys.directory);
+  if (config.keys) {
+    if (config.keys.directory !== undefined) config.keys.directory = keyFolder(config.keys.directory, folder);
+    config.keys.recovery = config.keys.recovery.map(from);
+  }
   if (config.checkpoints) config.checkpoints.directory = from(config.checkpoints.directory);
   for (const { provider, users, delivery, senderSignatures, privateMail } of config.tenants) {
     senderSignatures.anchors = senderSignatures.anchors.map(from);
@@ -62,6 +73,9 @@ export function checkFiles(config: Config): Finding[] {
   checkIdentity(['tls'], config.tls.certificate, config.tls.key);
   config.tls.clientAuthorities.forEach((path, i) => {
     checkCertificate(['tls', 'clientAuthorities', i], path);
+  });
+  config.keys?.recovery.forEach((path, i) => {
+    checkCertificate(['keys', 'recovery', i], path);
   });
   config.tenants.forEach((tenant, t) => {
     const at: Path = ['tenants', t, 'provider'];

@@ -324,7 +324,14 @@ export const configSchema = z.strictObject({
       idleTimeout: duration.prefault('5m'),
     })
     .prefault({}),
-  keys: z.strictObject({ directory: z.string() }).optional(),
+  keys: z
+    .strictObject({
+      /** A path, or `$CREDENTIALS_DIRECTORY` for systemd credentials. */
+      directory: z.string().optional(),
+      /** Certificates of offline keys that every tenant's keys are encrypted to. */
+      recovery: z.array(z.string()).default([]),
+    })
+    .optional(),
   checkpoints: z.strictObject({ directory: z.string() }).optional(),
   log: z.strictObject({ level: z.enum(['debug', 'info', 'warn', 'error']).default('info') }).prefault({}),
   malware: malware.optional(),

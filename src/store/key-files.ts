@@ -2,9 +2,20 @@
  * Files that hold secrets: 0600, synced with their folder, never overwritten. Where the folder names a hardware
  * security module (`hsm.json`), a secret is a file `NAME.p11`, encrypted to a key that never leaves the module.
  */
-import { closeSync, existsSync, fsyncSync, openSync, readFileSync, statSync, writeSync } from 'node:fs';
-import { dirname } from 'node:path';
-import { decryptWithModule, encryptToModule, moduleOf } from './hsm.ts';
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
+import { decryptWithModule, encryptToModule, moduleOf, type SecurityModule } from './hsm.ts';
 
 /** What is wrong with a key file, where, and what to do. */
 export class KeyError extends Error {
@@ -51,6 +62,33 @@ export function writeSecret(file: string, secret: Buffer): void {
     closeSync(handle);
   }
   syncFolder(dirname(file));
+}
+
+/**
+ * Puts every secret of a folder under a module, and makes sure that each opens before its plain file goes.
+ * @returns the files that were protected
+ */
+export function protectFolder(directory: string, module: SecurityModule): string[] {
+  const description = join(directory, 'hsm.json');
+  if (existsSync(description))
+    throw new KeyError(`${description}: exists; these keys are under a module already`);
+  const plain = readdirSync(directory)
+    .filter((name) => name.endsWith('.key'))
+    .map((name) => join(directory, name));
+  writeFileSync(description, `${JSON.stringify(module, null, 2)}\n`, {
+    mode: 0o600,
+    flag: 'wx',
+    flush: true,
+  });
+  for (const file of plain) {
+    const secret = readSecret(file);
+    writeSecret(file, secret);
+    if (!decryptWithModule(module, `${file}.p11`).equals(secret))
+      throw new KeyError(`${file}.p11: the module gives back something else`);
+  }
+  for (const file of plain) rmSync(file);
+  syncFolder(directory);
+  return plain;
 }
 
 export function syncFolder(directory: string): void {

@@ -39,8 +39,8 @@ export interface TenantKeys {
 /** What a recovery needs to make the key files again. */
 export interface TenantSecrets {
   readonly tenant: string;
-  /** 32 bytes: the tenant key. */
-  readonly secret: Buffer;
+  /** 32 bytes each: the tenant key, and during a rotation after it the one before. */
+  readonly secrets: readonly Buffer[];
   /** 32 bytes, where a rotation has put it into a file of its own. */
   readonly address: Buffer | null;
   /** PKCS#8 PEM of the log's signing key. */
@@ -70,10 +70,7 @@ export function loadTenantKeys(directory: string, tenant: string, create: boolea
       writeSecret(at.log, Buffer.from(pem));
     }
   }
-  // A rotation that was cut off between its last two steps left the new key under its first name alone.
-  const secrets = [at.next, at.secret].filter(secretExists);
-  if (secrets.length === 0) secrets.push(at.secret);
-  const wraps = secrets.map((file) => derive(read32(file), tenant, 'wrap'));
+  const wraps = secretsIn(at).map((file) => derive(read32(file), tenant, 'wrap'));
   const logPrivate = createPrivateKey(readSecret(at.log));
   return {
     tenant,
@@ -86,6 +83,12 @@ export function loadTenantKeys(directory: string, tenant: string, create: boolea
     logPrivate,
     logPublic: createPublicKey(logPrivate),
   };
+}
+
+/** Files of the tenant key, the one in use first. One that is missing is named all the same. */
+function secretsIn(at: ReturnType<typeof files>): string[] {
+  const found = [at.next, at.secret].filter(secretExists);
+  return found.length === 0 ? [at.secret] : found;
 }
 
 /** First step of a rotation: the new key is there, and new content is wrapped by it. Idempotent. */
@@ -114,7 +117,7 @@ export function exportSecrets(directory: string, tenant: string): TenantSecrets 
   const at = files(directory, tenant);
   return {
     tenant,
-    secret: read32(secretExists(at.next) ? at.next : at.secret),
+    secrets: secretsIn(at).map(read32),
     address: secretExists(at.address) ? read32(at.address) : null,
     log: readSecret(at.log).toString(),
   };
@@ -123,7 +126,7 @@ export function exportSecrets(directory: string, tenant: string): TenantSecrets 
 /**
  * Makes the key files again. @throws KeyError where a file is there already: a key is never overwritten.
  */
-export function importSecrets(directory: string, { tenant, secret, address, log }: TenantSecrets): void {
+export function importSecrets(directory: string, { tenant, secrets, address, log }: TenantSecrets): void {
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   const at = files(directory, tenant);
   for (const file of Object.values(at)) {
@@ -132,19 +135,24 @@ export function importSecrets(directory: string, { tenant, secret, address, log 
   }
   if (address !== null) writeSecret(at.address, address);
   writeSecret(at.log, Buffer.from(log));
-  writeSecret(at.secret, secret);
+  const [current, before] = secrets;
+  if (before === undefined) writeSecret(at.secret, current!);
+  else {
+    writeSecret(at.secret, before);
+    writeSecret(at.next, current!);
+  }
 }
 
 /** The keys that these secrets give, without any file. */
-export function keysOf({ tenant, secret, address, log }: TenantSecrets): TenantKeys {
-  const wrap = derive(secret, tenant, 'wrap');
+export function keysOf({ tenant, secrets, address, log }: TenantSecrets): TenantKeys {
+  const wraps = secrets.map((secret) => derive(secret, tenant, 'wrap'));
   const logPrivate = createPrivateKey(log);
   return {
     tenant,
-    wrap,
-    wraps: [wrap],
-    wrapId: idOf(wrap),
-    address: address === null ? derive(secret, tenant, 'address') : createSecretKey(address),
+    wrap: wraps[0]!,
+    wraps,
+    wrapId: idOf(wraps[0]!),
+    address: address === null ? derive(secrets.at(-1)!, tenant, 'address') : createSecretKey(address),
     logPrivate,
     logPublic: createPublicKey(logPrivate),
   };

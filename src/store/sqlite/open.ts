@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { openCheckpoint, verifierKey } from '../../evidence/checkpoint.ts';
 import { rootAt } from '../../evidence/merkle.ts';
-import { beginRotation, endRotation, loadTenantKeys } from '../keys.ts';
+import { beginRotation, endRotation, loadTenantKeys, type TenantKeys } from '../keys.ts';
+import { keepRecoveryCopy } from '../recovery.ts';
 import type { Change, Reader, Store } from '../store.ts';
 import {
   toWireMessage,
@@ -30,6 +31,8 @@ export interface StoreOptions {
   readonly keysDirectory?: string;
   /** Folder of the last checkpoints; by default `<directory>/checkpoints`, meant for another host. */
   readonly checkpointsDirectory?: string;
+  /** Certificates (PEM files) of offline keys that every tenant's keys are encrypted to. */
+  readonly recoveryCertificates?: readonly string[];
   /** Origin of a tenant's log is `<originPrefix>/<tenant>`. */
   readonly originPrefix: string;
   /** Epoch milliseconds; tests may turn it. */
@@ -47,6 +50,8 @@ export interface StorePaths {
   readonly objects: string;
   readonly keys: string;
   readonly checkpoints: string;
+  /** Keys, encrypted to offline keys. */
+  readonly recovery: string;
 }
 
 export function storePaths(
@@ -57,6 +62,7 @@ export function storePaths(
     objects: join(options.directory, 'objects'),
     keys: options.keysDirectory ?? join(options.directory, 'keys'),
     checkpoints: options.checkpointsDirectory ?? join(options.directory, 'checkpoints'),
+    recovery: join(options.directory, 'recovery'),
   };
 }
 
@@ -93,6 +99,11 @@ export async function openSqliteStore(options: StoreOptions): Promise<Store> {
     }
     sweepOrphans(db, paths.objects);
     const mailboxes = mailboxReader(context);
+    const keepRecovery = async (tenant: string) => {
+      const certificates = options.recoveryCertificates ?? [];
+      if (certificates.length > 0)
+        await keepRecoveryCopy(paths.recovery, paths.keys, tenant, certificates, clock());
+    };
 
     return {
       ...evidenceReader(context),
@@ -108,7 +119,10 @@ export async function openSqliteStore(options: StoreOptions): Promise<Store> {
         },
       },
 
-      openTenant: (tenant) => writer.call('openTenant', tenant, undefined as never),
+      async openTenant(tenant) {
+        await writer.call('openTenant', tenant, undefined as never);
+        await keepRecovery(tenant);
+      },
       stage: (tenant) => stageObject(paths.objects, context.keys(tenant)),
       openStaged: ({ tenant, object, size, storage }) =>
         openObject(paths.objects, context.keys(tenant), { object, size, ...(storage as Staging) }),
@@ -182,6 +196,7 @@ export async function openSqliteStore(options: StoreOptions): Promise<Store> {
       recordArchiveTimestamp: (record) => writer.call('recordArchiveTimestamp', '', record),
       async rotateKeys(tenant, by, onProgress) {
         beginRotation(paths.keys, tenant);
+        await keepRecovery(tenant);
         // Reads first: what the writer wraps by the new key must open from the first moment on.
         context.forgetKeys(tenant);
         await writer.call('takeKeys', tenant, undefined as never);
@@ -196,6 +211,7 @@ export async function openSqliteStore(options: StoreOptions): Promise<Store> {
           onProgress?.(rows);
         }
         endRotation(paths.keys, tenant);
+        await keepRecovery(tenant);
         context.forgetKeys(tenant);
         await writer.call('takeKeys', tenant, undefined as never);
         return { corrupt };
@@ -242,13 +258,17 @@ export async function openSqliteStore(options: StoreOptions): Promise<Store> {
 
 /**
  * Opens the store for reading alone, also while a gateway runs on it.
+ * @param loadKeys instead of the key folder
  * @throws Error where there is no store.
  */
-export function openSqliteReader(paths: StorePaths): Reader & Disposable {
+export function openSqliteReader(
+  paths: StorePaths,
+  loadKeys?: (tenant: string) => TenantKeys,
+): Reader & Disposable {
   if (!existsSync(paths.file)) throw new Error(`${paths.file}: there is no store`);
   const db = new Database(paths.file, { readonly: true });
   db.pragma('busy_timeout = 10000');
-  const context = createReadContext(db, paths.objects, paths.keys);
+  const context = createReadContext(db, paths.objects, paths.keys, loadKeys);
   return {
     ...evidenceReader(context),
     ...queueReader(context),

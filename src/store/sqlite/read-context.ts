@@ -34,6 +34,7 @@ export function createReadContext(
   db: Database.Database,
   objectsDirectory: string,
   keysDirectory: string,
+  loadKeys = (tenant: string) => loadTenantKeys(keysDirectory, tenant, false),
 ): ReadContext {
   const statements = new Map<string, Database.Statement>();
   const keyring = new Map<string, TenantKeys>();
@@ -51,7 +52,7 @@ export function createReadContext(
     keys(tenant) {
       let keys = keyring.get(tenant);
       if (keys === undefined) {
-        keys = loadTenantKeys(keysDirectory, tenant, false);
+        keys = loadKeys(tenant);
         keyring.set(tenant, keys);
       }
       return keys;
