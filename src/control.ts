@@ -35,11 +35,19 @@ export const controlRequest = z.discriminatedUnion('command', [
     outsideHours: z.strictObject({ actor, reason: z.string().min(1).max(1000) }).optional(),
   }),
   z.strictObject({
+    command: z.literal('check-login'),
+    tenant: z.string(),
+    actor,
+    reason: z.string().min(1).max(1000),
+    outsideHours: z.boolean(),
+  }),
+  z.strictObject({
     command: z.literal('tenant-lock'),
     tenant: z.string(),
     locked: z.boolean(),
     actor,
     reason: z.string().min(1).max(1000),
+    scope: z.string().max(200).optional(),
   }),
   z.strictObject({
     command: z.literal('keys-rotate'),

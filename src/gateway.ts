@@ -124,10 +124,14 @@ async function obey(
       await Promise.all(wanted.map((tenant) => link.fetchNow(tenant, request.outsideHours)));
       return { tenants: wanted };
     }
+    case 'check-login': {
+      const { tenant, actor, reason, outsideHours } = request;
+      return await link.checkLogin(tenant, { actor, reason }, outsideHours);
+    }
     case 'tenant-lock': {
-      const { tenant, locked, actor, reason } = request;
+      const { tenant, ...lock } = request;
       if (!(await store.tenants()).includes(tenant)) throw new Error(`no tenant ${tenant} is known here`);
-      return { changed: await store.setLock(tenant, { locked, actor, reason }) };
+      return { changed: await store.setLock(tenant, lock) };
     }
     case 'keys-rotate': {
       const { tenant, actor, reason } = request;

@@ -1,4 +1,4 @@
-/** `check`: what would keep the gateway from working, found before it does. Changes nothing, logs in nowhere. */
+/** `check`: what would keep the gateway from working, found before it does. Changes nothing, and logs in nowhere without --login. */
 import { X509Certificate } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { readFile, stat, statfs } from 'node:fs/promises';
@@ -10,6 +10,7 @@ import { createCalendar } from '../demail/calendar.ts';
 import { recoveryNote } from '../store/recovery.ts';
 import { type StorePaths, storePaths } from '../store/sqlite/open.ts';
 import { probeEndpoint } from './check-endpoints.ts';
+import { type LoginOptions, logIn, tenantsToLogIn } from './check-login.ts';
 import { type CommonOptions, type Context, withCommonOptions } from './context.ts';
 import { connectToGateway } from './control.ts';
 import { exit } from './exit.ts';
@@ -36,11 +37,19 @@ export function register(program: Command, context: Context): void {
       .description(
         'check configuration, certificates, ports, providers, store and disk; exit 1 on a finding',
       ),
-  ).action(context.action((options: CommonOptions) => check(options, context)));
+  )
+    .option('--login', 'log in to the accounts too; at level high this serves what lies there')
+    .option('--tenant <id>', 'with --login: this account alone')
+    .option('--reason <text>', 'with --login: why; needed at level high, it becomes part of the evidence')
+    .option('--outside-hours', 'with --login: although the login calendar says no')
+    .action(context.action((options: CheckOptions) => check(options, context)));
 }
 
-async function check(options: CommonOptions, context: Context) {
+type CheckOptions = CommonOptions & LoginOptions;
+
+async function check(options: CheckOptions, context: Context) {
   const { config, configFile } = loadFor(options, context);
+  const tenants = tenantsToLogIn(config, options);
   const results: Result[] = [{ check: 'configuration', subject: configFile, good: true, detail: 'valid' }];
   results.push(...(await checkCertificates(config)));
   results.push(...(await checkPorts(config)));
@@ -48,6 +57,17 @@ async function check(options: CommonOptions, context: Context) {
   results.push(...checkCalendars(config));
   results.push(...(await checkStore(config)));
   results.push(...(await checkIncidents(config)));
+  if (tenants.length > 0) {
+    const findings = await logIn(config, tenants, options);
+    results.push(
+      ...findings.map(({ tenant, what, good, detail }) => ({
+        check: 'login',
+        subject: `${tenant} ${what}`,
+        good,
+        detail,
+      })),
+    );
+  }
   for (const result of results) {
     if (options.json) context.printJson(result);
     else {
@@ -151,13 +171,20 @@ function bind(address: string, port: number): Promise<void> {
 function checkEndpoints(config: Config): Promise<Result[]> {
   return Promise.all(
     config.tenants.flatMap(({ id, provider, delivery: { forward } }) => [
-      examine('provider', `${id} SMTP`, () => probeEndpoint(provider.smtp, 'smtp', provider.trustAnchors)),
-      examine('provider', `${id} IMAP`, () => probeEndpoint(provider.imap, 'imap', provider.trustAnchors)),
+      examine('provider', `${id} SMTP`, () => probeProvider(provider, 'smtp')),
+      examine('provider', `${id} IMAP`, () => probeProvider(provider, 'imap')),
       ...(forward === undefined
         ? []
         : [examine('own server', id, () => probeEndpoint(forward, forward.protocol, forward.trustAnchors))]),
     ]),
   );
+}
+
+/** A local connector shows the client certificate for whoever connects to it: that is a login already. */
+async function probeProvider(provider: ProviderConfig, protocol: 'smtp' | 'imap'): Promise<string> {
+  const endpoint = provider[protocol];
+  if (endpoint.security === 'none') return 'not tried: a connector logs in by itself (--login tries it)';
+  return await probeEndpoint(endpoint, protocol, provider.trustAnchors);
 }
 
 /** A login at level high serves what lies in the account (TR-01201 FU 3.3.5), at whatever hour it happens. */

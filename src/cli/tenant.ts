@@ -1,8 +1,12 @@
 /** `tenant list | lock | unlock | fetch`: whether a tenant's account may be used, and looking at it now. */
+import { X509Certificate } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
+import type { ProviderConfig } from '../config/schema.ts';
 import { lockStore } from '../lock.ts';
 import { usageText } from '../provider/mailbox-usage.ts';
 import { openSqliteStore, type StorePaths } from '../store/sqlite/open.ts';
+import type { Store } from '../store/store.ts';
 import { type CommonOptions, type Context, withCommonOptions } from './context.ts';
 import { connectToGateway, needGateway } from './control.ts';
 import { CommandError, exit } from './exit.ts';
@@ -14,6 +18,7 @@ import { openReader } from './reader.ts';
 interface LockOptions extends CommonOptions {
   readonly reason: string;
   readonly token?: string;
+  readonly accountKey?: string;
 }
 
 interface FetchOptions extends CommonOptions {
@@ -53,6 +58,10 @@ export function register(program: Command, context: Context): void {
     )
       .argument('[tenant]', 'id of the tenant')
       .option('--token <name>', 'instead: every tenant whose provider.token has this name')
+      .option(
+        '--account-key <fingerprint>',
+        'instead: every tenant with this TLS client certificate (SHA-256)',
+      )
       .requiredOption('--reason <text>', 'why; it becomes part of the evidence')
       .action(
         context.action((name: string | undefined, options: LockOptions) =>
@@ -98,14 +107,20 @@ function mailboxText({ mailbox, deleteAfterDays: days }: GatewayStatus['accounts
 
 async function setLock(name: string | undefined, locked: boolean, options: LockOptions, context: Context) {
   const { data, paths } = await storeOf(options, context);
-  const tenants = meant(name, options, context);
+  const { tenants, scope } = meant(name, options, context);
   {
     using reader = openReader(paths);
     const known = await reader.tenants();
     const unknown = tenants.find((tenant) => !known.includes(tenant));
     if (unknown !== undefined) throw new CommandError(exit.usage, `no tenant ${unknown} in ${data}`);
   }
-  const changed = await apply(data, paths, tenants, { locked, actor: operator(), reason: options.reason });
+  const lock = {
+    locked,
+    actor: operator(),
+    reason: options.reason,
+    ...(scope === undefined ? {} : { scope }),
+  };
+  const changed = await apply(data, paths, tenants, lock);
   tenants.forEach((tenant, i) => {
     if (options.json) context.printJson({ tenant, locked, changed: changed[i] });
     else context.print(`${tenant}: ${changed[i] ? '' : 'was already '}${locked ? 'locked' : 'unlocked'}`);
@@ -113,15 +128,42 @@ async function setLock(name: string | undefined, locked: boolean, options: LockO
   return exit.good;
 }
 
-function meant(name: string | undefined, options: LockOptions, context: Context): string[] {
-  if ((name === undefined) === (options.token === undefined)) {
-    throw new CommandError(exit.usage, 'name either a tenant or --token');
+interface Meant {
+  readonly tenants: readonly string[];
+  /** Named in the entries, where a token and not a tenant is meant. */
+  readonly scope?: string;
+}
+
+function meant(name: string | undefined, options: LockOptions, context: Context): Meant {
+  const { token, accountKey } = options;
+  if ([name, token, accountKey].filter((given) => given !== undefined).length !== 1) {
+    throw new CommandError(exit.usage, 'name one of: a tenant, --token, --account-key');
   }
-  if (name !== undefined) return [name];
+  if (name !== undefined) return { tenants: [name] };
   const { config } = loadFor(options, context);
-  const found = config.tenants.filter(({ provider }) => provider.token === options.token).map(({ id }) => id);
-  if (found.length === 0) throw new CommandError(exit.usage, `no tenant uses the token ${options.token}`);
-  return found;
+  const fingerprint = accountKey && fingerprintOf(accountKey);
+  const scope = token === undefined ? `account key ${fingerprint}` : `token ${token}`;
+  const tenants = config.tenants
+    .filter(({ provider }) =>
+      fingerprint ? certificateOf(provider) === fingerprint : provider.token === token,
+    )
+    .map(({ id }) => id);
+  if (tenants.length > 0) return { tenants, scope };
+  const hint = fingerprint ? '; a key behind a connector is named by provider.token and --token' : '';
+  throw new CommandError(exit.usage, `no tenant uses the ${scope}${hint}`);
+}
+
+/** As `openssl x509 -fingerprint -sha256` prints it, or bare hex. */
+function fingerprintOf(text: string): string {
+  const hex = text.replace(/^.*=/, '').replaceAll(':', '').toLowerCase();
+  if (/^[0-9a-f]{64}$/.test(hex)) return hex;
+  throw new CommandError(exit.usage, `--account-key: ${JSON.stringify(text)} is no SHA-256 fingerprint`);
+}
+
+function certificateOf({ clientIdentity }: ProviderConfig): string | undefined {
+  if (clientIdentity === undefined) return undefined;
+  const { fingerprint256 } = new X509Certificate(readFileSync(clientIdentity.certificate));
+  return fingerprint256.replaceAll(':', '').toLowerCase();
 }
 
 /** Over the running gateway, else on the store itself: a lock must be possible before a start, too. */
@@ -129,7 +171,7 @@ async function apply(
   data: string,
   paths: StorePaths,
   tenants: readonly string[],
-  lock: { readonly locked: boolean; readonly actor: ReturnType<typeof operator>; readonly reason: string },
+  lock: Parameters<Store['setLock']>[1],
 ): Promise<boolean[]> {
   const changed: boolean[] = [];
   using gateway = await connectToGateway(data);

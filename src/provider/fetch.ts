@@ -3,17 +3,16 @@
  * What was recorded is known by folder, UIDVALIDITY and UID, and by its bytes: so a changed UIDVALIDITY, a lost
  * answer or a second look adds nothing. At the provider nothing is flagged or moved before the commit.
  */
-import { ImapFlow } from 'imapflow';
-import { readSecret } from '../config/files.ts';
+import type { ImapFlow } from 'imapflow';
 import type { ProviderConfig, TenantConfig } from '../config/schema.ts';
 import type { Directory } from '../directory/directory.ts';
 import type { Log } from '../observe/log.ts';
 import type { Store } from '../store/store.ts';
 import { type Clock, pause } from './clock.ts';
-import { imapOptions, loadTarget } from './connect.ts';
 import { concernsAll, createFolder, type FetchSettings, type Folder, standardFetch } from './folder.ts';
 import type { Gate } from './gate.ts';
 import type { Health } from './health.ts';
+import { createImapClient } from './imap-client.ts';
 import type { Incidents } from './incidents.ts';
 import type { Ingest } from './ingest.ts';
 import { beginLogin, byGateway, type Login, type Occasion, pickedUpText, resultOfFailure } from './logins.ts';
@@ -112,7 +111,7 @@ async function connectedOnce(
   const stop = () => client?.close();
   signal.addEventListener('abort', stop, { once: true });
   try {
-    client = await createClient(config.provider, deps.settings ?? standardFetch, sign);
+    client = await createImapClient(config.provider, deps.settings ?? standardFetch, sign.give);
     await loggedIn(deps, client, config.provider, visit, sign, signal);
     return 0;
   } catch (error) {
@@ -155,38 +154,6 @@ async function loggedIn(
     const picked = pickedUpText(tenant, ingest.pickedUp());
     await login.conclude('logged-in', `${picked}; the connection ended during the first look`);
   }
-}
-
-async function createClient(
-  provider: ProviderConfig,
-  settings: FetchSettings,
-  sign: Sign,
-): Promise<ImapFlow> {
-  const target = await loadTarget(provider.imap, provider);
-  const credentials =
-    provider.user === undefined || provider.password === undefined
-      ? undefined
-      : { user: provider.user, pass: readSecret(provider.password) };
-  const client = new ImapFlow({
-    ...imapOptions(target),
-    ...(credentials === undefined ? {} : { auth: credentials }),
-    clientInfo: { name: 'demail-gateway' },
-    disableCompression: true,
-    connectionTimeout: 30_000,
-    greetingTimeout: 30_000,
-    socketTimeout: settings.silence,
-    autoIdleDelay: 500,
-    // A lost IDLE goes unnoticed: each poll ends it, and it never lasts longer than this.
-    maxIdleTime: 5 * 60_000,
-    maxLineLength: 8 * 1024 * 1024,
-    maxLiteralSize: 2 * settings.chunkSize,
-    maxResponseSize: 16 * 1024 * 1024,
-  });
-  // Before connect: an error that nobody listens to would end the process.
-  client.on('error', () => sign.give());
-  client.on('close', () => sign.give());
-  client.on('exists', () => sign.give());
-  return client;
 }
 
 /** A Sent folder that is missing or refused must not keep the mail in the inbox waiting. */

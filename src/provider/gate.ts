@@ -23,6 +23,8 @@ export interface Gate {
   closed(protocol: Protocol, outsideHours?: boolean): Closed | null;
   /** Its signal aborts as soon as the gate closes. */
   whileOpen(protocol: Protocol, outsideHours?: boolean): Disposable & { readonly signal: AbortSignal };
+  /** The configuration is another one: looks at once whether that opens or closes. */
+  refresh(): void;
   /** Called after every change between open and closed. */
   onChange(listener: () => void): Disposable;
   /** Resolves at the next change. */
@@ -132,6 +134,7 @@ export async function createGate(deps: GateDeps): Promise<Gate> {
       check();
       return { signal: stop.signal, [Symbol.dispose]: () => watching[Symbol.dispose]() };
     },
+    refresh: look,
     onChange,
     changed() {
       const { promise, resolve } = Promise.withResolvers<void>();

@@ -21,6 +21,7 @@ import { createGate, type Gate } from './gate.ts';
 import { createHealth, type Health } from './health.ts';
 import { createIncidents, type Incidents } from './incidents.ts';
 import { createIngest } from './ingest.ts';
+import { checkLogins, type LoginFinding } from './login-check.ts';
 import { beginLogin, byGateway, type Occasion, resultOfFailure } from './logins.ts';
 import { createMailboxPolicy, type MailboxPolicy } from './mailbox-policy.ts';
 import { operatorTeller, type TellOperators } from './notices.ts';
@@ -106,6 +107,11 @@ export interface ProviderLink {
    * @throws Error what the account or its calendar says, or for an unknown tenant
    */
   fetchNow(tenant: string, outsideHours?: Occasion): Promise<void>;
+  /**
+   * Logs in by IMAP and SMTP to see whether the account works; `outsideHours`: whatever the calendar says.
+   * @throws Error for an unknown tenant
+   */
+  checkLogin(tenant: string, occasion: Occasion, outsideHours: boolean): Promise<LoginFinding[]>;
   /** True where the tenant is locked: then nothing is handed over, fetched or accepted for sending. */
   isLocked(tenant: string): boolean;
   /** Everything of the tenant that waits is tried now. */
@@ -148,7 +154,9 @@ export async function startProviderLink(deps: LinkDeps): Promise<ProviderLink> {
   async function refresh() {
     const wanted = new Set(directory().tenants.map((tenant) => tenant.id));
     for (const id of wanted) {
-      if (!accounts.has(id)) accounts.set(id, await startAccount({ ...deps, clock }, incidents, tell, id));
+      const running = accounts.get(id);
+      if (running !== undefined) running.gate.refresh();
+      else accounts.set(id, await startAccount({ ...deps, clock }, incidents, tell, id));
     }
     for (const [id, account] of accounts) {
       if (wanted.has(id)) continue;
@@ -179,6 +187,13 @@ export async function startProviderLink(deps: LinkDeps): Promise<ProviderLink> {
   }
   return {
     fetchNow: async (tenant, outsideHours) => account(tenant).fetching.fetchNow(outsideHours),
+    checkLogin: async (tenant, occasion, outsideHours) =>
+      checkLogins(
+        { store, gate: account(tenant).gate, hostname: deps.hostname },
+        configOf(deps, tenant),
+        occasion,
+        outsideHours,
+      ),
     isLocked: (tenant) => accounts.get(tenant)?.gate.locked ?? false,
     async retryNow(tenant) {
       const { health, outbox, forwarding } = account(tenant);
@@ -339,7 +354,7 @@ function forwardPool(deps: Deps, tenant: string): Pool {
   });
 }
 
-function configOf(deps: Deps, tenant: string): TenantConfig {
+function configOf(deps: Pick<Deps, 'directory'>, tenant: string): TenantConfig {
   const config = deps.directory().tenant(tenant);
   if (config === undefined) throw new Error(`tenant ${tenant} is no longer configured`);
   return config;

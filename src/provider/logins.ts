@@ -9,6 +9,8 @@ export interface Occasion {
   readonly reason: string;
 }
 
+export type LoginRecorder = Pick<Store, 'recordLoginIntent' | 'recordLoginOutcome'>;
+
 export interface Login {
   /** The first call counts; later ones change nothing. */
   conclude(result: 'logged-in' | 'failed' | 'unknown', detail: string): Promise<void>;
@@ -25,7 +27,7 @@ export const byGateway = (reason: string): Occasion => ({
  * @throws what the store throws: then nobody may log in
  */
 export async function beginLogin(
-  { store, tenant }: { readonly store: Store; readonly tenant: string },
+  { store, tenant }: { readonly store: LoginRecorder; readonly tenant: string },
   provider: ProviderConfig,
   protocol: Protocol,
   occasion: Occasion,

@@ -362,7 +362,13 @@ export interface Transactor {
   /** Locks or unlocks a tenant's link (hand-over and fetching), with its entry. False: it already was so. */
   setLock(
     tenant: string,
-    lock: { readonly locked: boolean; readonly actor: Actor; readonly reason: string },
+    lock: {
+      readonly locked: boolean;
+      readonly actor: Actor;
+      readonly reason: string;
+      /** What else is locked along with it, such as `token card-1`. */
+      readonly scope?: string | undefined;
+    },
   ): Promise<boolean>;
 
   recordAccess(tenant: string, access: Body<AccessEntry>): Promise<void>;

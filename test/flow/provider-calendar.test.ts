@@ -235,6 +235,43 @@ it('looks once outside the hours for an operator who says why', async () => {
   expect(logins(await w.entries())).toHaveLength(2);
 });
 
+it('logs in to check only through the gate, with intent and outcome', async () => {
+  const clock = monday('18:00');
+  await using w = await world(clock, { doneFolder: 'Erledigt' });
+  const link = await w.startLink();
+  const why = { actor: operator, reason: 'neues Kennwort' };
+  const [imapMade, smtpMade] = [imap.made, smtp.made];
+  const refused = await link.checkLogin('stadt', why, false);
+  expect(refused.map(({ what, good }) => [what, good])).toEqual([
+    ['IMAP login', false],
+    ['SMTP login', false],
+  ]);
+  expect(refused[0]!.detail).toContain('not tried: waits for login window');
+  expect([imap.made, smtp.made]).toEqual([imapMade, smtpMade]);
+  expect(logins(await w.entries())).toEqual([]);
+
+  const found = await link.checkLogin('stadt', why, true);
+  expect(found.filter(({ good }) => !good)).toEqual([]);
+  expect(found.map(({ what }) => what)).toEqual(['IMAP login', 'folder', 'folder', 'mailbox', 'SMTP login']);
+  expect(found[0]!.detail).toContain('FU 3.3.5');
+  expect(logins(await w.entries())).toMatchObject([
+    { kind: 'login-intent', protocol: 'imap', ...why },
+    { kind: 'login-outcome', protocol: 'imap', result: 'logged-in' },
+    { kind: 'login-intent', protocol: 'smtp', ...why },
+    { kind: 'login-outcome', protocol: 'smtp', result: 'logged-in' },
+  ]);
+  await w.until(async () => imap.open + smtp.open === 0);
+
+  await w.store.setLock('stadt', { locked: true, actor: operator, reason: 'Karte verloren' });
+  await w.until(async () => link.isLocked('stadt'));
+  const locked = await link.checkLogin('stadt', why, true);
+  expect(locked.map(({ detail }) => detail)).toEqual([
+    expect.stringContaining('Karte verloren'),
+    expect.stringContaining('Karte verloren'),
+  ]);
+  expect(logins(await w.entries())).toHaveLength(4);
+});
+
 it('does not count closed hours against the time for retries', async () => {
   const clock = monday('16:30');
   await using w = await world(clock, { retryFor: '10h' });

@@ -128,7 +128,12 @@ export function recordOpened(
 export function setLock(
   context: WriteContext,
   tenant: string,
-  { locked, actor, reason }: { locked: boolean; actor: Actor; reason: string },
+  {
+    locked,
+    actor,
+    reason,
+    scope,
+  }: { locked: boolean; actor: Actor; reason: string; scope?: string | undefined },
 ): boolean {
   const { sql } = context;
   const isLocked = sql('SELECT 1 FROM tenant_lock WHERE tenant = ?').get(tenant) !== undefined;
@@ -137,7 +142,7 @@ export function setLock(
     kind: 'operation',
     actor,
     action: locked ? 'lock' : 'unlock',
-    subject: tenant,
+    subject: scope === undefined ? tenant : `${tenant}, ${scope}`,
     reason,
   });
   if (locked)
