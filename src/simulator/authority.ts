@@ -22,6 +22,7 @@ import {
   toPem,
 } from './certificate.ts';
 import { issueCrl, type Revoked } from './crl.ts';
+import { answerOcsp } from './ocsp.ts';
 import type { HashName, SignatureKind, Signer } from './signer.ts';
 
 export interface Identity {
@@ -50,6 +51,8 @@ export interface Authority {
   /** The revocation list as of now, DER; good for a week. Also kept in `crlFile`. */
   crl(): Buffer;
   readonly crlFile: string;
+  /** Answers an OCSP request, DER, as of now. */
+  ocsp(request: Buffer): Buffer;
 }
 
 /** `other`: a sound certificate for a second key. */
@@ -68,22 +71,34 @@ export interface AuthorityOptions {
   readonly now: () => Date;
   /** Goes into certificates of signers as the place of the revocation list. */
   readonly crlUrl?: string;
+  /** The same of the OCSP responder. */
+  readonly ocspUrl?: string;
+  /** When signature certificates are valid; default: from yesterday, for ten years. */
+  readonly validity?: Validity | undefined;
+}
+
+export interface Validity {
+  readonly from: Date;
+  readonly to: Date;
 }
 
 /** Days. The root outlives what it issues, so that decades of tokens and messages chain to it. */
 const rootDays = 30 * 365;
 const leafDays = 3650;
 
+type Request = Pick<CertificateRequest, 'commonName' | 'purpose' | 'hosts' | 'crlUrl' | 'ocspUrl'> & {
+  /** Days from now. Below zero: expired from the start. */
+  readonly validDays?: number;
+  /** To the second, whatever the clock says. */
+  readonly validity?: Validity;
+};
+
 /** Opens or makes the authority. */
 export async function openAuthority(options: AuthorityOptions): Promise<Authority> {
-  const { directory, organization, rootName = 'De-Mail Simulator Root', now, crlUrl } = options;
+  const { directory, organization, rootName = 'De-Mail Simulator Root', now } = options;
   const folder = join(directory, 'ca');
   await mkdir(join(folder, 'clients'), { recursive: true, mode: 0o700 });
 
-  type Request = Pick<CertificateRequest, 'commonName' | 'purpose' | 'hosts' | 'crlUrl'> & {
-    /** Days from now. Below zero: expired from the start. */
-    readonly validDays?: number;
-  };
   const known = new Map<string, Promise<Identity>>();
 
   /** Once per file, however many ask at the same time; anew when its time is over. */
@@ -105,14 +120,14 @@ export async function openAuthority(options: AuthorityOptions): Promise<Authorit
     const kept = await readIdentity(certificateFile, keyFile);
     if (kept && usable(kept, request, issuer, now())) return kept;
     const key = await makeKey();
-    const { validDays = leafDays, ...named } = request;
+    const { validDays = leafDays, validity, ...named } = request;
     const der = issueCertificate({
       ...named,
       organization,
       publicKey: key,
       issuer: issuer ?? { name: request.commonName, key },
-      notBefore: new Date(now().getTime() - (validDays < 0 ? 400 : 1) * day),
-      notAfter: new Date(now().getTime() + validDays * day),
+      notBefore: validity?.from ?? new Date(now().getTime() - (validDays < 0 ? 400 : 1) * day),
+      notAfter: validity?.to ?? new Date(now().getTime() + validDays * day),
     });
     const keyPem = key.export({ type: 'pkcs8', format: 'pem' }).toString();
     const certificatePem = toPem(der, 'CERTIFICATE');
@@ -156,8 +171,10 @@ export async function openAuthority(options: AuthorityOptions): Promise<Authorit
     const request: Request = {
       commonName: `De-Mail ${name === 'signature' ? 'Signatur' : 'Zeitstempel'} ${kind}`,
       purpose,
-      ...(crlUrl ? { crlUrl } : {}),
+      ...(options.crlUrl ? { crlUrl: options.crlUrl } : {}),
+      ...(options.ocspUrl ? { ocspUrl: options.ocspUrl } : {}),
       ...(flaw === 'expired' ? { validDays: -1 } : {}),
+      ...(name === 'signature' && !flaw && options.validity ? { validity: options.validity } : {}),
     };
     const file = `${name}-${kind}${flaw ? `-${flaw}` : ''}`;
     const by = flaw === 'self-signed' ? undefined : flaw === 'foreign' ? await foreignIssuer() : issuer;
@@ -178,6 +195,10 @@ export async function openAuthority(options: AuthorityOptions): Promise<Authorit
       identity(`clients/${account}`, { commonName: account, purpose: 'client' }, newP256Key, issuer),
     crl,
     crlFile,
+    ocsp: (request) => {
+      const nextUpdate = new Date(now().getTime() + 7 * day);
+      return answerOcsp(request, { issuer, organization, revoked, now: now(), nextUpdate });
+    },
     revoke,
     signer: (kind, hash, flaw) => signerFor('signature', 'signature', kind, hash, flaw),
     timestampSigner(kind, hash, flaw) {
@@ -224,30 +245,28 @@ async function readRevoked(file: string): Promise<Revoked[] | undefined> {
 }
 
 /** Still valid, of this issuer, for these hosts, and of one piece: a kill may have fallen between two files. */
-function usable(
-  kept: Identity,
-  request: { hosts?: readonly string[]; crlUrl?: string; validDays?: number },
-  issuer: Issuer | undefined,
-  now: Date,
-): boolean {
-  const { hosts = [], crlUrl } = request;
+function usable(kept: Identity, request: Request, issuer: Issuer | undefined, now: Date): boolean {
+  const { hosts = [], crlUrl, ocspUrl } = request;
   const certificate = new X509Certificate(kept.certificatePem);
   const key = createPrivateKey(kept.keyPem);
   const names = certificate.subjectAltName ?? '';
   return (
     inTime(kept, request, now) &&
-    (crlUrl === undefined || certificate.raw.includes(crlUrl)) &&
+    [crlUrl, ocspUrl].every((url) => url === undefined || certificate.raw.includes(url)) &&
     certificate.checkPrivateKey(key) &&
     certificate.verify(createPublicKey(issuer?.key ?? key)) &&
     hosts.every((host) => isIPv6(host) || names.includes(host))
   );
 }
 
-/** At least another day; what was made to be expired always is. */
-function inTime(kept: Identity, { validDays = leafDays }: { validDays?: number }, now: Date): boolean {
-  return (
-    validDays < 0 || new X509Certificate(kept.certificatePem).validToDate.getTime() > now.getTime() + day
-  );
+/** At least another day; what was made for a given time, or expired, is kept as it is. */
+function inTime(kept: Identity, { validDays = leafDays, validity }: Request, now: Date): boolean {
+  const { validFromDate, validToDate } = new X509Certificate(kept.certificatePem);
+  const seconds = (time: Date) => Math.floor(time.getTime() / 1000);
+  if (validity) {
+    return seconds(validFromDate) === seconds(validity.from) && seconds(validToDate) === seconds(validity.to);
+  }
+  return validDays < 0 || validToDate.getTime() > now.getTime() + day;
 }
 
 /** Whole or not at all: a killed process must not leave half a key. */

@@ -29,6 +29,8 @@ export interface CertificateRequest {
   readonly hosts?: readonly string[];
   /** URL of the issuer's revocation list, for the certificate to name. */
   readonly crlUrl?: string;
+  /** URL of the issuer's OCSP responder. */
+  readonly ocspUrl?: string;
   readonly notBefore: Date;
   readonly notAfter: Date;
 }
@@ -117,6 +119,15 @@ function extensions(request: CertificateRequest): pkijs.Extension[] {
         new pkijs.CRLDistributionPoints({ distributionPoints: [point] }).toSchema(),
       ),
     );
+  }
+  if (request.ocspUrl) {
+    const location = new pkijs.GeneralName({ type: 6, value: request.ocspUrl });
+    const ocsp = new pkijs.AccessDescription({
+      accessMethod: '1.3.6.1.5.5.7.48.1',
+      accessLocation: location,
+    });
+    const access = new pkijs.InfoAccess({ accessDescriptions: [ocsp] });
+    list.push(extension('1.3.6.1.5.5.7.1.1', false, access.toSchema()));
   }
   return list;
 }

@@ -8,6 +8,8 @@
  *   lays bytes into an INBOX as they are, with an Envelope-to line on top if given; answers with the UID
  * - `{"do":"login","account":"karl.never","level":"high"}`: the holder logs in; default: at the account's level
  * - `{"do":"clock","at":"2027-03-01T08:00:00Z"}`: moves the provider's clock; without `at` back to the true time
+ * - `{"do":"revoke","at":"2026-11-24T08:00:00Z"}`: revokes the signature certificate; default: as of now
+ * - `{"do":"timestamp","faults":["wrong-nonce"]}`: how the time-stamp authority misbehaves from now on
  * - `{"do":"renumber","account":"stadt-waren","mailbox":"INBOX"}`: new UIDVALIDITY and UIDs
  * - `{"do":"settle"}`: answers when everything under way is done
  */
@@ -17,6 +19,7 @@ import { createInterface } from 'node:readline';
 import { z } from 'zod';
 import { listening } from './listening.ts';
 import { type Faults, faultsSchema } from './options.ts';
+import { type TimestampFault, timestampFaultNames } from './timestamp-authority.ts';
 
 const order = z.discriminatedUnion('do', [
   z.strictObject({ do: z.literal('status') }),
@@ -33,6 +36,8 @@ const order = z.discriminatedUnion('do', [
     level: z.enum(['normal', 'high']).optional(),
   }),
   z.strictObject({ do: z.literal('clock'), at: z.iso.datetime().optional() }),
+  z.strictObject({ do: z.literal('revoke'), at: z.iso.datetime().optional() }),
+  z.strictObject({ do: z.literal('timestamp'), faults: z.array(z.enum(timestampFaultNames)) }),
   z.strictObject({ do: z.literal('renumber'), account: z.string(), mailbox: z.string().default('INBOX') }),
   z.strictObject({ do: z.literal('settle') }),
 ]);
@@ -41,9 +46,11 @@ const order = z.discriminatedUnion('do', [
 interface Controlled {
   readonly ports: object;
   readonly faults: Faults;
+  readonly timestamp: { readonly faults: Set<TimestampFault> } | undefined;
   deposit(account: string, bytes: Uint8Array, envelopeTo?: string): Promise<object>;
   login(account: string, level?: 'normal' | 'high'): void;
   setClock(time?: Date): void;
+  revokeSigner(at?: Date): Promise<void>;
   renumber(account: string, mailbox: string): void;
   counts(): object;
   settled(): Promise<void>;
@@ -94,6 +101,14 @@ async function obey(line: string, simulator: Controlled): Promise<object> {
       return {};
     case 'clock':
       simulator.setClock(wanted.at === undefined ? undefined : new Date(wanted.at));
+      return {};
+    case 'revoke':
+      await simulator.revokeSigner(wanted.at === undefined ? undefined : new Date(wanted.at));
+      return {};
+    case 'timestamp':
+      if (!simulator.timestamp) throw new Error('The simulator runs no time-stamp authority');
+      simulator.timestamp.faults.clear();
+      for (const fault of wanted.faults) simulator.timestamp.faults.add(fault);
       return {};
     case 'renumber':
       simulator.renumber(wanted.account, wanted.mailbox);

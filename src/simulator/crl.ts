@@ -1,6 +1,5 @@
-/** The authority's list of revoked certificates (RFC 5280 5), and where it can be fetched. */
+/** The authority's list of revoked certificates (RFC 5280 5). */
 import { sign } from 'node:crypto';
-import { createServer } from 'node:http';
 import * as asn1js from 'asn1js';
 import * as pkijs from 'pkijs';
 import {
@@ -12,7 +11,6 @@ import {
   type Issuer,
   timeOf,
 } from './certificate.ts';
-import { type Listener, listening } from './listening.ts';
 
 export interface Revoked {
   /** Hexadecimal. */
@@ -60,20 +58,4 @@ export function issueCrl(request: CrlRequest): Buffer {
   const signature = sign('sha256', tbs, { key: request.issuer.key, dsaEncoding: 'der' });
   list.signatureValue = new asn1js.BitString({ valueHex: arrayBuffer(signature) });
   return Buffer.from(list.toSchema(true).toBER());
-}
-
-/** Serves the list, issued anew for each request, under every path. */
-export async function listenCrl(host: string, port: number, list: () => Buffer): Promise<Listener> {
-  const server = createServer((_, response) => {
-    response.writeHead(200, { 'content-type': 'application/pkix-crl' }).end(list());
-  });
-  const opened = await listening(server.listen(port, host), port);
-  return {
-    port: opened,
-    close: () =>
-      new Promise((resolve) => {
-        server.close(() => resolve());
-        server.closeAllConnections();
-      }),
-  };
 }

@@ -4,7 +4,8 @@
  * `-` to read the configuration from standard input.
  *
  * On standard output, one JSON object a line: `{"event":"ready","ports":{…},"caFile":…,"clients":{…}}` once it
- * listens, where `clients` names certificate and key file of each account; failures inside are JSON lines on
+ * listens, where `clients` names certificate and key file of each account, with `crlUrl`, `ocspUrl` and
+ * `timestampUrl` of what is served besides; failures inside are JSON lines on
  * standard error. SIGTERM or SIGINT end it; so does the end of the parent that gave it an IPC channel.
  * What was not delivered or confirmed by then is by the next run in the same directory. Exit codes: 0 ended, 2 usage,
  * 69 port taken, 78 configuration.
@@ -29,7 +30,8 @@ async function main(argument: string | undefined): Promise<number> {
     const { certificateFile, keyFile } = await simulator.clientIdentity(id);
     clients[id] = { certificate: certificateFile, key: keyFile };
   }
-  const ready = { event: 'ready', ports: simulator.ports, caFile: simulator.caFile, clients };
+  const { ports, caFile, crlUrl, ocspUrl, timestamp } = simulator;
+  const ready = { event: 'ready', ports, caFile, clients, crlUrl, ocspUrl, timestampUrl: timestamp?.url };
   process.stdout.write(`${JSON.stringify(ready)}\n`);
   await new Promise<void>((resolve) => {
     process.once('SIGTERM', resolve);

@@ -70,6 +70,8 @@ export const faultsSchema = z.strictObject({
   refuseLogins: z.boolean().default(false),
   /** IDLE says nothing: the lost IDLE that only polling finds. */
   silentIdle: z.boolean().default(false),
+  /** Revocation list and OCSP responder answer 503. */
+  revocationUnavailable: z.boolean().default(false),
   /** Ways to lie, any number of them at once: see lies.ts. */
   lies: z.array(z.enum(lieNames)).default([]),
 });
@@ -87,6 +89,12 @@ const fields = z.strictObject({
    * `host` too. `url` goes into signature certificates as the place to fetch it; default: that of the port.
    */
   crl: z.strictObject({ port: port.optional(), url: z.url().optional() }).prefault({}),
+  /** The OCSP responder, in the same way. */
+  ocsp: z.strictObject({ port: port.optional(), url: z.url().optional() }).prefault({}),
+  /** When the signature certificate is valid; default: from yesterday, for ten years. */
+  certificate: z.strictObject({ validFrom: z.iso.datetime(), validTo: z.iso.datetime() }).optional(),
+  /** Runs a time-stamp authority too (timestamp-authority.ts), below `tsa` in the directory. */
+  timestamp: z.strictObject({ port: port.default(0) }).optional(),
   /** FQDN of the provider: d=, system addresses, X-de-mail-originator-provider. */
   provider: z.string().default('provider.de-mail.example'),
   providerName: z.string().default('De-Mail-Simulator'),

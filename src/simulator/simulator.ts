@@ -2,21 +2,23 @@
  * A De-Mail provider for trial and tests: SMTP, IMAP, accounts, a certificate authority, confirmations.
  * Written from the norm and apart from the gateway, so that one mistake cannot hide in both.
  */
+import { X509Certificate } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Log, silentLog } from '../observe/log.ts';
 import { type Authority, type Flaw, type Identity, openAuthority } from './authority.ts';
 import { openClock } from './clock.ts';
 import { listenControl } from './control.ts';
-import { listenCrl } from './crl.ts';
 import { listenImap } from './imap-server.ts';
 import type { Lie, Lies } from './lies.ts';
 import type { StoredMessage } from './mailbox.ts';
 import { type Account, type Faults, optionsSchema, type SimulatorInput } from './options.ts';
 import { openPost } from './post.ts';
+import { listenCrl, listenOcsp } from './revocation-services.ts';
 import type { Signer } from './signer.ts';
 import { listenSmtp } from './smtp.ts';
 import type { Letterhead } from './system-mail.ts';
+import { startTimestampAuthority, type TimestampAuthority } from './timestamp-authority.ts';
 
 export interface Simulator extends AsyncDisposable {
   /** As opened: ports given as 0 are filled in. */
@@ -29,6 +31,9 @@ export interface Simulator extends AsyncDisposable {
   readonly crlFile: string;
   /** Where the list is served, if it is. */
   readonly crlUrl: string | undefined;
+  readonly ocspUrl: string | undefined;
+  /** If it runs one. Its clock follows the provider's. */
+  readonly timestamp: TimestampAuthority | undefined;
   /** Change its fields to make the provider misbehave. */
   readonly faults: Faults;
   /** Client certificate and key of an account, as PEM and as files; made at first use, then kept. */
@@ -45,6 +50,8 @@ export interface Simulator extends AsyncDisposable {
   renumber(account: string, mailbox: string): void;
   /** Messages per account and mailbox. */
   counts(): Record<string, Record<string, number>>;
+  /** Revokes the certificate that signs now, as of the given time (default: now). It goes on signing. */
+  revokeSigner(at?: Date): Promise<void>;
   /** Resolves when all deliveries and confirmations under way are done; rejects if one failed inside. */
   settled(): Promise<void>;
   close(): Promise<void>;
@@ -66,23 +73,35 @@ export async function startSimulator(
   const clock = openClock(base);
   const { now } = clock;
   const options = optionsSchema.parse(input);
-  const { directory } = options;
+  const { directory, host } = options;
   await mkdir(directory, { recursive: true, mode: 0o700 });
   const faults: Faults = { ...options.faults };
   await using cleanup = new AsyncDisposableStack();
   let authority: Authority | undefined;
-  let crlUrl = options.crl.url;
-  if (options.crl.port !== undefined) {
-    const served = await listenCrl(options.host, options.crl.port, () => authority?.crl() ?? Buffer.of());
-    cleanup.defer(() => served.close());
-    crlUrl ??= `http://${options.host}:${served.port}/root.crl`;
-  }
+  const opened = () => authority;
+  const { crl, ocsp, certificate } = options;
+  const crlServer = crl.port === undefined ? undefined : await listenCrl(host, crl.port, opened, faults);
+  if (crlServer) cleanup.defer(() => crlServer.close());
+  const ocspServer = ocsp.port === undefined ? undefined : await listenOcsp(host, ocsp.port, opened, faults);
+  if (ocspServer) cleanup.defer(() => ocspServer.close());
+  const crlUrl = crl.url ?? crlServer?.url;
+  const ocspUrl = ocsp.url ?? ocspServer?.url;
   authority = await openAuthority({
     directory,
     organization: options.providerName,
     now,
     ...(crlUrl ? { crlUrl } : {}),
+    ...(ocspUrl ? { ocspUrl } : {}),
+    validity: certificate && { from: new Date(certificate.validFrom), to: new Date(certificate.validTo) },
   });
+  const timestamp =
+    options.timestamp &&
+    (await startTimestampAuthority(
+      { directory: join(directory, 'tsa'), host, ...options.timestamp },
+      { now },
+    ));
+  if (timestamp) cleanup.use(timestamp);
+  const { revoke } = authority;
   const names = [options.provider, 'localhost', '127.0.0.1', '::1', options.host];
   const server = await authority.server([...new Set(names)].filter((name) => name !== '0.0.0.0'));
   const head: Letterhead = {
@@ -113,7 +132,10 @@ export async function startSimulator(
     caFile: authority.caFile,
     crlFile: authority.crlFile,
     crlUrl,
+    ocspUrl,
+    timestamp,
     faults,
+    revokeSigner: (at = now()) => revoke(new X509Certificate(head.signer.certificatePem), at),
     clientIdentity: (id) => authority.client(account(id).id),
     async deposit(id, bytes, envelopeTo) {
       const { uid } = await post.deposit(account(id).id, bytes, envelopeTo);
@@ -140,8 +162,8 @@ export async function startSimulator(
       return Object.fromEntries(counted);
     },
     settled: () => post.settled(),
-    close: () => opened.disposeAsync(),
-    [Symbol.asyncDispose]: () => opened.disposeAsync(),
+    close: () => running.disposeAsync(),
+    [Symbol.asyncDispose]: () => running.disposeAsync(),
   };
   const control = options.controlSocket ?? join(directory, 'control.sock');
   if (Buffer.byteLength(control) <= maxSocketPath) {
@@ -149,7 +171,7 @@ export async function startSimulator(
   } else {
     log.warn({ control }, 'path is too long for a socket: no orders are taken; set controlSocket');
   }
-  const opened = cleanup.move();
+  const running = cleanup.move();
   return simulator;
 }
 

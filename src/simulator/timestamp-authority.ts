@@ -6,11 +6,11 @@
  *     await fetch(tsa.url, { method: 'POST', headers: { 'content-type': 'application/timestamp-query' }, body })
  */
 import { X509Certificate } from 'node:crypto';
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { z } from 'zod';
 import { type Authority, openAuthority } from './authority.ts';
 import { type Clock, openClock } from './clock.ts';
-import { listening } from './listening.ts';
+import { bodyOf, httpOrigin, listenHttp, refuse } from './http.ts';
 import { hashNames, type Signer } from './signer.ts';
 import {
   digestLengths,
@@ -110,9 +110,6 @@ export interface TimestampAuthority extends AsyncDisposable {
   close(): Promise<void>;
 }
 
-/** A request is some hundred bytes. */
-const maxRequest = 65_536;
-
 /**
  * Starts the authority.
  * @param now base of its clock
@@ -174,16 +171,8 @@ export async function startTimestampAuthority(
     return authority!.timestampSigner(options.signature, options.hash, flaw);
   }
 
-  const server = createServer((request, response) => {
-    answer(request, response).catch(() => request.socket.destroy());
-  });
-  const port = await listening(server.listen(options.port, options.host), options.port);
-  const origin = `http://${options.host.includes(':') ? `[${options.host}]` : options.host}:${port}`;
-  const close = () =>
-    new Promise<void>((resolve) => {
-      server.close(() => resolve());
-      server.closeAllConnections();
-    });
+  const { port, close } = await listenHttp(options.host, options.port, answer);
+  const origin = httpOrigin(options.host, port);
   try {
     authority = await openAuthority({
       directory: options.directory,
@@ -280,19 +269,4 @@ function changed(bytes: Buffer): Buffer {
   const other = Buffer.from(bytes);
   other[other.length - 1]! ^= 1;
   return other;
-}
-
-async function bodyOf(request: IncomingMessage): Promise<Buffer | undefined> {
-  const chunks: Buffer[] = [];
-  let length = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    length += chunk.length;
-    if (length > maxRequest) return undefined;
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks);
-}
-
-function refuse(response: ServerResponse, status: number, text: string): void {
-  response.writeHead(status, { 'content-type': 'text/plain', connection: 'close' }).end(`${text}\n`);
 }

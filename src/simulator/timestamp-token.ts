@@ -7,6 +7,19 @@ import { createHash, randomBytes } from 'node:crypto';
 import * as asn1js from 'asn1js';
 import * as pkijs from 'pkijs';
 import { arrayBuffer } from './certificate.ts';
+import {
+  bits,
+  encode,
+  generalizedTime,
+  integer,
+  octets,
+  oid,
+  raw,
+  sequence,
+  set,
+  sorted,
+  tagged,
+} from './der.ts';
 import { type HashName, type Signer, signBytes } from './signer.ts';
 
 const digestIds: Readonly<Record<HashName, string>> = {
@@ -94,18 +107,18 @@ export function issueToken(content: TokenContent, signer: Signer, form: TokenFor
     integer(1),
     sequence([certificate.issuer.toSchema(), certificate.serialNumber]),
     digest,
-    implicit(0, attributes),
+    tagged(0, sorted(attributes)),
     signatureAlgorithm(signer),
     octets(signature),
   ]);
   const data = sequence([
     integer(3),
     set([digest]),
-    sequence([oid(tstInfo), implicit(0, [octets(info)])]),
-    ...(form.withCertificate ? [implicit(0, [raw(signer.certificateDer)])] : []),
+    sequence([oid(tstInfo), tagged(0, [octets(info)])]),
+    ...(form.withCertificate ? [tagged(0, [raw(signer.certificateDer)])] : []),
     set([signerInfo]),
   ]);
-  return encode(sequence([oid(signedData), implicit(0, [data])]));
+  return encode(sequence([oid(signedData), tagged(0, [data])]));
 }
 
 /** A TimeStampResp of status granted; without a token it is one that breaks RFC 3161 2.4.2. */
@@ -128,9 +141,9 @@ export type Failure = keyof typeof failures;
 /** A TimeStampResp without a token: `rejection` (2), or `waiting` (3) as RFC 3161 lets nobody say. */
 export function refusedResponse(failure: Failure, text: string, status: 2 | 3 = 2): Buffer {
   const bit = failures[failure];
-  const bits = Buffer.alloc((bit >> 3) + 1);
-  bits[bit >> 3] = 0x80 >> (bit & 7);
-  const failInfo = new asn1js.BitString({ valueHex: arrayBuffer(bits), unusedBits: 7 - (bit & 7) });
+  const flags = Buffer.alloc((bit >> 3) + 1);
+  flags[bit >> 3] = 0x80 >> (bit & 7);
+  const failInfo = bits(flags, 7 - (bit & 7));
   const freeText = sequence([new asn1js.Utf8String({ value: text })]);
   return encode(sequence([sequence([integer(status), freeText, failInfo])]));
 }
@@ -163,7 +176,7 @@ function signedAttributes(info: Buffer, signer: Signer, form: TokenForm): asn1js
 /** RFC 5035 3: SigningCertificateV2 of one ESSCertIDv2; its algorithm is left out, being the default SHA-256. */
 function certificateName(der: Buffer): asn1js.BaseBlock {
   const { issuer, serialNumber } = pkijs.Certificate.fromBER(arrayBuffer(der));
-  const directoryName = implicit(4, [issuer.toSchema()]);
+  const directoryName = tagged(4, [issuer.toSchema()]);
   const issuerSerial = sequence([sequence([directoryName]), serialNumber]);
   return sequence([sequence([sequence([octets(createHash('sha256').update(der).digest()), issuerSerial])])]);
 }
@@ -174,20 +187,6 @@ function signatureAlgorithm(signer: Signer): asn1js.BaseBlock {
   return sequence([oid(ecdsaIds[signer.hash])]);
 }
 
-/** RFC 3161 2.4.2: with a fraction, but without trailing zeros. */
-function generalizedTime(time: Date): asn1js.BaseBlock {
-  const [seconds, fraction = ''] = time
-    .toISOString()
-    .replaceAll(/[-:TZ]/g, '')
-    .split('.');
-  const digits = fraction.replace(/0+$/, '');
-  const text = `${seconds}${digits === '' ? '' : `.${digits}`}Z`;
-  return new asn1js.Primitive({
-    idBlock: { tagClass: 1, tagNumber: 24 },
-    valueHex: arrayBuffer(Buffer.from(text)),
-  });
-}
-
 function positive(bytes: Buffer): Buffer {
   bytes[0] = (bytes[0]! & 0x7f) | 0x40;
   return bytes;
@@ -196,42 +195,4 @@ function positive(bytes: Buffer): Buffer {
 /** Parameters are absent: RFC 5754 2. */
 function algorithm(id: string): asn1js.BaseBlock {
   return sequence([oid(id)]);
-}
-
-function oid(value: string): asn1js.ObjectIdentifier {
-  return new asn1js.ObjectIdentifier({ value });
-}
-
-function integer(value: number): asn1js.Integer {
-  return new asn1js.Integer({ value });
-}
-
-function octets(bytes: Uint8Array): asn1js.OctetString {
-  return new asn1js.OctetString({ valueHex: arrayBuffer(bytes) });
-}
-
-function sequence(value: asn1js.BaseBlock[]): asn1js.Sequence {
-  return new asn1js.Sequence({ value });
-}
-
-/** X.690 11.6: in ascending order of the encodings. */
-function set(value: asn1js.BaseBlock[]): asn1js.Set {
-  return new asn1js.Set({ value: sorted(value) });
-}
-
-/** `[n]` constructed, over elements that follow each other. Those of an implicit SET OF are sorted as well. */
-function implicit(tagNumber: number, value: asn1js.BaseBlock[]): asn1js.BaseBlock {
-  return new asn1js.Constructed({ idBlock: { tagClass: 3, tagNumber }, value: sorted(value) });
-}
-
-function sorted(value: asn1js.BaseBlock[]): asn1js.BaseBlock[] {
-  return value.toSorted((left, right) => Buffer.compare(encode(left), encode(right)));
-}
-
-function raw(der: Buffer): asn1js.BaseBlock {
-  return asn1js.fromBER(arrayBuffer(der)).result;
-}
-
-function encode(block: asn1js.BaseBlock): Buffer {
-  return Buffer.from(block.toBER());
 }
