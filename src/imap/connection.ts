@@ -2,6 +2,7 @@
  * One client's socket: reads on demand, writes with backpressure, becomes TLS. Nothing here throws for what
  * a peer does, except `Disconnected` from writes, which ends whatever was being answered.
  */
+import type { X509Certificate } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { type SecureContext, TLSSocket } from 'node:tls';
 
@@ -29,7 +30,9 @@ export interface Connection {
    * Switches to TLS as the server; what the peer sent before is thrown away.
    * @throws Disconnected where the handshake fails or takes too long.
    */
-  upgrade(context: SecureContext, timeoutMs: number): Promise<void>;
+  upgrade(context: SecureContext, timeoutMs: number, askForCertificate: boolean): Promise<void>;
+  /** What the peer showed when TLS began; it holds the key, more is not proven by that. */
+  readonly peerCertificate: X509Certificate | null;
   /** Sends what was gathered, then closes; forcibly after a while. */
   end(): void;
   destroy(): void;
@@ -44,6 +47,7 @@ const lingerMs = 5_000;
 export function createConnection(raw: Socket): Connection {
   let socket = raw;
   let secure = false;
+  let peerCertificate: X509Certificate | null = null;
   let chunks: Buffer[] = [];
   let waiting = 0;
   let ended = false;
@@ -120,17 +124,28 @@ export function createConnection(raw: Socket): Connection {
     }
   }
 
-  async function upgrade(context: SecureContext, timeoutMs: number): Promise<void> {
+  async function upgrade(
+    context: SecureContext,
+    timeoutMs: number,
+    askForCertificate: boolean,
+  ): Promise<void> {
     if (socket.destroyed) throw new Disconnected('the peer is gone');
     detach();
     // Whatever was said in clear must not count as said under TLS.
     chunks = [];
     waiting = 0;
     while (socket.read() !== null);
-    const secured = new TLSSocket(socket, { isServer: true, secureContext: context });
+    const secured = new TLSSocket(socket, {
+      isServer: true,
+      secureContext: context,
+      // Whose it is, is decided at login: a client without one is served too.
+      requestCert: askForCertificate,
+      rejectUnauthorized: false,
+    });
     const shaken = await handshake(secured, timeoutMs);
     socket = secured;
     secure = true;
+    peerCertificate = secured.getPeerX509Certificate() ?? null;
     attach();
     if (!shaken) {
       secured.destroy();
@@ -145,6 +160,9 @@ export function createConnection(raw: Socket): Connection {
     peer,
     get secure() {
       return secure;
+    },
+    get peerCertificate() {
+      return peerCertificate;
     },
     get closed() {
       return ended || socket.destroyed;

@@ -72,16 +72,17 @@ export function createMailboxView(
   const gone = new Set<number>();
   const recent: (readonly [number, number])[] = [];
 
+  /** Size and date of a message never change (RFC 3501 2.3); its flags do. */
   function set(index: number, row: MessageRow): void {
-    columns.uid[index] = row.uid;
     columns.modseq[index] = row.modseq;
     columns.flags[index] = flagSets.idOf(row.flags);
-    columns.size[index] = row.size;
-    columns.date[index] = row.internalDate;
   }
 
   function push(row: MessageRow): void {
     if (count === columns.uid.length) columns = grow(columns, count * 2);
+    columns.uid[count] = row.uid;
+    columns.size[count] = row.size;
+    columns.date[count] = row.internalDate;
     set(count++, row);
   }
 

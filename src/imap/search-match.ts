@@ -2,7 +2,7 @@
 
 import type { HeaderField } from '../mime/header.ts';
 import { decodeWords } from '../mime/words.ts';
-import type { MessageRow, Store } from '../store/store.ts';
+import type { MessageContent, MessageRow, Store } from '../store/store.ts';
 import type { SearchKey } from './codec/command.ts';
 import { dayOf, dayOfInstant } from './codec/date.ts';
 import { includes, resolve, type SequenceSet } from './codec/sequence.ts';
@@ -21,16 +21,20 @@ interface Candidate {
 
 export type Matcher = (sequence: number) => Promise<boolean>;
 
-export function createMatcher(store: Store, tenant: string, view: MailboxView, key: SearchKey): Matcher {
-  const test = prepare(key, view, { store, tenant });
+/** Where to look, and what the session sees under a UID. */
+export interface SearchPlace extends Place {
+  contentOf(uid: number): Promise<MessageContent | undefined>;
+}
+
+export function createMatcher(place: SearchPlace, view: MailboxView, key: SearchKey): Matcher {
+  const { store, tenant } = place;
+  const test = prepare(key, view, place);
   return async (sequence) => {
     const row = view.at(sequence);
     let composed: Promise<Composed | null> | undefined;
     let header: Promise<readonly HeaderField[]> | undefined;
     const content = () => {
-      composed ??= store
-        .contents(tenant, view.id, [row.uid])
-        .then(([found]) => (found ? compose(found) : null));
+      composed ??= place.contentOf(row.uid).then((found) => (found ? compose(found) : null));
       return composed;
     };
     return test({

@@ -35,6 +35,8 @@ export async function runSession(
     parser: createParser(strangerLimits),
     log: deps.log.child({ peer: connection.peer }),
     principal: null,
+    privateAccess: null,
+    opened: new Set(),
     shared: [],
     view: null,
     unwatch: null,

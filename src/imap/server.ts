@@ -1,7 +1,9 @@
 /** The IMAP listeners: one with STARTTLS, one with TLS from the first byte. */
 import { constants } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { createSecureContext, type SecureContext, type TlsOptions } from 'node:tls';
+import type { TenantConfig } from '../config/schema.ts';
 import type { Authenticator, Directory } from '../directory/directory.ts';
 import type { Log } from '../observe/log.ts';
 import type { Store } from '../store/store.ts';
@@ -59,7 +61,8 @@ export async function startImap(deps: ImapDeps): Promise<ImapServer> {
     directory: deps.directory,
     authenticator: deps.authenticator,
     log,
-    secureContext: cachedContext(deps.tls),
+    secureContext: cachedContext(deps.tls, () => authoritiesOf(deps.directory())),
+    asksForCertificate: () => deps.directory().tenants.some(asksForCertificate),
     limits: { ...defaults, ...deps.limits },
     sentCopies,
     recent: createRecentTracker(),
@@ -132,7 +135,8 @@ async function serve(
   const connection = createConnection(socket);
   const gone = new Promise<void>((resolve) => socket.once('close', () => resolve()));
   try {
-    if (implicitTls) await connection.upgrade(deps.secureContext(), deps.limits.loginTimeoutMs);
+    if (implicitTls)
+      await connection.upgrade(deps.secureContext(), deps.limits.loginTimeoutMs, deps.asksForCertificate());
     await runSession(deps, connection, onLogin);
   } catch (error) {
     if (error instanceof Disconnected) deps.log.debug({ peer: connection.peer }, error.message);
@@ -162,15 +166,38 @@ function createStrangers() {
   };
 }
 
+function asksForCertificate({ privateMail }: TenantConfig): boolean {
+  return privateMail.requireClientCertificate;
+}
+
+/**
+ * Authorities that clients are told of, so that they offer the right certificate. None where users have
+ * certificates by fingerprint: a client offers nothing that no named authority issued (RFC 8446 4.4.2.3).
+ */
+function authoritiesOf({ tenants }: Directory): readonly string[] {
+  const asking = tenants.filter(asksForCertificate);
+  if (asking.some(({ users }) => users.some(({ certificates }) => certificates.length > 0))) return [];
+  return asking.flatMap(({ privateMail }) => privateMail.certificateAuthorities);
+}
+
 /** A context costs milliseconds to make: one serves until the options change. */
-function cachedContext(tls: () => TlsOptions): () => SecureContext {
+function cachedContext(tls: () => TlsOptions, authorities: () => readonly string[]): () => SecureContext {
   let last: TlsOptions | undefined;
+  let named = '';
   let context: SecureContext | undefined;
   return () => {
     const options = tls();
-    if (!context || last?.cert !== options.cert || last?.key !== options.key) {
+    const files = authorities();
+    if (!context || last?.cert !== options.cert || last?.key !== options.key || named !== files.join()) {
       const order = options.honorCipherOrder === false ? 0 : constants.SSL_OP_CIPHER_SERVER_PREFERENCE;
-      context = createSecureContext({ ...options, secureOptions: (options.secureOptions ?? 0) | order });
+      context = createSecureContext({
+        ...options,
+        secureOptions: (options.secureOptions ?? 0) | order,
+        ...(files.length > 0 && { ca: files.map((file) => readFileSync(file)) }),
+        // Without it OpenSSL refuses to resume a session in which it asked for a certificate.
+        sessionIdContext: 'demail-gateway imap',
+      });
+      named = files.join();
       last = options;
     }
     return context;

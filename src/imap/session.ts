@@ -32,11 +32,23 @@ export interface SessionDeps {
   readonly authenticator: Authenticator;
   readonly log: Log;
   readonly secureContext: () => SecureContext;
+  /** Some tenant wants to see client certificates. */
+  readonly asksForCertificate: () => boolean;
   readonly limits: ImapLimits;
   readonly sentCopies: SentCopies;
   readonly recent: RecentTracker;
   /** Aborted when the server closes. */
   readonly closing: AbortSignal;
+}
+
+/** What a session's login says about private mail. */
+export interface PrivateAccess {
+  /** A certificate is demanded and did not come, or is not the user's. */
+  readonly restricted: boolean;
+  /** Hex SHA-256 of the user's certificate, null where none was shown. */
+  readonly certificate: string | null;
+  /** Why a certificate that came does not count. */
+  readonly problem: string | null;
 }
 
 export interface Session {
@@ -45,6 +57,10 @@ export interface Session {
   readonly parser: Parser;
   readonly log: Log;
   principal: Principal | null;
+  /** What the login says about private mail; null before it. */
+  privateAccess: PrivateAccess | null;
+  /** Entries of private De-Mails that this session has opened. */
+  readonly opened: Set<number>;
   /** Shared mailboxes that the user may open, as of login. */
   shared: readonly MailboxOwner[];
   view: MailboxView | null;

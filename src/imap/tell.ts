@@ -2,6 +2,7 @@
 import type { MailboxInfo, MessageRow } from '../store/store.ts';
 import { printFlags } from './codec/printer.ts';
 import type { MailboxView } from './mailbox-view.ts';
+import { shownRows } from './private-mail.ts';
 import { bye, type Session } from './session.ts';
 
 /** From now on changes of the mailbox mark the session as behind. */
@@ -21,13 +22,15 @@ export async function tellChanges(session: Session, mayExpunge: boolean): Promis
   if (!session.dirty && !(mayExpunge && view.expungePending)) return;
   session.dirty = false;
   const tenant = session.principal!.tenant.id;
-  const changes = await session.deps.store.changesSince(tenant, view.id, view.highestModseq, view.user);
+  const { store } = session.deps;
+  const changes = await store.changesSince(tenant, view.id, view.highestModseq, view.user);
   if (changes.uidNext === 0) {
     bye(session, 'The selected mailbox was deleted');
     return;
   }
   const before = view.lastUid;
-  const update = view.apply(changes, mayExpunge);
+  const changed = await shownRows(session, view.id, changes.changed);
+  const update = view.apply({ ...changes, changed }, mayExpunge);
   if (update.exists !== null) {
     claimArrivals(session, view, before);
     session.connection.send(`* ${update.exists} EXISTS\r\n* ${view.recentCount} RECENT\r\n`);

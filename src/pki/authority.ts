@@ -34,6 +34,7 @@ interface IssueRequest {
   readonly commonName: string;
   readonly dnsNames?: readonly string[];
   readonly ipAddresses?: readonly string[];
+  readonly emailAddresses?: readonly string[];
   readonly purpose: 'server' | 'client';
   /** 1 to 397: Apple refuses server certificates that live longer. Default 397. */
   readonly days?: number;
@@ -85,15 +86,18 @@ async function openAuthority(stored: Issued): Promise<Authority> {
   const signingKey = await webcrypto.subtle.importKey('pkcs8', pkcs8, ALGORITHM, false, ['sign']);
   return {
     ...stored,
-    async issue({ commonName, dnsNames = [], ipAddresses = [], purpose, days = MAX_LEAF_DAYS }) {
+    async issue(request) {
+      const { commonName, dnsNames = [], ipAddresses = [], emailAddresses = [] } = request;
+      const { purpose, days = MAX_LEAF_DAYS } = request;
       if (!Number.isInteger(days) || days < 1 || days > MAX_LEAF_DAYS) {
         throw new RangeError(`a certificate lives 1 to ${MAX_LEAF_DAYS} days, not ${days}`);
       }
       const names: JsonGeneralNames = [
         ...dnsNames.map((value) => ({ type: 'dns' as const, value })),
         ...ipAddresses.map((value) => ({ type: 'ip' as const, value })),
+        ...emailAddresses.map((value) => ({ type: 'email' as const, value })),
       ];
-      if (purpose === 'server' && names.length === 0) {
+      if (purpose === 'server' && dnsNames.length + ipAddresses.length === 0) {
         throw new RangeError('a server certificate needs a DNS name or an IP address');
       }
       const keys = await webcrypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify']);

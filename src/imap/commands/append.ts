@@ -3,6 +3,7 @@ import { createIndexer } from '../../mime/structure.ts';
 import type { MailboxInfo, ObjectWriter, StagedMessage } from '../../store/store.ts';
 import type { AppendHead } from '../codec/command.ts';
 import { findTarget, storableFlags, tenantOf } from '../mailbox-access.ts';
+import { shownUidValidity } from '../private-mail.ts';
 import { type Answer, badAnswer, nextEvent, no, ok, type Session } from '../session.ts';
 
 /** The message goes into the store as it comes; it is never whole in memory. */
@@ -83,5 +84,5 @@ async function file(
     ? await sentCopies.append(tenant, target, appended)
     : await store.appendMessage(tenant, target.id, appended);
   if (session.view?.id === target.id) session.dirty = true;
-  return ok('Appended', `APPENDUID ${target.uidValidity} ${uid}`);
+  return ok('Appended', `APPENDUID ${shownUidValidity(session, target.uidValidity)} ${uid}`);
 }

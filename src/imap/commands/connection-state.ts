@@ -30,8 +30,8 @@ export async function starttls(session: Session): Promise<Answer> {
     ...ok('Begin TLS now'),
     after: async () => {
       session.parser.discard();
-      const { secureContext, limits } = session.deps;
-      await session.connection.upgrade(secureContext(), limits.loginTimeoutMs);
+      const { secureContext, asksForCertificate, limits } = session.deps;
+      await session.connection.upgrade(secureContext(), limits.loginTimeoutMs, asksForCertificate());
       session.parser.discard();
     },
   };

@@ -1,9 +1,10 @@
 /** COPY, MOVE, EXPUNGE and UID EXPUNGE. RFC 3501 6.4.3, 6.4.7; RFC 4315; RFC 6851. */
 import { GatewayError } from '../../errors.ts';
-import type { CopyResult } from '../../store/store.ts';
+import type { CopyResult, MailboxInfo } from '../../store/store.ts';
 import type { CommandOf } from '../codec/command.ts';
 import { printSequenceSet, type Range } from '../codec/sequence.ts';
-import { findTarget, tenantOf } from '../mailbox-access.ts';
+import { findTarget, principalOf, tenantOf } from '../mailbox-access.ts';
+import { shownUidValidity } from '../private-mail.ts';
 import { type Answer, badAnswer, no, ok, type Session } from '../session.ts';
 
 export async function copy(session: Session, command: CommandOf<'COPY' | 'MOVE'>): Promise<Answer> {
@@ -16,16 +17,26 @@ export async function copy(session: Session, command: CommandOf<'COPY' | 'MOVE'>
   const uids = view.select(command.set, command.uid).map((sequence) => view.at(sequence).uid);
   if (uids.length === 0) return ok('Nothing to do');
   if (move && target.id === view.id) return no('The messages are in that mailbox already', 'CANNOT');
+  await refusePrivate(session, uids, target);
   const { store } = session.deps;
   const done = move
     ? await store.moveMessages(tenantOf(session), view.id, uids, target.id)
     : await store.copyMessages(tenantOf(session), view.id, uids, target.id);
   if (done.pairs.length === 0) return no('The messages were deleted meanwhile', 'EXPUNGEISSUED');
   session.dirty = true;
-  if (!move) return ok('Copied', copyUid(done));
+  if (!move) return ok('Copied', copyUid(session, done));
   // RFC 6851 4.3: COPYUID stands before the EXPUNGEs that follow.
-  session.connection.send(`* OK [${copyUid(done)}] Moved\r\n`);
+  session.connection.send(`* OK [${copyUid(session, done)}] Moved\r\n`);
   return ok('Moved');
+}
+
+/** A private De-Mail stays with its person; a set that holds one is refused whole (RFC 3501 6.4.7). */
+async function refusePrivate(session: Session, uids: readonly number[], target: MailboxInfo): Promise<void> {
+  if (target.owner.type !== 'shared') return;
+  if (principalOf(session).tenant.privateMail.shared.includes(target.owner.name)) return;
+  const kept = await session.deps.store.privateMessages(tenantOf(session), session.view!.id);
+  if (uids.some((uid) => kept.has(uid)))
+    throw new GatewayError('mailbox-not-permitted', 'a private De-Mail goes into no shared mailbox');
 }
 
 export async function expunge(
@@ -44,7 +55,7 @@ export async function expunge(
 }
 
 /** Both sets keep the order of the pairs, ascending on either side. */
-function copyUid({ uidValidity, pairs }: CopyResult): string {
+function copyUid(session: Session, { uidValidity, pairs }: CopyResult): string {
   const column = (side: 0 | 1): string => {
     const found: [number, number][] = [];
     for (const pair of pairs) {
@@ -54,5 +65,5 @@ function copyUid({ uidValidity, pairs }: CopyResult): string {
     }
     return printSequenceSet(found as Range[]);
   };
-  return `COPYUID ${uidValidity} ${column(0)} ${column(1)}`;
+  return `COPYUID ${shownUidValidity(session, uidValidity)} ${column(0)} ${column(1)}`;
 }

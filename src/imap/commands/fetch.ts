@@ -6,6 +6,7 @@ import { printAstring, printFlags, printInternalDate } from '../codec/printer.ts
 import { printBodyStructure, printEnvelope } from '../codec/structure.ts';
 import { type Composed, compose, type Span } from '../composed.ts';
 import { tenantOf } from '../mailbox-access.ts';
+import { opens, recordOpenings, shownContents } from '../private-mail.ts';
 import { readSection, readSpan } from '../sections.ts';
 import { type Answer, badAnswer, enableCondstore, no, ok, type Session } from '../session.ts';
 import { fetchFlags, shownFlags } from '../tell.ts';
@@ -39,18 +40,19 @@ export async function fetch(session: Session, command: CommandOf<'FETCH'>): Prom
       .slice(from, from + step)
       .map((sequence) => ({ sequence, row: view.at(sequence) }))
       .filter(({ row }) => row.modseq > since);
-    const newlySeen = setsSeen
-      ? await setSeen(
-          session,
-          some.map(({ row }) => row),
-        )
-      : new Set<number>();
     const contents = needsContent
       ? await contentsOf(
           session,
           some.map(({ row }) => row.uid),
         )
       : null;
+    if (contents && items.some(opens)) await recordOpenings(session, contents.values());
+    const newlySeen = setsSeen
+      ? await setSeen(
+          session,
+          some.map(({ row }) => row),
+        )
+      : new Set<number>();
     for (const { sequence, row } of some) {
       const content = contents?.get(row.uid);
       if (contents && !content) {
@@ -92,7 +94,7 @@ async function setSeen(session: Session, rows: readonly MessageRow[]): Promise<S
 }
 
 async function contentsOf(session: Session, uids: readonly number[]): Promise<Map<number, MessageContent>> {
-  const contents = await session.deps.store.contents(tenantOf(session), session.view!.id, uids);
+  const contents = await shownContents(session, uids);
   return new Map(contents.map((content) => [content.uid, content]));
 }
 

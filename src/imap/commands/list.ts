@@ -5,6 +5,7 @@ import type { CommandOf, StatusItem } from '../codec/command.ts';
 import { printMailbox, printString } from '../codec/printer.ts';
 import { findMailbox, principalOf, seenUser, tenantOf } from '../mailbox-access.ts';
 import { clientName, matches, ownTree } from '../mailbox-names.ts';
+import { shownBytes, shownUidValidity } from '../private-mail.ts';
 import { type Answer, enableCondstore, ok, type Session } from '../session.ts';
 
 const separator = printString(HIERARCHY);
@@ -83,9 +84,9 @@ async function sendStatus(
     MESSAGES: () => info.messages,
     RECENT: () => info.uidNext - recent.peek(info.id, info.uidNext),
     UIDNEXT: () => info.uidNext,
-    UIDVALIDITY: () => info.uidValidity,
+    UIDVALIDITY: () => shownUidValidity(session, info.uidValidity),
     UNSEEN: unseen,
-    SIZE: () => info.bytes,
+    SIZE: () => shownBytes(session, info),
     HIGHESTMODSEQ: () => info.highestModseq,
     APPENDLIMIT: () => limits.messageSize,
   };

@@ -5,6 +5,7 @@ import { capabilities } from '../capabilities.ts';
 import type { CommandOf } from '../codec/command.ts';
 import { userLimits } from '../codec/parser.ts';
 import { ownTree } from '../mailbox-names.ts';
+import { privateAccess } from '../private-mail.ts';
 import { type Answer, ok, type Session } from '../session.ts';
 
 export async function login(session: Session, command: CommandOf<'LOGIN'>): Promise<Answer> {
@@ -29,11 +30,13 @@ export async function logIn(session: Session, user: string, password: string): P
     for (const { name } of defaultMailboxes)
       await deps.store.subscribeMailbox(tenant, principal.user.login, owner, name, true);
   }
+  session.privateAccess = privateAccess(principal, connection.peerCertificate);
   session.principal = principal;
   session.shared = shared;
   session.parser.setLimits(userLimits);
   session.onLogin();
-  session.log.info({ login: principal.user.login }, 'logged in');
+  const { restricted, problem } = session.privateAccess;
+  session.log.info({ login: principal.user.login, ...(restricted && { restricted, problem }) }, 'logged in');
   return ok('Logged in', `CAPABILITY ${capabilities(session)}`);
 }
 

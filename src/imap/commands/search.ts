@@ -4,6 +4,7 @@ import type { CommandOf, SearchKey } from '../codec/command.ts';
 import { printString } from '../codec/printer.ts';
 import { compress } from '../codec/sequence.ts';
 import { tenantOf } from '../mailbox-access.ts';
+import { shownContents } from '../private-mail.ts';
 import { createMatcher } from '../search-match.ts';
 import { type Answer, enableCondstore, no, ok, type Session } from '../session.ts';
 
@@ -15,7 +16,15 @@ export async function search(session: Session, command: CommandOf<'SEARCH'>): Pr
   const view = session.view!;
   const withModseq = asksModseq(command.key);
   if (withModseq) enableCondstore(session);
-  const matches = createMatcher(session.deps.store, tenantOf(session), view, command.key);
+  const matches = createMatcher(
+    {
+      store: session.deps.store,
+      tenant: tenantOf(session),
+      contentOf: async (uid) => (await shownContents(session, [uid]))[0],
+    },
+    view,
+    command.key,
+  );
   const found: number[] = [];
   let highest = 0;
   for (let sequence = 1; sequence <= view.count; sequence++) {

@@ -2,6 +2,7 @@
 import type { CommandOf } from '../codec/command.ts';
 import { findMailbox, seenUser, tenantOf } from '../mailbox-access.ts';
 import { createMailboxView } from '../mailbox-view.ts';
+import { shownRows, shownUidValidity } from '../private-mail.ts';
 import { type Answer, ok, type Session } from '../session.ts';
 import { watchMailbox } from '../tell.ts';
 
@@ -19,7 +20,7 @@ export async function select(session: Session, command: CommandOf<'SELECT' | 'EX
   try {
     const info = await findMailbox(session, command.mailbox);
     const user = seenUser(session, info.owner);
-    const rows = await store.messages(tenant, info.id, user);
+    const rows = await shownRows(session, info.id, await store.messages(tenant, info.id, user));
     const view = createMailboxView(info, rows, { readOnly, user });
     const next = Math.max(info.uidNext, view.lastUid + 1);
     const firstRecent = readOnly ? recent.peek(info.id, next) : recent.claim(info.id, next);
@@ -39,7 +40,7 @@ export async function select(session: Session, command: CommandOf<'SELECT' | 'EX
         `* ${view.count} EXISTS`,
         `* ${view.recentCount} RECENT`,
         ...(firstUnseen > 0 ? [`* OK [UNSEEN ${firstUnseen}] First unseen`] : []),
-        `* OK [UIDVALIDITY ${info.uidValidity}] UIDs are valid`,
+        `* OK [UIDVALIDITY ${shownUidValidity(session, info.uidValidity)}] UIDs are valid`,
         `* OK [UIDNEXT ${next}] Predicted next UID`,
         `* OK [HIGHESTMODSEQ ${info.highestModseq}] Highest`,
         '',

@@ -39,18 +39,23 @@ export interface ImapWorld extends AsyncDisposable {
   readonly store: Store;
   readonly server: ImapServer;
   readonly folder: string;
+  /** Of every user's password, for tenants that list their users themselves. */
+  readonly passwordHash: string;
   /** PEM. */
   readonly authority: string;
   readonly ports: { readonly imap: number; readonly imaps: number };
 }
 
 /** Starts it; disposing closes server and store and removes the folder. */
-export async function openImapWorld(limits: Partial<ImapLimits> = {}): Promise<ImapWorld> {
+export async function openImapWorld(
+  limits: Partial<ImapLimits> = {},
+  tenant: object = {},
+): Promise<ImapWorld> {
   const { hash, authority, server: identity } = await identities();
   const folder = await mkdtemp(join(tmpdir(), 'demail-imap-'));
   const store = await openSqliteStore({ directory: folder, originPrefix: 'gateway.example' });
   await store.openTenant('stadt');
-  const config = configuration(hash);
+  const config = configuration(hash, tenant);
   const directory = createDirectory(config);
   const tls = tlsServerOptions(identity);
   const listener = { address: '127.0.0.1', port: 0 };
@@ -71,6 +76,7 @@ export async function openImapWorld(limits: Partial<ImapLimits> = {}): Promise<I
     store,
     server,
     folder,
+    passwordHash: hash,
     authority,
     ports: server.ports as ImapWorld['ports'],
     async [Symbol.asyncDispose]() {
@@ -81,7 +87,8 @@ export async function openImapWorld(limits: Partial<ImapLimits> = {}): Promise<I
   };
 }
 
-function configuration(passwordHash: string) {
+/** `tenant`: keys of the tenant, as they would stand in the file. */
+function configuration(passwordHash: string, tenant: object) {
   const endpoint = { host: '127.0.0.1', port: 1, security: 'none' };
   return parseConfig(
     JSON.stringify({
@@ -102,6 +109,7 @@ function configuration(passwordHash: string) {
           ],
           fallbackMailbox: 'Poststelle',
           operators: [JAN],
+          ...tenant,
         },
       ],
     }),
