@@ -110,6 +110,11 @@ export function factsOf(entry: Entry): Fact[] {
       return say(entry.index, [...new Set(entry.delivered.map((d) => d.owner))], 'deposited');
     case 'placed':
       return say(entry.letter, [...new Set(entry.delivered.map((d) => d.owner))], 'deposited');
+    case 'scan':
+      // An inbound letter is its own; the copies of a find went into quarantine.
+      return entry.letter === entry.about && entry.result !== 'infected'
+        ? say(entry.letter, [...new Set(entry.delivered.map((d) => d.owner))], 'deposited')
+        : [];
     case 'forward-outcome':
       return entry.recipients.flatMap((r) =>
         r.result === 'deferred'

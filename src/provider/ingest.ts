@@ -7,6 +7,7 @@ import { type BlockInput, deliveredBlock } from '../demail/block.ts';
 import type { Directory } from '../directory/directory.ts';
 import { CONFIRMATIONS, INBOX } from '../directory/mailboxes.ts';
 import type { FetchedFrom } from '../evidence/entry.ts';
+import { inspectSignatures } from '../inspection/sender-signatures.ts';
 import { type HeaderField, parseHeader } from '../mime/header.ts';
 import type { Log } from '../observe/log.ts';
 import type { Fetched, Store } from '../store/store.ts';
@@ -36,6 +37,7 @@ import {
   routeToRecipients,
   routeToSender,
 } from './route.ts';
+import type { Scanning } from './scanning.ts';
 import type { Settlement } from './settle.ts';
 import { stageMessage } from './staging.ts';
 import { incidentTexts } from './texts.ts';
@@ -63,6 +65,7 @@ export interface IngestDeps {
   readonly tenant: string;
   readonly reports: Pick<Reports, 'confirmed'>;
   readonly settlement: Settlement;
+  readonly scanning: Pick<Scanning, 'first' | 'wake'>;
   readonly incidents: Incidents;
   readonly privateMail: PrivateMail;
   readonly log: Log;
@@ -91,9 +94,11 @@ export function createIngest(deps: IngestDeps): Ingest {
   let doubted: { readonly now: number[]; readonly before: number[] } = { now: [], before: [] };
   let picked: number[] = [];
 
-  async function record(fetched: Fetched): Promise<number | null> {
+  async function record(message: Fetched): Promise<number | null> {
+    const fetched = await deps.scanning.first(message);
     const recorded = await store.recordFetched(tenant, fetched);
     if (recorded === null) return null;
+    if (fetched.hold) deps.scanning.wake();
     picked.push(recorded.index);
     const { source, kind } = fetched;
     log.info({ folder: source.folder, uid: source.uid, kind, index: recorded.index }, 'fetched');
@@ -264,6 +269,7 @@ export function createIngest(deps: IngestDeps): Ingest {
       });
       const reading = readMessage(capture, staged.index);
       const judgement = await judged.verdict();
+      const { signatures, material } = await inspectSignatures(deps, config, staged, new Date(now));
       const base: Base = {
         staged,
         source,
@@ -272,7 +278,8 @@ export function createIngest(deps: IngestDeps): Ingest {
         attachments: staged.index.attachments,
         verdict: judgement.verdict,
         checks: checkFacts(judgement.checks),
-        material: await stageMaterial(store, tenant, judgement.material),
+        ...(signatures.length > 0 ? { signatures } : {}),
+        material: await stageMaterial(store, tenant, [...judgement.material, ...material]),
         ...(mayChange(judgement) ? { reverifyAt: nextLook(now, now) } : {}),
         judgement,
       };
@@ -341,7 +348,16 @@ export function createIngest(deps: IngestDeps): Ingest {
 
 type Base = Pick<
   Fetched,
-  'staged' | 'source' | 'header' | 'demail' | 'attachments' | 'verdict' | 'checks' | 'material' | 'reverifyAt'
+  | 'staged'
+  | 'source'
+  | 'header'
+  | 'demail'
+  | 'attachments'
+  | 'verdict'
+  | 'checks'
+  | 'signatures'
+  | 'material'
+  | 'reverifyAt'
 > & { readonly judgement: Judgement };
 
 function doubtedIncident(index: number): string {

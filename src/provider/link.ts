@@ -31,6 +31,7 @@ import { createPrivateMail, type PlaceOrder, type PrivateMail } from './private-
 import { createReports } from './reports.ts';
 import { startReverification } from './reverify.ts';
 import type { Rounds } from './rounds.ts';
+import { startScanning } from './scanning.ts';
 import { createSettlement, type Decision, type Settlement } from './settle.ts';
 import { startSilence } from './silence.ts';
 import { openSession, type Timeouts } from './smtp-session.ts';
@@ -138,6 +139,7 @@ interface Account {
   readonly reverification: Rounds;
   readonly silence: Rounds;
   readonly privateMail: PrivateMail;
+  readonly scanning: Rounds;
   readonly settlement: Settlement;
   readonly gate: Gate;
   readonly health: { readonly smtp: Health; readonly imap: Health; readonly forward: Health };
@@ -269,7 +271,8 @@ async function startAccount(
   const reports = createReports(base);
   const settlement = createSettlement({ ...base, reports });
   const privateMail = createPrivateMail(base);
-  const ingest = createIngest({ ...base, reports, settlement, privateMail });
+  const scanning = startScanning({ ...base, scanner: deps.scanner });
+  const ingest = createIngest({ ...base, reports, settlement, privateMail, scanning });
   const outbox = await startOutbox({
     ...base,
     reports,
@@ -294,6 +297,7 @@ async function startAccount(
     reverification: startReverification({ ...base, reports }),
     silence: startSilence({ ...base, reports }),
     privateMail,
+    scanning,
     settlement,
     gate,
     health: sides,
@@ -307,7 +311,7 @@ async function closeAccount(account: Account, graceMs: number): Promise<void> {
     account.reverification.close(),
     account.silence.close(),
     account.privateMail.rounds.close(),
-    account.fetching.close(),
+    account.fetching.close().then(() => account.scanning.close()),
     account.outbox.close(graceMs),
     account.forwarding.close(graceMs),
   ]);

@@ -14,6 +14,7 @@ import { keywordOf } from './judge.ts';
 import { composeMail, deliver, type TellOperators } from './notices.ts';
 import { type Rounds, startRounds } from './rounds.ts';
 import { fitsNobody, type Route, routeWaiting, type Withheld } from './route.ts';
+import { keptBack } from './scanning.ts';
 import { incidentTexts, withheldText } from './texts.ts';
 
 export interface PrivateMailDeps {
@@ -82,6 +83,8 @@ export function createPrivateMail(deps: PrivateMailDeps): PrivateMail {
       const { index, addresses } = message;
       // A crash right after the message was recorded has told nobody.
       await tellOperators(config, index, addresses);
+      const entry = await messageOf(store, tenant, index);
+      if (entry !== null && (await keptBack(store, tenant, entry)) !== null) continue;
       for (const address of addresses) {
         const route = routeWaiting(directory(), config, address);
         if (fitsNobody(route)) continue;
@@ -148,6 +151,8 @@ async function put(
 ): Promise<void> {
   const entry = await messageOf(store, tenant, index);
   if (entry === null) throw new Error(`${tenant}/${index} is no message`);
+  const against = await keptBack(store, tenant, entry);
+  if (against !== null) throw new Error(`${tenant}/${index} cannot be placed: ${against}`);
   const letter = entry.kind === 'inbound' ? index : entry.letter;
   const submission =
     entry.kind === 'inbound' || letter === null ? null : await store.submissionOf(tenant, letter);

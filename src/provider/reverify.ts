@@ -4,7 +4,8 @@
  */
 import type { TenantConfig } from '../config/schema.ts';
 import type { Directory } from '../directory/directory.ts';
-import type { ConfirmationEntry, Entry, InboundEntry, Verdict } from '../evidence/entry.ts';
+import type { ConfirmationEntry, Delivery, Entry, InboundEntry, Verdict } from '../evidence/entry.ts';
+import { letterOf } from '../evidence/projection.ts';
 import type { Log } from '../observe/log.ts';
 import type { JudgedMessage, MailboxOwner, Store } from '../store/store.ts';
 import type { Clock } from './clock.ts';
@@ -131,7 +132,7 @@ async function changeKeywords(
   entry: Fetched & Pick<InboundEntry, 'delivered'>,
   verdict: Exclude<Verdict, 'not-checked'>,
 ): Promise<void> {
-  for (const { owner, mailbox } of entry.delivered) {
+  for (const { owner, mailbox } of await deliveriesOf(store, tenant, entry)) {
     const info = await store.mailbox(tenant, ownerOf(owner), mailbox);
     if (info === null || entry.header.messageId === null) continue;
     const named = await store.byMessageId(tenant, info.id, entry.header.messageId);
@@ -151,4 +152,18 @@ function ownerOf(text: string): MailboxOwner {
   return text.startsWith('shared:')
     ? { type: 'shared', name: text.slice('shared:'.length) }
     : { type: 'user', name: text };
+}
+
+/** Also the copies that were made later, after a scan. */
+async function deliveriesOf(
+  store: Store,
+  tenant: string,
+  entry: Fetched & Pick<InboundEntry, 'delivered'>,
+): Promise<readonly Delivery[]> {
+  const letter = letterOf(entry);
+  if (entry.scan === undefined || entry.delivered.length > 0 || letter === null) return entry.delivered;
+  const later = await store.timeline(tenant, letter);
+  return later.flatMap((other) =>
+    other.kind === 'scan' && other.about === entry.index ? other.delivered : [],
+  );
 }

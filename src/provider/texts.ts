@@ -131,6 +131,36 @@ ${details(language, about)}`,
       };
 }
 
+/** To whoever was to get the mail. Its subject is not named: that may be the bait. */
+export function malwareText(
+  language: Language,
+  { entry, sender, name }: { readonly entry: string; readonly sender: string; readonly name: string },
+): Text {
+  return language === 'de'
+    ? {
+        subject: 'De-Mail zurückgehalten: Schadsoftware',
+        body: `Eine De-Mail an Sie enthält Schadsoftware und wurde nicht zugestellt.
+
+Absender: ${sender}
+Gefunden: ${name}
+Vorgang:  ${entry}
+
+Sie ist als Nachweis unverändert gespeichert. Brauchen Sie ihren Inhalt, so wenden Sie sich an den Betrieb.
+`,
+      }
+    : {
+        subject: 'De-Mail kept back: malware',
+        body: `A De-Mail to you contains malware and was not delivered.
+
+Sender: ${sender}
+Found:  ${name}
+Letter: ${entry}
+
+It is kept unchanged as evidence. If you need its content, ask the operator.
+`,
+      };
+}
+
 export function incidentText(language: Language, tenant: string, text: string): Text {
   return language === 'de'
     ? { subject: `De-Mail-Gateway: Störung (${tenant})`, body: `Das De-Mail-Gateway meldet:\n\n${text}\n` }
@@ -277,6 +307,18 @@ export const incidentTexts = {
     de: `Das Gateway wurde während einer Anmeldung auf dem Niveau hoch beendet (${entry}, ${protocol.toUpperCase()}, ${time}).\nOb sie stattfand und was dabei als abgeholt gilt, ist unbekannt; der Anbieter kann es sagen.`,
     en: `The gateway was ended during a login at level high (${entry}, ${protocol.toUpperCase()}, ${time}).\nWhether it happened and what counts as picked up by it is unknown; the provider can tell.`,
   }),
+  malware: (entry: string, sender: string, name: string): Said => ({
+    de: `Eine De-Mail von ${sender} enthält Schadsoftware (${name}) und wurde nicht zugestellt: ${entry}\nDie Empfänger wissen davon. Ihr Inhalt liegt im Nachweis.`,
+    en: `A De-Mail from ${sender} contains malware (${name}) and was not delivered: ${entry}\nIts recipients know. Its content is kept as evidence.`,
+  }),
+  scannerLimit: (entry: string): Said => ({
+    de: `Eine De-Mail ist größer, als clamd sie annimmt, und wird zurückgehalten, zuerst ${entry}.\nErhöhen Sie StreamMaxLength in clamd.conf; dann wird sie geprüft und zugestellt.`,
+    en: `A De-Mail is larger than clamd takes and is held, first ${entry}.\nRaise StreamMaxLength in clamd.conf; then it is scanned and delivered.`,
+  }),
+  scannerLimitMet: {
+    de: 'Keine De-Mail wird mehr wegen ihrer Größe zurückgehalten',
+    en: 'No De-Mail is held for its size any more',
+  },
   notForwarded: (entry: string, results: readonly { address: string; reply: string }[]): Said => ({
     de: `Der eigene Mailserver hat ${entry} nicht angenommen:\n${listed(results)}`,
     en: `The own mail server did not take ${entry}:\n${listed(results)}`,

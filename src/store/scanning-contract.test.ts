@@ -62,7 +62,7 @@ function fetched(staged: StagedMessage, scan: Fetched['scan']): Fetched {
     },
     attachments: [],
     verdict: 'not-checked',
-    ...(scan === undefined ? {} : { scan }),
+    ...(scan === undefined ? {} : { scan, hold: true }),
     staged,
     deposits: [
       { owner: erika, mailbox: 'INBOX', reason: 'x', prefix: Buffer.from('X-Block: ä\r\n'), flags: ['$A'] },

@@ -133,7 +133,8 @@ export type Fetched = (
 ) & {
   readonly staged: StagedMessage;
   readonly signatures?: readonly StagedSignature[];
-  /** Where `scan` says `not-scanned`, deposits and forwarding wait for `recordScan`. */
+  /** Deposits and forwarding wait for `recordScan`. */
+  readonly hold?: true;
   readonly deposits: readonly Deposit[];
   readonly reverifyAt?: number;
   /** Certificates and revocation data that the verdict rests on: kept as a verdict entry of its own. */

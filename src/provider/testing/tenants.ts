@@ -9,9 +9,11 @@ export interface TestTenants {
   /** Endpoint and settings of the tenants' accounts, as they would stand in the file. */
   readonly provider?: Partial<Record<'stadt' | 'dorf', object>>;
   readonly forwardTo?: object;
+  /** Further settings of stadt. */
+  readonly stadt?: object;
 }
 
-function testConfig({ forward, provider = {}, forwardTo }: TestTenants = {}): Config {
+function testConfig({ forward, provider = {}, forwardTo, stadt = {} }: TestTenants = {}): Config {
   const account = (name: 'stadt' | 'dorf') => ({
     account: name,
     smtp: { host: '127.0.0.1', port: 1, security: 'none' },
@@ -43,6 +45,7 @@ function testConfig({ forward, provider = {}, forwardTo }: TestTenants = {}): Co
           },
           fallbackMailbox: 'Poststelle',
           operators: ['jan@stadt.example'],
+          ...stadt,
         },
         {
           id: 'dorf',

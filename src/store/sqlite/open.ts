@@ -158,7 +158,7 @@ export async function openSqliteStore(options: StoreOptions): Promise<Store> {
         writer.call('deliverNotice', tenant, toWireNotice(notice, once)),
       recordFetched: (
         tenant,
-        { staged, signatures, deposits, forward, reverifyAt, material, notices, ...body },
+        { staged, signatures, deposits, forward, hold, reverifyAt, material, notices, ...body },
       ) =>
         writer.call('recordFetched', tenant, {
           body,
@@ -166,6 +166,7 @@ export async function openSqliteStore(options: StoreOptions): Promise<Store> {
           signatures: toWireSignatures(signatures),
           deposits,
           forward: forward ?? null,
+          held: hold ?? false,
           reverifyAt: reverifyAt ?? null,
           notices: toWireNotices(notices),
           material: (material ?? []).map(({ type, object }) => ({ type, object: toWireObject(object) })),

@@ -40,6 +40,8 @@ export interface WireFetched {
   readonly signatures: readonly WireSignature[] | null;
   readonly deposits: readonly WireDeposit[];
   readonly forward: WireForward | null;
+  /** Deposits and forwarding wait. */
+  readonly held: boolean;
   readonly reverifyAt: number | null;
   readonly material: WireVerdict['material'];
   readonly notices: readonly WireNotice[];
@@ -48,7 +50,7 @@ export interface WireFetched {
 export function recordFetched(
   context: WriteContext,
   tenant: string,
-  { body, message, signatures, deposits, forward, reverifyAt, material, notices }: WireFetched,
+  { body, message, signatures, deposits, forward, held, reverifyAt, material, notices }: WireFetched,
 ): { index: number } | null {
   const { sql } = context;
   const { account, folder, uidValidity, uid } = body.source;
@@ -72,19 +74,18 @@ export function recordFetched(
       dropStaged(context, tenant, staged);
     return null;
   }
-  const waits = body.scan?.result === 'not-scanned';
   insertMessage(context, tenant, message);
-  if (!waits) deposit(context, tenant, deposits, message);
+  if (!held) deposit(context, tenant, deposits, message);
   const entry = context.append(tenant, {
     ...body,
     ...keepSignatures(context, tenant, signatures),
     message: factOf(message.object),
-    delivered: waits ? [] : deliveriesOf(deposits),
+    delivered: held ? [] : deliveriesOf(deposits),
   });
   sql(
     'INSERT INTO fetched (tenant, account, folder, uidvalidity, uid, object, idx) VALUES (?, ?, ?, ?, ?, ?, ?)',
   ).run(tenant, account, folder, uidValidity, uid, object, entry.index);
-  if (waits) hold(context, tenant, entry.index, { object, deposits, forward });
+  if (held) hold(context, tenant, entry.index, { object, deposits, forward });
   else if (forward !== null) queueForward(context, tenant, entry.index, forward, message.object);
   if (material.length > 0) {
     // What the verdict rests on gets an entry of its own, so that it is evidence and can be repeated.
