@@ -4,9 +4,9 @@
  */
 import type { TenantConfig } from '../config/schema.ts';
 import type { Directory } from '../directory/directory.ts';
+import type { Clock } from '../observe/clock.ts';
 import type { Log } from '../observe/log.ts';
 import type { OutboxItem, Store } from '../store/store.ts';
-import type { Clock } from './clock.ts';
 import type { Gate } from './gate.ts';
 import type { Reports } from './reports.ts';
 import { resumeReports } from './resume.ts';

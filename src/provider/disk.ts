@@ -1,8 +1,8 @@
 /** Free space where the store lies: operators hear of a full disk before the last mail is refused. */
 import { statfs } from 'node:fs/promises';
 import type { Directory } from '../directory/directory.ts';
+import type { Clock } from '../observe/clock.ts';
 import type { Log } from '../observe/log.ts';
-import type { Clock } from './clock.ts';
 import type { Incidents } from './incidents.ts';
 import { incidentTexts } from './texts.ts';
 

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { silentLog } from '../observe/log.ts';
+import { createManualClock } from '../observe/testing/manual-clock.ts';
 import { createDue, type DueWork } from './due.ts';
-import { createManualClock } from './testing/manual-clock.ts';
 
 interface Item {
   readonly id: string;

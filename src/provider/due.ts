@@ -1,6 +1,7 @@
 /** Works off what is due, so many at a time, and wakes for the next: the loop of outbox and forwarding. */
+
+import type { Clock } from '../observe/clock.ts';
 import type { Log } from '../observe/log.ts';
-import type { Clock } from './clock.ts';
 
 export interface DueWork<Item> {
   readonly clock: Clock;

@@ -6,9 +6,9 @@
 import type { ImapFlow } from 'imapflow';
 import type { ProviderConfig, TenantConfig } from '../config/schema.ts';
 import type { Directory } from '../directory/directory.ts';
+import { type Clock, pause } from '../observe/clock.ts';
 import type { Log } from '../observe/log.ts';
 import type { Store } from '../store/store.ts';
-import { type Clock, pause } from './clock.ts';
 import { concernsAll, createFolder, type FetchSettings, type Folder, standardFetch } from './folder.ts';
 import type { Gate } from './gate.ts';
 import type { Health } from './health.ts';

@@ -2,9 +2,9 @@
 import type { ImapFlow } from 'imapflow';
 import type { TenantConfig } from '../config/schema.ts';
 import { GatewayError } from '../errors.ts';
+import type { Clock } from '../observe/clock.ts';
 import type { Log } from '../observe/log.ts';
 import type { Store } from '../store/store.ts';
-import type { Clock } from './clock.ts';
 import { download } from './download.ts';
 import type { Incidents } from './incidents.ts';
 import type { Ingest } from './ingest.ts';

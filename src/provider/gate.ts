@@ -5,9 +5,9 @@
 import type { ProviderConfig } from '../config/schema.ts';
 import { type Calendar, createCalendar } from '../demail/calendar.ts';
 import type { Directory } from '../directory/directory.ts';
+import type { Clock } from '../observe/clock.ts';
 import type { Log } from '../observe/log.ts';
 import type { Store } from '../store/store.ts';
-import type { Clock } from './clock.ts';
 
 export type Protocol = 'imap' | 'smtp';
 

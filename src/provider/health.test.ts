@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
+import { createManualClock } from '../observe/testing/manual-clock.ts';
 import { createHealth } from './health.ts';
 import type { Incidents } from './incidents.ts';
-import { createManualClock } from './testing/manual-clock.ts';
 
 function account() {
   const clock = createManualClock();

@@ -2,7 +2,7 @@
  * How one side of an account (handing over, fetching, forwarding) is doing: when to try again, what the last
  * success and failure were, and an incident once it has been failing for some minutes.
  */
-import { type BackOff, backOffDelay, type Clock } from './clock.ts';
+import { type BackOff, backOffDelay, type Clock } from '../observe/clock.ts';
 import type { Incidents } from './incidents.ts';
 import { incidentTexts, type Said } from './texts.ts';
 

@@ -3,12 +3,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { silentLog } from '../observe/log.ts';
+import { createManualClock } from '../observe/testing/manual-clock.ts';
 import { openSqliteStore } from '../store/sqlite/open.ts';
 import type { Store } from '../store/store.ts';
 import { lowSpace, startDiskWatch } from './disk.ts';
 import { createIncidents, type Incidents } from './incidents.ts';
 import { operatorTeller } from './notices.ts';
-import { createManualClock } from './testing/manual-clock.ts';
 import { testDirectory } from './testing/tenants.ts';
 
 const directory = testDirectory();

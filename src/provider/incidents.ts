@@ -3,9 +3,9 @@
  * operators once. Calls return at once; a record that fails (a full disk is an incident) is tried again.
  */
 import type { Directory } from '../directory/directory.ts';
+import type { Clock } from '../observe/clock.ts';
 import type { Log } from '../observe/log.ts';
 import type { Store } from '../store/store.ts';
-import type { Clock } from './clock.ts';
 import type { TellOperators } from './notices.ts';
 import type { Said } from './texts.ts';
 

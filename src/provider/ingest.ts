@@ -9,10 +9,10 @@ import { CONFIRMATIONS, INBOX } from '../directory/mailboxes.ts';
 import type { FetchedFrom } from '../evidence/entry.ts';
 import { inspectSignatures } from '../inspection/sender-signatures.ts';
 import { type HeaderField, parseHeader } from '../mime/header.ts';
+import type { Clock } from '../observe/clock.ts';
 import type { Log } from '../observe/log.ts';
 import type { Fetched, Store } from '../store/store.ts';
 import { type Binding, createBinder, createBodyDigest } from './bind.ts';
-import type { Clock } from './clock.ts';
 import type { Incidents } from './incidents.ts';
 import {
   checkFacts,

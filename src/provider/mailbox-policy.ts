@@ -5,9 +5,9 @@
  */
 import type { ImapFlow } from 'imapflow';
 import type { TenantConfig } from '../config/schema.ts';
+import type { Clock } from '../observe/clock.ts';
 import type { Log } from '../observe/log.ts';
 import type { Store } from '../store/store.ts';
-import type { Clock } from './clock.ts';
 import { deleteOldCopies } from './delete-copies.ts';
 import { concernsAll, type FetchSettings, standardFetch } from './folder.ts';
 import type { Incidents } from './incidents.ts';

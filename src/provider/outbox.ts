@@ -12,10 +12,10 @@
 import type { TenantConfig } from '../config/schema.ts';
 import type { Directory } from '../directory/directory.ts';
 import type { Entry, Peer, RecipientResult, SubmissionEntry } from '../evidence/entry.ts';
+import { type BackOff, backOffDelay, type Clock } from '../observe/clock.ts';
 import type { Log } from '../observe/log.ts';
 import { CorruptObject, type OutboxItem, type Store } from '../store/store.ts';
 import { CannotHandOver, type Prepared, prepare } from './attempt.ts';
-import { type BackOff, backOffDelay, type Clock } from './clock.ts';
 import { createDue } from './due.ts';
 import type { Gate } from './gate.ts';
 import type { Health } from './health.ts';

@@ -1,5 +1,5 @@
 /** Connections kept open between messages. How many are in use at once is the worker's business. */
-import type { Clock } from './clock.ts';
+import type { Clock } from '../observe/clock.ts';
 import type { SmtpSession } from './smtp-session.ts';
 
 export interface Pool {

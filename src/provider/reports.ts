@@ -13,9 +13,9 @@ import type {
   RecipientResult,
   SubmissionEntry,
 } from '../evidence/entry.ts';
+import type { Clock } from '../observe/clock.ts';
 import type { Log } from '../observe/log.ts';
 import type { OutboxItem, Store } from '../store/store.ts';
-import type { Clock } from './clock.ts';
 import { createDeliveryReports, type DeliveryReports, wants } from './delivery-reports.ts';
 import { composeMail, deliver, routeToOperators } from './notices.ts';
 import { shownSubject } from './private-report.ts';

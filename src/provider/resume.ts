@@ -9,8 +9,8 @@ import type {
   RecipientResult,
   SubmissionEntry,
 } from '../evidence/entry.ts';
+import type { Clock } from '../observe/clock.ts';
 import type { Store } from '../store/store.ts';
-import type { Clock } from './clock.ts';
 import type { Reports } from './reports.ts';
 import type { Settlement } from './settle.ts';
 

@@ -6,9 +6,9 @@ import type { TenantConfig } from '../config/schema.ts';
 import type { Directory } from '../directory/directory.ts';
 import type { ConfirmationEntry, Delivery, Entry, InboundEntry, Verdict } from '../evidence/entry.ts';
 import { letterOf } from '../evidence/projection.ts';
+import type { Clock } from '../observe/clock.ts';
 import type { Log } from '../observe/log.ts';
 import type { JudgedMessage, MailboxOwner, Store } from '../store/store.ts';
-import type { Clock } from './clock.ts';
 import type { Incidents } from './incidents.ts';
 import {
   checkFacts,

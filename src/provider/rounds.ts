@@ -1,6 +1,7 @@
 /** Work that is looked for once a minute: one look at a time, the next one counted from its end. */
+
+import type { Clock } from '../observe/clock.ts';
 import type { Log } from '../observe/log.ts';
-import type { Clock } from './clock.ts';
 
 export interface Rounds {
   /** Looks now, or joins the look that runs; resolves when that is recorded. */

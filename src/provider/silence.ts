@@ -1,9 +1,9 @@
 /** Silence is an event: a confirmation that was asked for and has not come in time is recorded, and told once. */
 import type { Directory } from '../directory/directory.ts';
 import { confirmationTypes } from '../evidence/entry.ts';
+import type { Clock } from '../observe/clock.ts';
 import type { Log } from '../observe/log.ts';
 import type { AwaitedConfirmation, Store } from '../store/store.ts';
-import type { Clock } from './clock.ts';
 import type { Reports } from './reports.ts';
 import { type Rounds, startRounds } from './rounds.ts';
 

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import net, { type AddressInfo } from 'node:net';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { Actor, Entry } from '../../src/evidence/entry.ts';
-import { createManualClock, type ManualClock } from '../../src/provider/testing/manual-clock.ts';
+import { createManualClock, type ManualClock } from '../../src/observe/testing/manual-clock.ts';
 import { max, openSimulator, openWorld, type SimulatedProvider, type World } from './provider-world.ts';
 
 let provider: SimulatedProvider;

@@ -5,8 +5,8 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { blockLength } from '../../src/demail/block.ts';
 import { INBOX } from '../../src/directory/mailboxes.ts';
 import type { Entry } from '../../src/evidence/entry.ts';
+import { createManualClock } from '../../src/observe/testing/manual-clock.ts';
 import { type Authority, createAuthority } from '../../src/pki/authority.ts';
-import { createManualClock } from '../../src/provider/testing/manual-clock.ts';
 import { type SubmissionPeer, startSubmissionPeer } from '../../src/provider/testing/submission-peer.ts';
 import {
   bodyOf,

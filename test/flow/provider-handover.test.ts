@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { CONFIRMATIONS, INBOX } from '../../src/directory/mailboxes.ts';
 import type { Entry } from '../../src/evidence/entry.ts';
+import { createManualClock } from '../../src/observe/testing/manual-clock.ts';
 import { type Authority, createAuthority } from '../../src/pki/authority.ts';
-import { createManualClock } from '../../src/provider/testing/manual-clock.ts';
 import { type SubmissionPeer, startSubmissionPeer } from '../../src/provider/testing/submission-peer.ts';
 import type { Store } from '../../src/store/store.ts';
 import {

@@ -3,7 +3,7 @@ import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { Entry } from '../../src/evidence/entry.ts';
-import { createManualClock } from '../../src/provider/testing/manual-clock.ts';
+import { createManualClock } from '../../src/observe/testing/manual-clock.ts';
 import { max, openSimulator, openWorld, type SimulatedProvider, type World } from './provider-world.ts';
 
 let provider: SimulatedProvider;

@@ -5,8 +5,8 @@ import { INBOX, QUARANTINE } from '../../src/directory/mailboxes.ts';
 import type { Entry } from '../../src/evidence/entry.ts';
 import { createScanner } from '../../src/inspection/scanner.ts';
 import { type ClamdPeer, FOUND, MALWARE, startClamdPeer } from '../../src/inspection/testing/clamd-peer.ts';
+import { createManualClock, type ManualClock } from '../../src/observe/testing/manual-clock.ts';
 import type { ProviderLink } from '../../src/provider/link.ts';
-import { createManualClock, type ManualClock } from '../../src/provider/testing/manual-clock.ts';
 import type { MailboxOwner } from '../../src/store/store.ts';
 import {
   bodyOf,

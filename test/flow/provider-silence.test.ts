@@ -3,10 +3,10 @@ import { describe, expect, it } from 'vitest';
 import { INBOX } from '../../src/directory/mailboxes.ts';
 import type { ConfirmationType } from '../../src/evidence/entry.ts';
 import { silentLog } from '../../src/observe/log.ts';
+import { createManualClock } from '../../src/observe/testing/manual-clock.ts';
 import { createReports } from '../../src/provider/reports.ts';
 import { startSilence } from '../../src/provider/silence.ts';
 import { stageBytes, stageMessage } from '../../src/provider/staging.ts';
-import { createManualClock } from '../../src/provider/testing/manual-clock.ts';
 import { testDirectory } from '../../src/provider/testing/tenants.ts';
 import { bodyOf, erika, erna, headerOf, max, openWorld, type World } from './provider-world.ts';
 

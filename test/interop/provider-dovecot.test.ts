@@ -8,8 +8,8 @@ import { ImapFlow } from 'imapflow';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { blockLength } from '../../src/demail/block.ts';
 import { INBOX } from '../../src/directory/mailboxes.ts';
+import { createManualClock } from '../../src/observe/testing/manual-clock.ts';
 import { createAuthority } from '../../src/pki/authority.ts';
-import { createManualClock } from '../../src/provider/testing/manual-clock.ts';
 import { erika, openWorld, type World } from '../flow/provider-world.ts';
 import { type Dovecot, startDovecot } from './peers/dovecot.ts';
 
