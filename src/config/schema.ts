@@ -76,8 +76,13 @@ const timeOfDay = z
   .string()
   .regex(/^(([01]\d|2[0-3]):[0-5]\d|24:00)$/, 'a time of day such as "08:00" (in quotes), at most "24:00"');
 
+const timeZone = z
+  .string()
+  .refine(isTimeZone, 'an IANA time zone such as Europe/Berlin')
+  .default('Europe/Berlin');
+
 const loginCalendar = z.strictObject({
-  timeZone: z.string().refine(isTimeZone, 'an IANA time zone such as Europe/Berlin').default('Europe/Berlin'),
+  timeZone,
   /** Its public holidays are closed. */
   land: z.enum(laender).optional(),
   /** Holidays of a part of the Land that the office lies in. */
@@ -128,6 +133,15 @@ const provider = z.strictObject({
     })
     .prefault({}),
   authLevel: z.enum(['normal', 'high']).default('normal'),
+  /** What an account at level normal may send a day (TR-01201 FU 3.1.1.1); without effect at level high. */
+  dailyQuota: z
+    .strictObject({
+      /** Hand-overs: a Bcc recipient has one of their own. */
+      messages: z.number().int().min(1).default(100),
+      /** Of all messages together. */
+      recipients: z.number().int().min(1).default(300),
+    })
+    .prefault({}),
   /** When this account may be logged in to at level high (TR-01201 FU 3.3.5); absent: always. */
   loginCalendar: loginCalendar.optional(),
   /** A login by SMTP serves what lies in the account just as one by IMAP does. */
@@ -203,6 +217,8 @@ const tenant = z.strictObject({
   id,
   name: z.string(),
   language: z.enum(['de', 'en']).default('de'),
+  /** When its days begin and end: the daily quota. */
+  timeZone,
   internalDomains: z.array(domain).min(1),
   demailDomains: z.array(domain).min(1),
   addressMapping: z

@@ -145,7 +145,7 @@ function minutesOf(time: string): number {
 }
 
 /** Between instants and what the clock on the wall shows, the latter written as if it were UTC. */
-function createZone(timeZone: string) {
+export function createZone(timeZone: string) {
   const format = new Intl.DateTimeFormat('en-US', {
     timeZone,
     hourCycle: 'h23',

@@ -5,13 +5,14 @@
  */
 import type { Socket } from 'node:net';
 import { domainToASCII } from 'node:url';
-import { SMTPServer, type SMTPServerOptions } from 'smtp-server';
+import { SMTPServer, type SMTPServerOptions, type SMTPServerSession } from 'smtp-server';
 import { SMTPConnection } from 'smtp-server/lib/smtp-connection.js';
 import { SMTPStream } from 'smtp-server/lib/smtp-stream.js';
 import { addressKey } from '../directory/attempts.ts';
 import { type ErrorCode, GatewayError } from '../errors.ts';
 import { checkAddressCommand } from './address-command.ts';
 import { replyTo } from './reply.ts';
+import type { Language } from './texts.ts';
 
 const LF = 0x0a;
 const CR = 0x0d;
@@ -73,7 +74,8 @@ export class GatewayConnection extends SMTPConnection {
 
   /** Replies with an error of the catalogue. */
   refuse(code: ErrorCode): void {
-    const reply = replyTo(new GatewayError(code));
+    const language = (this._server as GatewayServer).language(this.session);
+    const reply = replyTo(new GatewayError(code), language);
     super.send(reply.code, reply.line, false);
   }
 
@@ -143,16 +145,20 @@ export class GatewayConnection extends SMTPConnection {
 export interface GatewayServerOptions extends SMTPServerOptions {
   /** Connections that one address (IPv6: one /64) may hold on this listener. */
   readonly maxClientsPerAddress: number;
+  /** The language that a client is answered in; the session is not known while it is refused at the door. */
+  readonly language: (session: SMTPServerSession | undefined) => Language;
 }
 
 /** A listener whose sessions are GatewayConnections. */
 export class GatewayServer extends SMTPServer {
   readonly #perAddress = new Map<string, number>();
   readonly #limit: number;
+  readonly language: GatewayServerOptions['language'];
 
-  constructor({ maxClientsPerAddress, ...options }: GatewayServerOptions) {
+  constructor({ maxClientsPerAddress, language, ...options }: GatewayServerOptions) {
     super(options);
     this.#limit = maxClientsPerAddress;
+    this.language = language;
   }
 
   override connect(socket: Socket, socketOptions?: ConstructorParameters<typeof SMTPConnection>[2]): void {
@@ -167,7 +173,7 @@ export class GatewayServer extends SMTPServer {
     const open = this.#perAddress.get(key) ?? 0;
     if (open >= this.#limit) {
       socket.on('error', () => undefined);
-      const { code, line } = replyTo(new GatewayError('too-many-connections'));
+      const { code, line } = replyTo(new GatewayError('too-many-connections'), this.language(undefined));
       // Before a TLS handshake no word would be understood.
       if (handshake) socket.destroy();
       else socket.end(`${code} ${line}\r\n`, () => socket.destroy());

@@ -5,11 +5,12 @@ import { parseAddressList } from '../mime/address.ts';
 import type { HeaderField } from '../mime/header.ts';
 import type { MessageIndex, PartIndex } from '../mime/types.ts';
 import { decodeWords } from '../mime/words.ts';
+import type { Said } from './texts.ts';
 
 /** An error, with what it was about where that helps the sender. */
 export interface ContentError {
   readonly code: ErrorCode;
-  readonly detail?: string;
+  readonly detail?: string | Said;
 }
 
 /** RFC 5322 3.6: at most once. Twice, two readers could see two different letters; of others no harm comes. */
@@ -40,15 +41,23 @@ export function fromAddress(fields: readonly HeaderField[]): { address: string }
 
 /** The header as a whole. Pure. */
 export function checkHeader(fields: readonly HeaderField[]): ContentError | undefined {
-  if (fields.length > MAX_FIELDS) return { code: 'header-malformed', detail: 'too many fields' };
+  if (fields.length > MAX_FIELDS)
+    return {
+      code: 'header-malformed',
+      detail: { de: `über ${MAX_FIELDS} Felder`, en: `more than ${MAX_FIELDS} fields` },
+    };
   const seen = new Set<string>();
   let line = 1;
   for (const field of fields) {
     // Among them the `From ` line of an mbox file: a peer could take it for the end of the header.
-    if (field.name === '') return { code: 'header-malformed', detail: `line ${line} is no header field` };
+    if (field.name === '') {
+      const detail = { de: `Zeile ${line} ist kein Feld`, en: `line ${line} is no header field` };
+      return { code: 'header-malformed', detail };
+    }
     line += field.raw.toString('latin1').split('\n').length - 1;
     if (once.has(field.lower) && seen.has(field.lower)) {
-      return { code: 'header-malformed', detail: `${field.name} occurs twice` };
+      const detail = { de: `${field.name} kommt zweimal vor`, en: `${field.name} occurs twice` };
+      return { code: 'header-malformed', detail };
     }
     seen.add(field.lower);
   }

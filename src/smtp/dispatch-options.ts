@@ -2,9 +2,10 @@
 import type { TenantConfig, UserConfig } from '../config/schema.ts';
 import { type Choice, type Controls, readControls, withImplied } from '../demail/client-controls.ts';
 import { needsLevelHigh } from '../demail/options.ts';
-import type { ErrorCode } from '../errors.ts';
 import { type DispatchOption, dispatchOptions } from '../evidence/entry.ts';
 import type { HeaderField } from '../mime/header.ts';
+import type { ContentError } from './content-policy.ts';
+import { optionText } from './texts.ts';
 
 export interface Asking {
   readonly fields: readonly HeaderField[];
@@ -26,9 +27,7 @@ export interface ChosenOptions {
 }
 
 /** The options of a letter, or why it cannot have them. Pure. */
-export function chooseOptions(
-  asking: Asking,
-): ChosenOptions | { readonly code: ErrorCode; readonly detail: string } {
+export function chooseOptions(asking: Asking): ChosenOptions | ContentError {
   const { tenant, user, sender } = asking;
   const controls = readControls({ ...asking, settings: tenant.options });
   if (controls.unknownWord !== undefined) return { code: 'option-unknown', detail: controls.unknownWord };
@@ -44,11 +43,12 @@ export function chooseOptions(
   );
   for (const { option, by } of chosen) {
     if (by !== 'implied' && !permitted.includes(option))
-      return { code: 'option-not-permitted', detail: option };
+      return { code: 'option-not-permitted', detail: optionText(option, by) };
     if (needsLevelHigh(option) && tenant.provider.authLevel !== 'high') {
-      return { code: 'option-needs-high', detail: option };
+      return { code: 'option-needs-high', detail: optionText(option, by) };
     }
-    if (option === 'authoritative' && pseudonym) return { code: 'option-pseudonym', detail: option };
+    if (option === 'authoritative' && pseudonym)
+      return { code: 'option-pseudonym', detail: optionText(option, by) };
   }
   return {
     options: dispatchOptions.filter((option) => chosen.some((choice) => choice.option === option)),

@@ -107,7 +107,7 @@ describe('taking a message in', () => {
       (e) => e,
     );
     expect(error).toBeInstanceOf(GatewayError);
-    expect(error.message).toContain('longer than 256 KiB');
+    expect(error.message).toContain('(> 256 KiB)');
   });
 
   it('drops what came when the store fails', async () => {

@@ -102,7 +102,7 @@ function createHeaderCapture() {
       done = at >= 0;
       const piece = done ? chunk.subarray(0, at + blankLine.length - tail.length) : chunk;
       kept += piece.length;
-      if (kept > MAX_HEADER_BYTES) throw new GatewayError('header-malformed', 'longer than 256 KiB');
+      if (kept > MAX_HEADER_BYTES) throw new GatewayError('header-malformed', '> 256 KiB');
       chunks.push(piece);
       tail = joined.subarray(-3);
     },

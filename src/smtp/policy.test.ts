@@ -1,13 +1,15 @@
 import { describe, expect, it } from 'vitest';
 import type { TenantConfig } from '../config/schema.ts';
 import { createDirectory } from '../directory/create.ts';
+import { type DispatchOption, dispatchOptions } from '../evidence/entry.ts';
 import { parseHeader } from '../mime/header.ts';
 import { createIndexer } from '../mime/structure.ts';
 import { checkBody, checkHeader, fromAddress, isAutomatic } from './content-policy.ts';
 import { type Asking, chooseOptions } from './dispatch-options.ts';
-import { checkRecipient } from './recipient-policy.ts';
+import { checkRecipient, checkReplyTo } from './recipient-policy.ts';
 import { checkFrom, checkSender, type Identity, type Sender } from './sender-policy.ts';
 import { house } from './testing/house.ts';
+import { optionText } from './texts.ts';
 
 const config = house({ relays: '{ name: mta, tenants: [stadt], addresses: [127.0.0.1] }' });
 const directory = createDirectory(config);
@@ -71,6 +73,28 @@ describe('a recipient', () => {
   });
 });
 
+describe('Reply-To', () => {
+  it.each<[string, string | undefined]>([
+    ['', undefined],
+    ['Reply-To: Erika <erika@stadt.example>', undefined],
+    ['Reply-To: erika@stadt.de-mail.example, Poststelle <Poststelle@Stadt.example>', undefined],
+    ['reply-to: "M, E" <erika@stadt.example>', undefined],
+    ['Reply-To: nobody.yet@stadt.example', undefined],
+    ['Reply-To: max@buerger.de-mail.example', 'max@buerger.de-mail.example'],
+    ['Reply-To: erika@stadt.example, erika@web.example', 'erika@web.example'],
+    ['Reply-To: ida@dorf.de-mail.example', 'ida@dorf.de-mail.example'],
+    ['Reply-To: erika@sub.stadt.example', 'erika@sub.stadt.example'],
+    ['Reply-To: er;ika@stadt.example', 'er'],
+    ['Reply-To: erika', 'erika'],
+    ['Reply-To:', '-'],
+    ['Reply-To: undisclosed:;', '-'],
+  ])('%j', (text, outside) => {
+    expect(checkReplyTo(directory, stadt, header(`${text}\n`))).toEqual(
+      outside === undefined ? undefined : { code: 'reply-to-outside-demail', detail: outside },
+    );
+  });
+});
+
 describe('From', () => {
   it.each([
     ['From: Erika <erika@stadt.example>\n', 'erika@stadt.example'],
@@ -100,10 +124,14 @@ describe('the header', () => {
     ['Subject: x\n folded\nno field\n', 'line 3 is no header field'],
     [' folded from the start\n', 'line 1 is no header field'],
     ['From erika@stadt.example Mon Nov 24 09:00:00 2026\nSubject: x\n', 'line 1 is no header field'],
-    ['X: y\n'.repeat(1001), 'too many fields'],
+    ['X: y\n'.repeat(1001), 'more than 1000 fields'],
   ])('%#', (text, detail) => {
     const result = checkHeader(header(text));
-    expect(result).toEqual(detail === undefined ? undefined : { code: 'header-malformed', detail });
+    expect(result).toEqual(
+      detail === undefined
+        ? undefined
+        : { code: 'header-malformed', detail: { de: expect.any(String), en: detail } },
+    );
   });
 
   it.each<[string, boolean]>([
@@ -215,7 +243,58 @@ describe('dispatch options', () => {
     expect(choose('Subject: x\n', stadt, { user: janHimself })).toMatchObject({ options: ['dispatch'] });
     expect(choose(yes('confirmation-of-receipt'), stadt, { user: janHimself })).toEqual({
       code: 'option-not-permitted',
-      detail: 'receipt',
+      detail: {
+        de: 'Eingangsbestätigung, verlangt im Kopf der Nachricht (X-de-mail-...)',
+        en: 'receipt confirmation, asked for in the header (X-de-mail-...)',
+      },
+    });
+  });
+
+  describe('the rules of the norm hold whatever control asks (TR-01201 FU 3.3)', () => {
+    type Result = readonly string[] | 'option-needs-high' | 'option-not-permitted' | 'option-pseudonym';
+    const open = (tenant: TenantConfig, ...permitted: DispatchOption[]): TenantConfig => ({
+      ...tenant,
+      options: { default: [], permitted, fromReadReceipt: true, fromImportance: true },
+    });
+    const all = [...dispatchOptions];
+    const controls: [string, string, string[], readonly DispatchOption[]][] = [
+      ['sensitivity', 'Sensitivity: Private\n', ['private'], ['private']],
+      [
+        'read-receipt',
+        'Disposition-Notification-To: e@x\n',
+        ['retrieval', 'private'],
+        ['retrieval', 'private'],
+      ],
+      ['importance', 'Importance: high\n', ['authoritative'], ['authoritative']],
+      ['subject-tag', 'Subject: [De-Mail: persoenlich] x\n', ['private'], ['private']],
+      ['subject-tag', 'Subject: [Abholbestaetigung] x\n', ['retrieval', 'private'], ['retrieval', 'private']],
+      ['header', 'X-de-mail-authoritative: yes\n', ['authoritative'], ['authoritative']],
+    ];
+    const outcome = (text: string, tenant: TenantConfig, more: Partial<Asking> = {}): Result => {
+      const result = choose(text, tenant, more);
+      return 'options' in result ? result.options : (result.code as Exclude<Result, readonly string[]>);
+    };
+    it.each(controls)('%s: %j', (by, text, expected, [option]) => {
+      expect(outcome(text, open(dorf, ...all))).toEqual(expected);
+      expect(choose(text, open(dorf, ...all))).toMatchObject({
+        optionSources: [
+          { option, by },
+          ...expected.slice(1).map(() => ({ option: 'private', by: 'implied' })),
+        ],
+      });
+      expect(outcome(text, open(stadt, ...all))).toBe('option-needs-high');
+      const without = all.filter((other) => other !== option);
+      expect(outcome(text, open(dorf, ...without))).toBe('option-not-permitted');
+      const ida = { ...directory.user('ida@dorf.example')!.user, permittedOptions: without };
+      expect(outcome(text, open(dorf, ...all), { user: ida })).toBe('option-not-permitted');
+      expect(outcome(text, open(dorf, ...all), { sender: 'pn_1@dorf.de-mail.example' })).toEqual(
+        option === 'authoritative' ? 'option-pseudonym' : expected,
+      );
+    });
+
+    it('a retrieval confirmation stays private, even against a word of the sender', () => {
+      const text = 'Subject: [De-Mail: Abholbestaetigung, nicht persoenlich] x\n';
+      expect(outcome(text, open(dorf, ...all))).toEqual(['retrieval', 'private']);
     });
   });
 
@@ -235,7 +314,7 @@ describe('dispatch options', () => {
     const pseudonym = { sender: 'pn_47@dorf.de-mail.example' };
     expect(choose('Subject: [De-Mail: absenderbestaetigt] x\n', dorf, pseudonym)).toEqual({
       code: 'option-pseudonym',
-      detail: 'authoritative',
+      detail: optionText('authoritative', 'subject-tag'),
     });
     const always = { ...dorf, options: { ...dorf.options, default: ['authoritative' as const] } };
     expect(choose('Subject: x\n', always, pseudonym)).toMatchObject({ options: [] });

@@ -1,10 +1,9 @@
 /** Every row of docs/smtp-replies.md, provoked on the wire. */
 import { createHash, X509Certificate } from 'node:crypto';
-import { afterAll, beforeAll, expect, it } from 'vitest';
-import { catalogue } from '../errors.ts';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { catalogue, GatewayError } from '../errors.ts';
 import { createScanner } from '../inspection/scanner.ts';
 import { MALWARE, startClamdPeer } from '../inspection/testing/clamd-peer.ts';
-import type { smtpErrors } from './reply.ts';
 import {
   ERIKA,
   identities,
@@ -16,6 +15,7 @@ import {
   type TestGatewayOptions,
 } from './testing/gateway.ts';
 import { dial, type Wire } from './testing/wire.ts';
+import type { smtpErrors } from './texts.ts';
 
 type Case = readonly [TestGatewayOptions, (gateway: TestGateway) => Promise<string>];
 
@@ -142,6 +142,25 @@ const cases: Record<(typeof smtpErrors)[number], Case> = {
     },
     { relays: '{ name: mta, tenants: [dorf], addresses: [127.0.0.1] }' },
   ),
+  'daily-quota': asRelay(
+    async (wire) => {
+      await wire.open(ERIKA, MAX);
+      return wire.data(letter());
+    },
+    {
+      around: (store) => ({
+        ...store,
+        acceptSubmission: () => Promise.reject(new GatewayError('daily-quota', 'messages 100')),
+      }),
+    },
+  ),
+  'daily-quota-alone': asRelay(
+    async (wire) => {
+      await wire.open(ERIKA, MAX, 'moritz@buerger.de-mail.example');
+      return wire.data(letter());
+    },
+    { dailyQuota: 'recipients: 1' },
+  ),
   'tenant-locked': asRelay((wire) => wire.open(ERIKA), { isLocked: (tenant) => tenant === 'stadt' }),
   'rate-limited': asRelay(
     async (wire) => {
@@ -216,4 +235,66 @@ it('a relay is admitted by its certificate, from any address', async () => {
   expect(await wire.open(ERIKA)).toContain('550 5.7.1 This host is not admitted');
   await wire.secure({ cert: client.certificate, key: client.key });
   expect(await wire.open(ERIKA, MAX)).toMatch(/^354 /);
+});
+
+describe('refusals in German', () => {
+  let german: TestGateway;
+  beforeAll(async () => {
+    german = await startGateway({
+      languages: { stadt: 'de', dorf: 'de' },
+      dailyQuota: 'messages: 3, recipients: 20',
+      now: () => Date.parse('2026-11-24T12:00:00Z'),
+    });
+  });
+  afterAll(() => german[Symbol.asyncDispose]());
+
+  it('name option, control and remedy, in ASCII', async () => {
+    await using wire = await dial(german.ports.submission);
+    await wire.say('EHLO client.example');
+    expect(await wire.open(ERIKA)).toBe('530 5.7.0 Melden Sie sich zuerst an, ueber TLS');
+    expect(await wire.login(ERIKA, PASSWORD)).toMatch(/^235 /);
+    expect(await wire.open(ERIKA, 'max@mail.example')).toContain('Der Empfaenger ist keine De-Mail-Adresse');
+    const refused = async (text: string) => {
+      await wire.say('RSET');
+      expect(await wire.open(ERIKA, MAX)).toMatch(/^354 /);
+      return wire.data(text);
+    };
+    expect(await refused(letter(['Sensitivity: Private']))).toBe(
+      '550 5.7.1 Diese Versandoption verlangt das Authentisierungsniveau hoch, das das Konto des Mandanten nicht hat; senden Sie ohne sie (persoenlich, verlangt durch die Vertraulichkeit)',
+    );
+    expect(await refused(letter().replace('Bescheid', '=?utf-8?Q?[De-Mail:_=C3=A4ltlich]?='))).toContain(
+      '(aeltlich)',
+    );
+    expect(await refused(letter(['Reply-To: erika@web.example']))).toMatch(
+      /nehmen Sie Ihre eigene oder keine \(erika@web\.example\)$/,
+    );
+    expect(await refused(letter(['Subject: zwei']))).toContain('(Subject kommt zweimal vor)');
+  });
+
+  it('of the quota: two at once never both take the last one, and the end of the day is named', async () => {
+    const replies = await Promise.all(
+      Array.from({ length: 6 }, async () => {
+        await using wire = await dial(german.ports.relay);
+        await wire.say('EHLO mta.example');
+        expect(await wire.open(ERIKA, MAX)).toMatch(/^354 /);
+        return await wire.data(letter());
+      }),
+    );
+    expect(replies.filter((reply) => reply.startsWith('250 '))).toHaveLength(3);
+    const refused = new Set(replies.filter((reply) => !reply.startsWith('250 ')));
+    expect([...refused]).toEqual([
+      '450 4.7.1 Die Tagesmenge an De-Mails auf Authentisierungsniveau normal ist erreicht; senden Sie wieder, wenn der Tag vorbei ist (Nachrichten: 3 von 3 verbraucht; wieder ab 25.11.2026, 00:00 Uhr, Europe/Berlin)',
+    ]);
+  });
+});
+
+it('who may be of several tenants is answered in the language that they share, else in English', async () => {
+  await using mixed = await startGateway({
+    languages: { stadt: 'de', dorf: 'en' },
+    relays: '{ name: mta, tenants: [dorf, stadt], addresses: [127.0.0.1] }',
+  });
+  await using wire = await dial(mixed.ports.relay);
+  await wire.say('EHLO mta.example');
+  expect(await wire.open('')).toContain('Mail without a sender');
+  expect(await wire.open(ERIKA, 'max@mail.example')).toContain('Der Empfaenger ist keine');
 });

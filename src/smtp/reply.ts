@@ -1,5 +1,7 @@
 /** From an error to the one reply line that the client sees. */
-import { catalogue, type ErrorCode, type ErrorSpec, GatewayError } from '../errors.ts';
+import { catalogue, type ErrorCode, GatewayError } from '../errors.ts';
+import { toAscii } from './ascii.ts';
+import { errorText, type Language } from './texts.ts';
 
 export interface Reply {
   readonly code: number;
@@ -7,64 +9,29 @@ export interface Reply {
   readonly line: string;
 }
 
-/** Every error of the catalogue that an SMTP client can meet; docs/smtp-replies.md explains each. */
-export const smtpErrors = [
-  'recipient-outside-demail',
-  'recipient-malformed',
-  'sender-not-permitted',
-  'sender-no-tenant',
-  'sender-malformed',
-  'sender-null',
-  'authentication-required',
-  'authentication-failed',
-  'authentication-limited',
-  'tls-required',
-  'relay-not-admitted',
-  'message-too-large',
-  'too-many-recipients',
-  'bare-line-end',
-  'command-line-end',
-  'line-too-long',
-  'from-missing',
-  'from-multiple',
-  'from-other-tenant',
-  'reply-to-outside-demail',
-  'header-malformed',
-  'automatic-reply',
-  'winmail-dat',
-  'smtputf8-not-offered',
-  'source-route',
-  'parameter-unknown',
-  'option-not-permitted',
-  'option-needs-high',
-  'option-unknown',
-  'option-pseudonym',
-  'malware-found',
-  'malware-not-scanned',
-  'scanner-unavailable',
-  'tenant-locked',
-  'rate-limited',
-  'store-unavailable',
-  'store-full',
-  'shutting-down',
-  'too-many-connections',
-] as const satisfies readonly ErrorCode[];
+/** RFC 5321 4.5.3.1.5: 512 octets with code and line end. */
+const MAX_LINE = 500;
 
 /** The reply to an error: its own where it is of the catalogue, else "could not be stored"; never its cause. */
-export function replyTo(error: unknown): Reply {
-  if (error instanceof GatewayError) return print(error.spec, error.message);
-  const code: ErrorCode = isDiskFull(error) ? 'store-full' : 'store-unavailable';
-  return print(catalogue[code], catalogue[code].text);
+export function replyTo(error: unknown, language: Language): Reply {
+  const code = codeOf(error);
+  const detail = error instanceof GatewayError ? error.detail : undefined;
+  const text = errorText(code, language);
+  const { smtp, enhanced } = catalogue[code];
+  const line = toAscii(`${enhanced} ${text}${detail ? ` (${detail})` : ''}`);
+  return { code: smtp, line: line.length > MAX_LINE ? `${line.slice(0, MAX_LINE - 3)}...` : line };
+}
+
+/** The error of the catalogue that the client is told of. */
+export function codeOf(error: unknown): ErrorCode {
+  if (error instanceof GatewayError) return error.code;
+  return isDiskFull(error) ? 'store-full' : 'store-unavailable';
 }
 
 /** The same in the form in which smtp-server takes it from a handler. */
-export function refusal(error: unknown): Error & { responseCode: number } {
-  const { code, line } = replyTo(error);
+export function refusal(error: unknown, language: Language): Error & { responseCode: number } {
+  const { code, line } = replyTo(error, language);
   return Object.assign(new Error(line), { responseCode: code });
-}
-
-function print(spec: ErrorSpec, text: string): Reply {
-  return { code: spec.smtp, line: `${spec.enhanced} ${text}` };
 }
 
 function isDiskFull(error: unknown): boolean {

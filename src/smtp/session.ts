@@ -6,19 +6,21 @@ import type {
   SMTPServerOptions,
   SMTPServerSession,
 } from 'smtp-server';
-import type { Config } from '../config/schema.ts';
+import type { Config, TenantConfig } from '../config/schema.ts';
 import { createAttempts } from '../directory/attempts.ts';
 import type { Authenticator, Directory, Principal } from '../directory/directory.ts';
-import { GatewayError } from '../errors.ts';
+import { catalogue, GatewayError } from '../errors.ts';
 import type { Log } from '../observe/log.ts';
 import type { Store } from '../store/store.ts';
+import { dailyQuotaOf, explainQuota } from './daily-quota.ts';
 import { type InspectDeps, inspectSubmission } from './inspect.ts';
 import { Flood, takeIn } from './intake.ts';
 import { checkRecipient } from './recipient-policy.ts';
 import type { RelayAdmission } from './relay-admission.ts';
-import { refusal, replyTo } from './reply.ts';
+import { codeOf, refusal, replyTo } from './reply.ts';
 import { checkSender, type Identity, type Sender } from './sender-policy.ts';
 import { composeSubmission } from './submission.ts';
+import type { Language } from './texts.ts';
 
 export type ListenerName = 'submission' | 'submissions' | 'relay';
 
@@ -39,6 +41,8 @@ export interface Handlers
   extends Required<Pick<SMTPServerOptions, 'onAuth' | 'onSecure' | 'onMailFrom' | 'onRcptTo' | 'onData'>> {
   /** Resolves when no message is being received or stored any more. */
   settled(): Promise<void>;
+  /** The language that the client is answered in. */
+  language(session: SMTPServerSession | undefined): Language;
 }
 
 type Callback = (error?: Error | null) => void;
@@ -51,10 +55,11 @@ export function createHandlers(
   cutOff: (session: SMTPServerSession, reply: { code: number; line: string }) => void,
 ): Handlers {
   const log = deps.log.child({ room: 'smtp', listener });
+  const now = deps.now ?? Date.now;
   const rate = createAttempts({
     limit: deps.limits.messagesPerMinutePerSender,
     windowMs: 60_000,
-    now: deps.now ?? Date.now,
+    now,
   });
   const certificates = new WeakMap<SMTPServerSession, Buffer>();
   const accepted = new WeakMap<SMTPServerEnvelope, { identity: Identity; sender: Sender }>();
@@ -73,6 +78,27 @@ export function createHandlers(
     return { type: 'user', principal };
   }
 
+  /** Of the tenant; while none is known, the one that all who may be meant share, else English. */
+  function language(session: SMTPServerSession | undefined): Language {
+    const languages = new Set(tenantsOf(session).map((tenant) => tenant.language));
+    return languages.size === 1 ? [...languages][0]! : 'en';
+  }
+
+  function tenantsOf(session: SMTPServerSession | undefined): readonly TenantConfig[] {
+    const directory = deps.directory();
+    // At the door nothing is known yet, not even the address.
+    if (session?.remoteAddress === undefined) return directory.tenants;
+    const sender = accepted.get(session.envelope)?.sender;
+    if (sender !== undefined) return [sender.tenant];
+    const user = (session.user as Principal | undefined)?.user.login;
+    const principal = user === undefined ? undefined : directory.user(user);
+    if (principal !== undefined) return [principal.tenant];
+    const relay = admission?.admit(session.remoteAddress, certificates.get(session));
+    return relay === undefined
+      ? directory.tenants
+      : directory.tenants.filter(({ id }) => relay.tenants.includes(id));
+  }
+
   function beginMail(address: string, session: SMTPServerSession): void {
     const identity = identityOf(session);
     const sender = checkSender(deps.directory(), identity, address);
@@ -89,8 +115,8 @@ export function createHandlers(
     const settled = accepted.get(envelope);
     if (settled === undefined || envelope.mailFrom === false)
       throw new GatewayError('authentication-required');
-    const tenant = settled.sender.tenant.id;
-    const intake = await takeIn(stream, deps.store.stage(tenant), deps.limits.messageSize);
+    const { tenant } = settled.sender;
+    const intake = await takeIn(stream, deps.store.stage(tenant.id), deps.limits.messageSize);
     /** Named by an entry, so its bytes stay. */
     let kept = false;
     try {
@@ -113,34 +139,36 @@ export function createHandlers(
         },
         intake,
       );
-      const now = new Date((deps.now ?? Date.now)());
-      const inspected = await inspectSubmission(deps, settled.sender.tenant, submission, now);
+      const dailyQuota = dailyQuotaOf(tenant, submission.transactions, now());
+      const inspected = await inspectSubmission(deps, tenant, submission, new Date(now()));
       if (inspected.result === 'malware') {
         kept = true;
-        const { index } = await deps.store.recordRefusal(tenant, inspected.refusal);
-        log.warn({ peer: session.remoteAddress, tenant, index }, 'malware refused');
+        const { index } = await deps.store.recordRefusal(tenant.id, inspected.refusal);
+        log.warn({ peer: session.remoteAddress, tenant: tenant.id, index }, 'malware refused');
         throw inspected.error;
       }
       const { letter } = await deps.store
-        .acceptSubmission(tenant, inspected.submission)
+        .acceptSubmission(tenant.id, { ...inspected.submission, ...(dailyQuota && { dailyQuota }) })
         .catch(async (error: unknown) => {
           await inspected.dropSignatures();
           throw error;
         });
-      return `2.0.0 Accepted as ${tenant}/${letter}`;
+      return `2.0.0 Accepted as ${tenant.id}/${letter}`;
     } catch (error) {
       if (!kept) await intake.abort();
-      throw error;
+      throw explainQuota(error, tenant, now());
     }
   }
 
   /** Answers with the error's reply; what is no refusal but a failure of ours goes to the log with its cause. */
   function fail(error: unknown, session: SMTPServerSession, callback: Callback): void {
-    const reply = replyTo(error);
-    const about = { peer: session.remoteAddress, reply: `${reply.code} ${reply.line}` };
+    const code = codeOf(error);
+    const { smtp, enhanced, text } = catalogue[code];
+    // Without the detail: it may repeat what stands in the message.
+    const about = { peer: session.remoteAddress, code, reply: `${smtp} ${enhanced} ${text}` };
     if (error instanceof GatewayError && error.cause === undefined) log.info(about, 'refused');
     else log.error({ ...about, err: error }, 'failed');
-    callback(refusal(error));
+    callback(refusal(error, language(session)));
   }
 
   function attempt(session: SMTPServerSession, callback: Callback, work: () => void): void {
@@ -154,6 +182,7 @@ export function createHandlers(
   }
 
   return {
+    language,
     onAuth({ username, authzid, password }, session, callback) {
       // RFC 4616: acting for somebody else is not offered.
       if (!session.secure || (authzid && authzid !== username)) {
@@ -188,10 +217,10 @@ export function createHandlers(
         },
         (error: unknown) => {
           if (error instanceof Flood) {
-            cutOff(session, replyTo(error));
+            cutOff(session, replyTo(error, language(session)));
           } else if (stream.destroyed && !stream.readableEnded) {
             log.info({ peer: session.remoteAddress }, 'client went away in the middle of a message');
-            callback(refusal(error));
+            callback(refusal(error, language(session)));
           } else {
             fail(error, session, callback);
           }

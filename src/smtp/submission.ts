@@ -13,7 +13,9 @@ import type { Deposit, Submission } from '../store/store.ts';
 import { type ContentError, checkBody, checkHeader, fromAddress } from './content-policy.ts';
 import { chooseOptions } from './dispatch-options.ts';
 import type { Intake } from './intake.ts';
+import { checkReplyTo } from './recipient-policy.ts';
 import { checkFrom, type Identity, type Sender } from './sender-policy.ts';
+import type { Language } from './texts.ts';
 
 /** What the dialogue settled before the message came. */
 export interface Dialogue {
@@ -38,18 +40,21 @@ export interface Dialogue {
 export function composeSubmission(dialogue: Dialogue, intake: Intake): Submission {
   const { directory, identity, envelope } = dialogue;
   const { fields, message } = intake;
+  const { language } = dialogue.sender.tenant;
+  const refuseOn = (error: ContentError | undefined): void => {
+    if (error !== undefined) throw toRefusal(error, language);
+  };
+  const unless = <T extends object | ErrorCode>(result: T): Exclude<T, ContentError | ErrorCode> => {
+    if (typeof result === 'string') throw new GatewayError(result);
+    if ('code' in (result as object)) throw toRefusal(result as unknown as ContentError, language);
+    return result as Exclude<T, ContentError | ErrorCode>;
+  };
   refuseOn(checkHeader(fields));
   const from = unless(fromAddress(fields)).address;
   const sender = unless(checkFrom(directory, identity, dialogue.sender, from));
   for (const address of addressesIn(fields, 'sender'))
     unless(checkFrom(directory, identity, dialogue.sender, address));
-  for (const address of addressesIn(fields, 'reply-to')) {
-    // Confirmations go there (TR-01201 FU 3.3): only what this tenant's account fetches is seen by anybody.
-    const demail = directory.toDemail(sender.tenant, address) ?? address;
-    if (!directory.isDemailAddress(demail) || directory.tenantOfAddress(demail) !== sender.tenant) {
-      throw new GatewayError('reply-to-outside-demail');
-    }
-  }
+  refuseOn(checkReplyTo(directory, sender.tenant, fields));
   refuseOn(checkBody(message.index));
   const user = identity.type === 'user' ? identity.principal.user : undefined;
   const { options, optionSources, fileReference, ignored } = unless(
@@ -129,13 +134,6 @@ function headerFacts(fields: readonly HeaderField[], from: string): HeaderFacts 
   };
 }
 
-/** The result, or its error thrown. */
-function unless<T extends object | ErrorCode>(result: T): Exclude<T, ContentError | ErrorCode> {
-  if (typeof result === 'string') throw new GatewayError(result);
-  if ('code' in (result as object)) refuseOn(result as unknown as ContentError);
-  return result as Exclude<T, ContentError | ErrorCode>;
-}
-
-function refuseOn(error: ContentError | undefined): void {
-  if (error !== undefined) throw new GatewayError(error.code, error.detail);
+function toRefusal({ code, detail }: ContentError, language: Language): GatewayError {
+  return new GatewayError(code, typeof detail === 'object' ? detail[language] : detail);
 }

@@ -101,10 +101,20 @@ type Body<E> = Omit<E, 'kind' | 'delivered' | 'message'>;
 /** A sender's signature, with the CMS structure where that is to be kept. */
 export type StagedSignature = Omit<EmbeddedSignature, 'object'> & { readonly object?: StagedObject };
 
+/** What a tenant may hand over within its day; checked and counted in the commit of the submission. */
+export interface DailyQuota {
+  /** Epoch ms at which the day began. */
+  readonly since: number;
+  readonly messages: number;
+  readonly recipients: number;
+}
+
 export interface Submission extends Omit<Body<SubmissionEntry>, 'signatures'> {
   readonly message: StagedMessage;
   readonly signatures?: readonly StagedSignature[];
   readonly deposits: readonly Deposit[];
+  /** Absent: no quota. */
+  readonly dailyQuota?: DailyQuota;
 }
 
 export interface Refusal extends Body<RefusedEntry> {
@@ -306,7 +316,10 @@ export interface Transactor {
   /** Reads a finished object that no command has named yet. */
   openStaged(staged: StagedObject): OpenObject;
 
-  /** Message, queue rows, own copies and entry in one commit. Returns the letter = index of its entry. */
+  /**
+   * Message, queue rows, own copies and entry in one commit. Returns the letter = index of its entry.
+   * @throws GatewayError `daily-quota`; its detail is `messages N` or `recipients N`: what is used already
+   */
   acceptSubmission(tenant: string, submission: Submission): Promise<{ letter: number }>;
 
   /** A message that was not accepted, kept as evidence. Returns the index of its entry. */

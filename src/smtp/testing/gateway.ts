@@ -64,7 +64,11 @@ export async function startGateway(options: TestGatewayOptions = {}): Promise<Te
     ...options,
   });
   const folder = await mkdtemp(join(tmpdir(), 'demail-smtp-'));
-  const store = await openSqliteStore({ directory: folder, originPrefix: 'gateway.example' });
+  const store = await openSqliteStore({
+    directory: folder,
+    originPrefix: 'gateway.example',
+    ...(options.now && { clock: options.now }),
+  });
   for (const tenant of config.tenants) await store.openTenant(tenant.id);
   const directory = createDirectory(config);
   const service = await startSmtp({

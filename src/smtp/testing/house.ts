@@ -7,6 +7,10 @@ export interface HouseOptions {
   readonly passwordHash?: string;
   /** Lines of `limits:`. */
   readonly limits?: string;
+  /** English, so that tests read like the code. */
+  readonly languages?: { readonly stadt: 'de' | 'en'; readonly dorf: 'de' | 'en' };
+  /** Members of `dailyQuota:` of stadt. */
+  readonly dailyQuota?: string;
   /** Elements of `relays:`. */
   readonly relays?: string;
 }
@@ -15,7 +19,13 @@ export interface HouseOptions {
  * `stadt` (level normal; erika, jan, shared poststelle of erika) and `dorf` (level high; ida). Every
  * listener on a free port of 127.0.0.1.
  */
-export function house({ passwordHash = '$argon2id$x', limits = '', relays = '' }: HouseOptions = {}): Config {
+export function house({
+  passwordHash = '$argon2id$x',
+  languages = { stadt: 'en', dorf: 'en' },
+  limits = '',
+  dailyQuota = '',
+  relays = '',
+}: HouseOptions = {}): Config {
   return parseConfig(
     `tls: { certificate: a, key: a }
 hostname: gateway.example
@@ -29,12 +39,14 @@ relays: [ ${relays} ]
 tenants:
   - id: stadt
     name: Stadt
+    language: ${languages.stadt}
     internalDomains: [stadt.example]
     demailDomains: [stadt.de-mail.example]
     provider:
       account: stadt
       smtp: { host: smtp.example, port: 465 }
       imap: { host: imap.example, port: 993 }
+      dailyQuota: { ${dailyQuota} }
     options: { default: [dispatch, receipt], permitted: [dispatch, receipt, private] }
     users:
       - { login: erika@stadt.example, passwordHash: "${passwordHash}" }
@@ -45,6 +57,7 @@ tenants:
     operators: [erika@stadt.example]
   - id: dorf
     name: Dorf
+    language: ${languages.dorf}
     internalDomains: [dorf.example]
     demailDomains: [dorf.de-mail.example]
     provider:

@@ -126,12 +126,13 @@ export async function openSqliteStore(options: StoreOptions): Promise<Store> {
       stage: (tenant) => stageObject(paths.objects, context.keys(tenant)),
       openStaged: ({ tenant, object, size, storage }) =>
         openObject(paths.objects, context.keys(tenant), { object, size, ...(storage as Staging) }),
-      acceptSubmission: (tenant, { message, signatures, deposits, ...body }) =>
+      acceptSubmission: (tenant, { message, signatures, deposits, dailyQuota, ...body }) =>
         writer.call('acceptSubmission', tenant, {
           body,
           message: toWireMessage(message),
           signatures: toWireSignatures(signatures),
           deposits,
+          dailyQuota: dailyQuota ?? null,
         }),
       recordRefusal: (tenant, { message, ...body }) =>
         writer.call('recordRefusal', tenant, { body, message: toWireMessage(message) }),

@@ -6,6 +6,8 @@ import type {
   HandoverSettledEntry,
   SubmissionEntry,
 } from '../../../evidence/entry.ts';
+import type { DailyQuota } from '../../store.ts';
+import { checkDailyQuota } from '../daily-quota.ts';
 import type { WriteContext } from '../write-context.ts';
 import { deliverNotices } from './arrivals.ts';
 import { deliveriesOf, deposit } from './deposit.ts';
@@ -27,13 +29,15 @@ export interface WireSubmission {
   readonly message: WireMessage;
   readonly signatures: readonly WireSignature[] | null;
   readonly deposits: readonly WireDeposit[];
+  readonly dailyQuota: DailyQuota | null;
 }
 
 export function acceptSubmission(
   context: WriteContext,
   tenant: string,
-  { body, message, signatures, deposits }: WireSubmission,
+  { body, message, signatures, deposits, dailyQuota }: WireSubmission,
 ): { letter: number } {
+  if (dailyQuota !== null) checkDailyQuota(context, tenant, dailyQuota, body.transactions);
   insertMessage(context, tenant, message);
   deposit(context, tenant, deposits, message);
   const entry = context.append(tenant, {
