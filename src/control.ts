@@ -61,6 +61,7 @@ export const controlRequest = z.discriminatedUnion('command', [
     decision: z.enum(['handed-over', 'resend', 'abandoned']),
   }),
   z.strictObject({ command: z.literal('queue-retry'), ...handover }),
+  z.strictObject({ command: z.literal('private-operators') }),
   z.strictObject({
     command: z.literal('private-deliver'),
     tenant: z.string(),

@@ -142,6 +142,8 @@ async function obey(
       return await link.retryTransaction(request);
     case 'queue-settle':
       return await link.settle(request);
+    case 'private-operators':
+      return Object.fromEntries(config.tenants.map(({ id, privateMail }) => [id, privateMail.operators]));
     case 'private-deliver':
       return await link.placePrivate(request);
     case 'record-access':

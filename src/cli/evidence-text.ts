@@ -27,9 +27,14 @@ export interface SearchLine {
   /** Names of the facts, in the order of their entries, each once. */
   readonly facts: readonly string[];
   readonly verdict: string | null;
+  readonly private: boolean;
 }
 
-export function searchLines(summary: LetterSummary): SearchLine[] {
+/** `hidden`: it is private, and its subject is not for whoever runs the command. */
+export function searchLines(
+  summary: LetterSummary,
+  { isPrivate, hidden }: { readonly isPrivate: boolean; readonly hidden: boolean },
+): SearchLine[] {
   const base = {
     tenant: summary.tenant,
     index: summary.index,
@@ -38,8 +43,9 @@ export function searchLines(summary: LetterSummary): SearchLine[] {
     letter: summary.letter,
     message_id: summary.messageId,
     sender: summary.sender,
-    subject: summary.subject,
+    subject: hidden ? null : summary.subject,
     verdict: summary.verdict,
+    private: isPrivate,
   };
   if (summary.recipients.length === 0) return [{ ...base, private_id: null, recipient: null, facts: [] }];
   return summary.recipients.map((r) => ({

@@ -14,9 +14,16 @@ import { openSqliteStore, type StorePaths } from '../store/sqlite/open.ts';
 import type { Reader, SearchQuery } from '../store/store.ts';
 import { type CommonOptions, type Context, withCommonOptions } from './context.ts';
 import { connectToGateway } from './control.ts';
-import { describeEntry, describeLetter, type LetterObject, searchLines } from './evidence-text.ts';
+import {
+  describeEntry,
+  describeLetter,
+  type LetterObject,
+  type SearchLine,
+  searchLines,
+} from './evidence-text.ts';
 import { CommandError, exit } from './exit.ts';
 import { storeOf } from './place.ts';
+import { isPrivateLetter, isPrivateMessage, privateReader, withoutContent } from './private-access.ts';
 import { openReader, requireStore } from './reader.ts';
 
 interface SearchOptions extends CommonOptions {
@@ -88,16 +95,29 @@ async function search(options: SearchOptions, context: Context) {
   using reader = openReader(paths);
   const found = await reader.search(query);
   const tenants = options.tenant === undefined ? await reader.tenants() : [options.tenant];
+  const mayRead = await privateReader(data, options, context);
   await recordAccess(data, paths, tenants, 'search', JSON.stringify(query));
-  for (const line of found.flatMap(searchLines)) {
+  // A hit would say what stands in the subject, or what the file of a private De-Mail is.
+  const byContent = query.subject !== undefined || query.sha256 !== undefined;
+  const lines: SearchLine[] = [];
+  for (const summary of found) {
+    const isPrivate = await isPrivateMessage(reader, summary);
+    const hidden = isPrivate && !mayRead(summary.tenant);
+    if (!hidden || !byContent) lines.push(...searchLines(summary, { isPrivate, hidden }));
+  }
+  if (byContent && !tenants.every(mayRead))
+    context.warn(
+      'private De-Mails are not searched by subject or file for those whom privateMail.operators does not name',
+    );
+  for (const line of lines) {
     if (options.json) context.printJson(line);
     else
       context.print(
         `${line.time}  ${line.tenant}/${line.index}  ${line.kind}  ${line.recipient ?? '-'}  ${line.facts.join(', ') || '-'}  ${line.message_id ?? '-'}`,
       );
   }
-  if (found.length === 0) context.warn('nothing found');
-  return found.length === 0 ? exit.usage : exit.good;
+  if (lines.length === 0) context.warn('nothing found');
+  return lines.length === 0 ? exit.usage : exit.good;
 }
 
 async function show(
@@ -117,22 +137,30 @@ async function show(
   const { tenant, letter } = found[0]!;
   const timeline = await reader.timeline(tenant, letter);
   const facts = await reader.facts(tenant, letter);
+  const isPrivate = isPrivateLetter(timeline);
+  const hidden = isPrivate && !(await privateReader(data, options, context))(tenant);
   await recordAccess(
     data,
     paths,
     [tenant],
     options.save === undefined ? 'show' : 'export',
-    `${tenant}/${letter}`,
+    `${tenant}/${letter}${isPrivate ? ` (private, content ${hidden ? 'hidden' : 'shown'})` : ''}`,
   );
-  const described = describeLetter(tenant, letter, timeline, facts);
+  if (hidden && options.save !== undefined)
+    throw new CommandError(
+      exit.finding,
+      `${tenant}/${letter} is a private De-Mail: privateMail.operators of ${tenant} does not name ${userInfo().username}`,
+    );
+  const shown = hidden ? timeline.map(withoutContent) : timeline;
+  const described = { ...describeLetter(tenant, letter, shown, facts), private: isPrivate, hidden };
   if (options.save !== undefined) await saveObjects(reader, tenant, described.objects, options.save);
   if (options.json) context.printJson(described);
   else {
-    context.print(`${tenant}/${letter}`);
+    context.print(`${tenant}/${letter}${hidden ? '  private: subject and content are hidden' : ''}`);
     for (const [recipient, names] of Object.entries(described.facts))
       context.print(`  ${recipient}: ${names.map((f) => f.fact).join(', ')}`);
     context.print('timeline');
-    for (const entry of timeline) for (const line of describeEntry(entry)) context.print(`  ${line}`);
+    for (const entry of shown) for (const line of describeEntry(entry)) context.print(`  ${line}`);
     context.print('objects');
     for (const object of described.objects)
       context.print(

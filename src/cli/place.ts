@@ -60,6 +60,29 @@ export async function storeOf(
   };
 }
 
+const operatorsOnly = z.looseObject({
+  tenants: z.array(
+    z.looseObject({
+      id: z.string(),
+      privateMail: z.looseObject({ operators: z.array(z.string()).default([]) }).optional(),
+    }),
+  ),
+});
+
+/** Tenant → names in the operating system, by the configuration file; nobody where there is none. */
+export async function privateOperatorsOf(
+  options: CommonOptions,
+  context: Pick<Context, 'env' | 'cwd'>,
+): Promise<Readonly<Record<string, readonly string[]>>> {
+  const { config } = placeOf(options, context);
+  if (config === undefined) return {};
+  const read = operatorsOnly.safeParse(parse(await readConfig(config)));
+  if (!read.success) return {};
+  return Object.fromEntries(
+    read.data.tenants.map(({ id, privateMail }) => [id, privateMail?.operators ?? []]),
+  );
+}
+
 const directory = z.looseObject({ directory: z.string() });
 const pathsOnly = z.looseObject({
   data: z.string().optional(),

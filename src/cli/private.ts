@@ -1,10 +1,10 @@
 /** `private list | deliver`: private De-Mails that wait for a person's mailbox. */
-import { userInfo } from 'node:os';
 import type { Command } from 'commander';
 import type { Reader } from '../store/store.ts';
 import { type CommonOptions, type Context, withCommonOptions } from './context.ts';
 import { needGateway } from './control.ts';
 import { CommandError, exit } from './exit.ts';
+import { operator } from './operator.ts';
 import { storeOf } from './place.ts';
 import { openReader } from './reader.ts';
 
@@ -61,7 +61,7 @@ async function deliver(name: string, options: DeliverOptions, context: Context) 
   if (match === null) throw new CommandError(exit.usage, `${name}: a message is named tenant/index`);
   const { data } = await storeOf(options, context);
   using gateway = await needGateway(data);
-  const actor = { type: 'operator' as const, name: userInfo().username };
+  const actor = operator();
   const order = {
     command: 'private-deliver' as const,
     tenant: match[1]!,

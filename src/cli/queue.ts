@@ -9,6 +9,7 @@ import { needGateway } from './control.ts';
 import { describeEntry } from './evidence-text.ts';
 import { CommandError, exit } from './exit.ts';
 import { storeOf } from './place.ts';
+import { isPrivateLetter, withoutContent } from './private-access.ts';
 import { openReader } from './reader.ts';
 
 interface PickOptions extends CommonOptions {
@@ -108,8 +109,11 @@ async function show(message: string, options: PickOptions, context: Context) {
   using reader = openReader(paths);
   const item = await find(reader, message, options);
   print(handoverLine(item), options, context);
-  for (const entry of await reader.timeline(item.tenant, item.letter)) {
-    if (!('transaction' in entry) || entry.transaction !== item.transaction) continue;
+  const timeline = await reader.timeline(item.tenant, item.letter);
+  const isPrivate = isPrivateLetter(timeline);
+  for (const whole of timeline) {
+    if (!('transaction' in whole) || whole.transaction !== item.transaction) continue;
+    const entry = isPrivate ? withoutContent(whole) : whole;
     if (options.json) context.printJson(entry);
     else for (const line of describeEntry(entry)) context.print(`  ${line}`);
   }
