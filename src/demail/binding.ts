@@ -4,6 +4,7 @@
  */
 import type { CheckFact } from '../evidence/entry.ts';
 import { findField, type HeaderField } from '../mime/header.ts';
+import { compared, hex, shown, spaced } from './comparison.ts';
 import { optionHeaders } from './options.ts';
 import { parseRecipientList } from './recipients.ts';
 
@@ -44,10 +45,11 @@ export type OriginalStatement =
     }
   | { readonly ok: false; readonly reason: string };
 
+type Original = Extract<OriginalStatement, { ok: true }>;
+
 /** Headers that we hand over; Date and Message-ID may be the provider's. */
 const ours = ['from', 'subject', 'reply-to', 'x-de-mail-sender', 'x-de-mail-private-id'] as const;
 const CHOSEN = 'x-de-mail-chosen-recipient';
-const LONGEST_SHOWN = 80;
 
 /**
  * Each comparison with its outcome, in words. `attempts` are all attempts of the transaction: which of them the
@@ -55,29 +57,20 @@ const LONGEST_SHOWN = 80;
  */
 export function compareBinding(statement: Statement, attempts: readonly HandedOver[]): CheckFact[] {
   const { original } = statement;
-  if (!original.ok) return [fact('original', false, `the original cannot be recomputed: ${original.reason}`)];
+  if (!original.ok)
+    return [compared('original', false, `the original cannot be recomputed: ${original.reason}`)];
   if (attempts.length === 0)
-    return [fact('hand-over', false, 'nothing has been handed over that it could confirm')];
-  const compared = attempts.map((attempt) => compareAttempt(statement, original, attempt));
+    return [compared('hand-over', false, 'nothing has been handed over that it could confirm')];
+  const each = attempts.map((attempt) => compareAttempt(statement, original, attempt));
   const failures = (checks: readonly CheckFact[]) => checks.filter((c) => c.result !== 'passed').length;
   // The later attempt wins a tie: it is the one that went on.
-  return compared.reduce((best, next) => (failures(next) <= failures(best) ? next : best));
+  return each.reduce((best, next) => (failures(next) <= failures(best) ? next : best));
 }
 
-function compareAttempt(
-  statement: Statement,
-  original: Extract<OriginalStatement, { ok: true }>,
-  handed: HandedOver,
-): CheckFact[] {
+function compareAttempt(statement: Statement, original: Original, handed: HandedOver): CheckFact[] {
   return [
-    compareBody(original, handed),
-    fact(
-      'original-header-hash',
-      original.headerFits,
-      original.isSigned
-        ? `the original's header has ${original.algorithm} digest ${hex(original.headerHash)}; its signature b= ${original.headerFits ? 'verifies' : 'does not verify'}`
-        : `the original's header has ${original.algorithm} digest ${hex(original.headerHash)}, which b= ${original.headerFits ? 'holds' : 'does not hold'}`,
-    ),
+    compareBody(original, handed.bodyHash, `handed over in attempt ${handed.attempt}`),
+    compareHeaderHash(original),
     ...ours.flatMap((name) => compareField(name, original.covered, handed.fields)),
     compareOptions(original.covered, handed.fields),
     compareChosen(original.covered, handed.fields),
@@ -87,16 +80,27 @@ function compareAttempt(
   ];
 }
 
-function compareBody(original: Extract<OriginalStatement, { ok: true }>, handed: HandedOver): CheckFact {
-  if (handed.bodyHash === null)
-    return fact('original-body-hash', false, 'the body that was handed over cannot be read any more');
-  const same = handed.bodyHash.equals(original.bodyHash);
-  return fact(
-    'original-body-hash',
+function compareBody({ bodyHash }: Original, body: Buffer | null, whence: string): CheckFact {
+  const name = 'original-body-hash';
+  if (body === null) return compared(name, false, `the body ${whence} cannot be read any more`);
+  const same = body.equals(bodyHash);
+  return compared(
+    name,
     same,
     same
-      ? `bh= is the digest of the body handed over in attempt ${handed.attempt} (${hex(handed.bodyHash)})`
-      : `bh= is ${hex(original.bodyHash)}, the body handed over has ${hex(handed.bodyHash)}`,
+      ? `bh= is the digest of the body ${whence} (${hex(body)})`
+      : `bh= is ${hex(bodyHash)}, the body ${whence} has ${hex(body)}`,
+  );
+}
+
+function compareHeaderHash({ headerFits, isSigned, algorithm, headerHash }: Original): CheckFact {
+  const digest = `the original's header has ${algorithm} digest ${hex(headerHash)}`;
+  return compared(
+    'original-header-hash',
+    headerFits,
+    isSigned
+      ? `${digest}; its signature b= ${headerFits ? 'verifies' : 'does not verify'}`
+      : `${digest}, which b= ${headerFits ? 'holds' : 'does not hold'}`,
   );
 }
 
@@ -111,10 +115,10 @@ function compareField(
   if (before === undefined) return [];
   const check = `original-${name}`;
   if (after === undefined)
-    return [fact(check, false, `handed over as ${shown(before.value)}, not covered by the confirmation`)];
+    return [compared(check, false, `handed over as ${shown(before.value)}, not covered by the confirmation`)];
   const same = spaced(before.value) === spaced(after.value);
   return [
-    fact(
+    compared(
       check,
       same,
       same
@@ -132,7 +136,7 @@ function compareOptions(covered: readonly HeaderField[], handed: readonly Header
       .map((name) => name.slice('X-de-mail-'.length))
       .join(', ') || 'none';
   const [before, after] = [chosen(handed), chosen(covered)];
-  return fact(
+  return compared(
     'original-options',
     before === after,
     before === after ? `${after}, as handed over` : `${after}, handed over as ${before}`,
@@ -142,7 +146,7 @@ function compareOptions(covered: readonly HeaderField[], handed: readonly Header
 function compareChosen(covered: readonly HeaderField[], handed: readonly HeaderField[]): CheckFact {
   const [before, after] = [handed, covered].map((fields) => findField(fields, CHOSEN)?.value ?? '');
   const same = roles(before!) === roles(after!);
-  return fact(
+  return compared(
     `original-${CHOSEN}`,
     same,
     same ? `${shown(after!)}, as handed over` : `${shown(after!)}, handed over as ${shown(before!)}`,
@@ -158,7 +162,11 @@ function roles(value: string): string {
 function compareAccount(covered: readonly HeaderField[], { sender }: HandedOver): CheckFact {
   const stated = findField(covered, 'x-de-mail-sender')?.value.trim() ?? '';
   const same = stated.toLowerCase() === sender.toLowerCase();
-  return fact('account', same, `the original was sent by ${shown(stated)}${same ? '' : `, not ${sender}`}`);
+  return compared(
+    'account',
+    same,
+    `the original was sent by ${shown(stated)}${same ? '' : `, not ${sender}`}`,
+  );
 }
 
 function comparePrivateId(
@@ -169,20 +177,57 @@ function comparePrivateId(
   const inOriginal = findField(covered, 'x-de-mail-private-id')?.value.trim() ?? null;
   const wrong = [inOriginal, privateId].find((id) => id !== null && id !== handed.privateId);
   if (wrong !== undefined && wrong !== null)
-    return fact('private-id', false, `${shown(wrong)}, the hand-over has ${shown(handed.privateId)}`);
+    return compared('private-id', false, `${shown(wrong)}, the hand-over has ${shown(handed.privateId)}`);
   const named = inOriginal ?? privateId;
   return named === null
-    ? fact('private-id', false, 'none is stated')
-    : fact('private-id', true, `${shown(named)}, that of the hand-over`);
+    ? compared('private-id', false, 'none is stated')
+    : compared('private-id', true, `${shown(named)}, that of the hand-over`);
 }
 
 function compareRecipients({ recipients }: Statement, handed: HandedOver): CheckFact {
   const known = new Set(handed.recipients.map((address) => address.toLowerCase()));
-  if (recipients.length === 0) return fact('recipient', false, 'it does not say for whom');
+  if (recipients.length === 0) return compared('recipient', false, 'it does not say for whom');
   const strange = recipients.filter((address) => !known.has(address.toLowerCase()));
   return strange.length === 0
-    ? fact('recipient', true, `${shown(recipients.join(', '))}, among those handed over`)
-    : fact('recipient', false, `${shown(strange.join(', '))} was not handed over`);
+    ? compared('recipient', true, `${shown(recipients.join(', '))}, among those handed over`)
+    : compared('recipient', false, `${shown(strange.join(', '))} was not handed over`);
+}
+
+/** A De-Mail as it came to us. */
+export interface ReceivedLetter {
+  readonly fields: readonly HeaderField[];
+  /** The body's digest by the algorithm that the confirmation names; null where it could not be computed. */
+  readonly bodyHash: Buffer | null;
+  /** Lower-case addresses that it came for. */
+  readonly recipients: readonly string[];
+}
+
+/** The same for a De-Mail that the tenant received: nothing of ours stands in it, so all of it must be as it came. */
+export function compareReceived(statement: Statement, letter: ReceivedLetter): CheckFact[] {
+  const { original, recipients } = statement;
+  if (!original.ok)
+    return [compared('original', false, `the original cannot be recomputed: ${original.reason}`)];
+  const other = original.covered.filter(
+    ({ lower, value }) => spaced(findField(letter.fields, lower)?.value ?? '') !== spaced(value),
+  );
+  const strange = recipients.filter((address) => !letter.recipients.includes(address.toLowerCase()));
+  return [
+    compareBody(original, letter.bodyHash, 'that came'),
+    compareHeaderHash(original),
+    ...other.map(({ name, lower, value }) =>
+      compared(
+        `original-${lower}`,
+        false,
+        `${shown(value)}, the De-Mail came with ${name}: ${shown(findField(letter.fields, lower)?.value ?? '')}`,
+      ),
+    ),
+    ...(other.length > 0
+      ? []
+      : [compared('original-header', true, `${original.covered.length} fields, each as it came`)]),
+    recipients.length > 0 && strange.length === 0
+      ? compared('recipient', true, `${shown(recipients.join(', '))}, whom it came for`)
+      : compared('recipient', false, `it did not come for ${shown(strange.join(', '))}`),
+  ];
 }
 
 /** What the provider keeps under Sent against what it was given: every field that differs, and the body. */
@@ -207,7 +252,7 @@ export function compareSentCopy(
   });
   const same = copy.bodySha256 === handed.bodySha256;
   return [
-    fact(
+    compared(
       'sent-copy body',
       same,
       same
@@ -222,22 +267,4 @@ export function compareSentCopy(
 export function countsBy(checks: readonly CheckFact[]): 'yes' | 'provisional' | 'no' {
   if (checks.length === 0 || checks.some(({ result }) => result === 'failed')) return 'no';
   return checks.some(({ result }) => result === 'undecided') ? 'provisional' : 'yes';
-}
-
-function fact(name: string, passed: boolean, reason: string): CheckFact {
-  return { name, result: passed ? 'passed' : 'failed', reason };
-}
-
-/** Folding leaves white space behind; how much of it is nobody's concern. */
-function spaced(value: string): string {
-  return value.replace(/\s+/g, ' ').trim();
-}
-
-function shown(value: string): string {
-  const text = spaced(value).replace(/[^\x20-\x7e\u00a0-\uffff]/g, '\ufffd');
-  return text === '' ? '(none)' : text.length > LONGEST_SHOWN ? `${text.slice(0, LONGEST_SHOWN)}…` : text;
-}
-
-function hex(hash: Buffer): string {
-  return `${hash.toString('hex').slice(0, 16)}…`;
 }

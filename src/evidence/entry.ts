@@ -360,14 +360,14 @@ export interface VerdictEntry {
   /** Certificates and revocation data that it rests on. */
   readonly material: readonly (ObjectFact & { readonly type: 'certificate' | 'crl' | 'ocsp' })[];
   /**
-   * The confirmation that is judged did not count before, and counts from here on: an anchor was configured, or the
-   * letter that it speaks of came after it.
+   * What a confirmation is worth that did not count when it came: an anchor was configured since, or the letter that
+   * it speaks of came after it.
    */
   readonly confirms?: {
     readonly confirmation: ConfirmationType;
     readonly transaction: number | null;
     readonly statedTime: string | null;
-    readonly counts: 'yes' | 'provisional';
+    readonly counts: 'yes' | 'provisional' | 'no';
     readonly comparisons: readonly CheckFact[];
   };
 }

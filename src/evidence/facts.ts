@@ -91,8 +91,10 @@ export function factsOf(entry: Entry): Fact[] {
     case 'verdict':
       if (entry.letter === null) return [];
       if (entry.confirms !== undefined) {
-        const { confirmation, statedTime } = entry.confirms;
-        return say(entry.letter, entry.recipients, confirmedBy[confirmation], statedTime);
+        const { confirmation, counts, statedTime } = entry.confirms;
+        return counts === 'no'
+          ? []
+          : say(entry.letter, entry.recipients, confirmedBy[confirmation], statedTime);
       }
       return entry.verdict !== 'invalid'
         ? []

@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import {
   compareBinding,
+  compareReceived,
   compareSentCopy,
   countsBy,
   type HandedOver,
@@ -15,7 +16,7 @@ import { originalHeaderHash } from '../pki/original-header.ts';
 import { verifySignature } from '../pki/signature.ts';
 import type { Store } from '../store/store.ts';
 import { type Judgement, signatureStanding } from './judge.ts';
-import type { Match } from './match.ts';
+import type { Match, ReceivedMatch } from './match.ts';
 import type { Reading } from './reading.ts';
 
 export interface Binding {
@@ -30,12 +31,22 @@ export interface Binder {
     recipients: readonly string[],
     judgement: Judgement,
   ): Promise<Binding>;
+  /** The same for a confirmation about a De-Mail that the tenant received. */
+  received(
+    reading: Reading,
+    match: ReceivedMatch,
+    recipients: readonly string[],
+    judgement: Judgement,
+  ): Promise<Binding>;
   /** Every difference between the provider's Sent copy and the attempt that it fits best. */
   sentCopy(match: Match, fields: readonly HeaderField[], bodySha256: string | null): Promise<CheckFact[]>;
 }
 
 type Intent = Entry & HandoverIntentEntry;
 type Letter = Entry & SubmissionEntry;
+
+/** Name of the comparison that finds an earlier confirmation saying the same. */
+export const REPEATED = 'repeated';
 
 /** Body digests kept: one letter has a confirmation of each kind and recipient. */
 const MOST_DIGESTS = 256;
@@ -44,10 +55,7 @@ export function createBinder(store: Store, tenant: string): Binder {
   const digests = new Map<string, Buffer>();
 
   async function intentsOf(match: Match): Promise<Intent[]> {
-    const timeline = await store.timeline(tenant, match.letter);
-    return timeline.filter(
-      (e): e is Intent => e.kind === 'handover-intent' && e.transaction === match.transaction,
-    );
+    return intentsIn(await store.timeline(tenant, match.letter), match);
   }
 
   async function fieldsOf({ handed }: Intent): Promise<readonly HeaderField[]> {
@@ -81,12 +89,48 @@ export function createBinder(store: Store, tenant: string): Binder {
     return digest;
   }
 
+  /** Header and digest of the body of a message as it lies in the store. */
+  async function partsOf(object: string, algorithm: IntegrityHash) {
+    const stored = await store.object(tenant, object);
+    if (stored === null) return { fields: [], bodyHash: null };
+    const hash = createBodyHash(algorithm);
+    let header = Buffer.alloc(0);
+    let end: number | null = null;
+    for await (const chunk of stored.read()) {
+      if (end !== null) {
+        hash.push(chunk);
+        continue;
+      }
+      header = Buffer.concat([header, chunk]);
+      const found = headerEnd(header);
+      if (found < header.length) {
+        end = found;
+        hash.push(header.subarray(end));
+      } else if (header.length > LONGEST_HEADER) return { fields: [], bodyHash: null };
+    }
+    return { fields: parseHeader(header.subarray(0, end ?? header.length)), bodyHash: hash.digest() };
+  }
+
+  function weighed(standing: CheckFact, compared: readonly CheckFact[]): Binding {
+    const comparisons = [standing, ...compared].map((c) => ({ ...c, reason: c.reason.slice(0, 500) }));
+    return { counts: countsBy(comparisons), comparisons };
+  }
+
   return {
+    async received(reading, { entry, recipients: known }, recipients, judgement) {
+      const original = readOriginal(reading);
+      const letter = await partsOf(entry.message.object, original.hash);
+      const { privateId } = reading.metadata;
+      const compared = compareReceived({ original, recipients, privateId }, { ...letter, recipients: known });
+      return weighed(signatureStanding(judgement), compared);
+    },
+
     async confirmation(reading, match, recipients, judgement) {
       const standing = signatureStanding(judgement);
       const stated = readOriginal(reading);
       const attempts: HandedOver[] = [];
-      for (const intent of await intentsOf(match)) {
+      const timeline = await store.timeline(tenant, match.letter);
+      for (const intent of intentsIn(timeline, match)) {
         attempts.push({
           attempt: intent.attempt,
           privateId: match.submission.transactions.find((t) => t.id === match.transaction)!.privateId,
@@ -98,8 +142,7 @@ export function createBinder(store: Store, tenant: string): Binder {
       }
       const { privateId } = reading.metadata;
       const compared = compareBinding({ original: stated, recipients, privateId }, attempts);
-      const comparisons = [standing, ...compared].map((c) => ({ ...c, reason: c.reason.slice(0, 500) }));
-      return { counts: countsBy(comparisons), comparisons };
+      return weighed(standing, [...compared, ...repeated(timeline, match, reading, recipients)]);
     },
 
     async sentCopy(match, fields, bodySha256) {
@@ -116,6 +159,34 @@ export function createBinder(store: Store, tenant: string): Binder {
       return best ?? [];
     },
   };
+}
+
+function intentsIn(timeline: readonly Entry[], { transaction }: Match): Intent[] {
+  return timeline.filter((e): e is Intent => e.kind === 'handover-intent' && e.transaction === transaction);
+}
+
+/**
+ * Another confirmation of that kind, under a Message-ID of its own: true perhaps, as where a letter was sent again in
+ * doubt, but two moments for one step. Copies of one confirmation, as sender and recipient get them, share theirs.
+ */
+function repeated(
+  timeline: readonly Entry[],
+  { transaction }: Match,
+  { confirmationType, header }: Reading,
+  recipients: readonly string[],
+): CheckFact[] {
+  const before = timeline.find(
+    (e) =>
+      e.kind === 'confirmation' &&
+      e.transaction === transaction &&
+      e.confirmation === confirmationType &&
+      e.counts !== 'no' &&
+      e.header.messageId !== header.messageId &&
+      e.recipients.some((address) => recipients.includes(address)),
+  );
+  if (before?.kind !== 'confirmation') return [];
+  const reason = `entry ${before.index} confirmed it before, with the time ${before.statedTime ?? '(none)'}`;
+  return [{ name: REPEATED, result: 'passed', reason }];
 }
 
 function readOriginal({ confirmation }: Reading): OriginalStatement & { readonly hash: IntegrityHash } {
@@ -151,7 +222,7 @@ function signatureFits({
   }
 }
 
-/** Longest header of a Sent copy that is compared. */
+/** Longest header that is compared. */
 const LONGEST_HEADER = 1024 * 1024;
 
 /** SHA-256 of a message's body while it passes; null where its header has no end in sight. */

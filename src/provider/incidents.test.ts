@@ -54,6 +54,19 @@ it('is recorded and told once, closed without a mail, and told again when it com
   expect(await told('stadt', 'jan@stadt.example')).toBe(2);
 });
 
+it('one that ends before its beginning was recorded is recorded and told all the same', async () => {
+  const incidents = await start();
+  for (const name of ['first', 'second', 'third']) {
+    incidents.open('stadt', name, said);
+    incidents.close('stadt', name, said);
+  }
+  // This one goes on.
+  incidents.open('stadt', 'third', said);
+  await incidents.settled();
+  expect(await told('stadt', 'jan@stadt.example')).toBe(3);
+  expect((await store.incidents('stadt')).map(({ incident }) => incident)).toEqual(['third']);
+});
+
 it('one that was open before a restart is not told again, and can be closed', async () => {
   const before = await start();
   before.open('stadt', 'account-smtp', said);

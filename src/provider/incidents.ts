@@ -39,7 +39,9 @@ export async function createIncidents(deps: IncidentDeps): Promise<Incidents> {
   const { store, log, clock } = deps;
   /** The state recorded last; absent means never opened. */
   const recorded = new Map<string, 'opened' | 'closed'>();
-  const wanted = new Map<string, Wanted>();
+  /** Still to be recorded, in this order: an incident that ends before its beginning was recorded gets both. */
+  const wanted: Wanted[] = [];
+  let recording: Wanted | undefined;
   /** Recorded, but the notice about it failed. */
   const untold = new Set<string>();
   for (const { id } of deps.directory().tenants) {
@@ -50,23 +52,24 @@ export async function createIncidents(deps: IncidentDeps): Promise<Incidents> {
   let stopped = false;
 
   function want(next: Wanted) {
-    const name = key(next.tenant, next.incident);
-    const standing = wanted.get(name)?.state ?? recorded.get(name) ?? 'closed';
+    const name = nameOf(next);
+    const last = wanted.findLast((other) => nameOf(other) === name);
+    const standing = last?.state ?? recorded.get(name) ?? 'closed';
     if (standing === next.state || stopped) return;
-    wanted.set(name, next);
-    working ??= work().finally(() => {
-      working = undefined;
-    });
+    // It goes on before its end was recorded: then it never ended.
+    if (last?.state === 'closed' && last !== recording) wanted.splice(wanted.indexOf(last), 1);
+    else wanted.push(next);
+    again();
   }
 
   async function work() {
-    // Not one pass: what is wanted of an incident may change while it is recorded.
-    for (let first = wanted.entries().next(); !first.done; first = wanted.entries().next()) {
-      const [name, next] = first.value;
+    // Not one pass: more may be wanted while one is recorded.
+    for (let next = wanted[0]; next !== undefined; next = wanted[0]) {
+      recording = next;
       try {
         await record(next);
-        recorded.set(name, next.state);
-        if (wanted.get(name) === next) wanted.delete(name);
+        recorded.set(nameOf(next), next.state);
+        wanted.shift();
       } catch (error) {
         log.error(
           { tenant: next.tenant, incident: next.incident, error: String(error) },
@@ -75,6 +78,8 @@ export async function createIncidents(deps: IncidentDeps): Promise<Incidents> {
         retry?.[Symbol.dispose]();
         if (!stopped) retry = clock.after(tryAgainAfter, again);
         return;
+      } finally {
+        recording = undefined;
       }
     }
   }
@@ -107,6 +112,10 @@ export async function createIncidents(deps: IncidentDeps): Promise<Incidents> {
       retry?.[Symbol.dispose]();
     },
   };
+}
+
+function nameOf({ tenant, incident }: Wanted): string {
+  return key(tenant, incident);
 }
 
 function key(tenant: string, incident: string): string {

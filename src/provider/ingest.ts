@@ -12,7 +12,8 @@ import { type HeaderField, parseHeader } from '../mime/header.ts';
 import type { Clock } from '../observe/clock.ts';
 import type { Log } from '../observe/log.ts';
 import type { Fetched, Store } from '../store/store.ts';
-import { type Binding, createBinder, createBodyDigest } from './bind.ts';
+import { type Binding, createBinder, createBodyDigest, REPEATED } from './bind.ts';
+import { endDisputes } from './disputes.ts';
 import type { Incidents } from './incidents.ts';
 import {
   checkFacts,
@@ -22,10 +23,11 @@ import {
   keywordOf,
   mayChange,
   nextLook,
+  notCounted,
   shortReason,
   stageMaterial,
 } from './judge.ts';
-import { confirmedRecipients, type Match, matchLetter, notifiedRecipients } from './match.ts';
+import { type Match, matchLetter, notifiedRecipients } from './match.ts';
 import type { PrivateMail } from './private-mail.ts';
 import { createCapture, type Reading, readMessage } from './reading.ts';
 import type { Reports } from './reports.ts';
@@ -40,7 +42,8 @@ import {
 import type { Scanning } from './scanning.ts';
 import type { Settlement } from './settle.ts';
 import { stageMessage } from './staging.ts';
-import { incidentTexts } from './texts.ts';
+import { incidentTexts, type Said } from './texts.ts';
+import { weighConfirmation } from './weigh.ts';
 
 export interface Ingest {
   /**
@@ -73,9 +76,9 @@ export interface IngestDeps {
   readonly dataDir: string;
 }
 
+/** The De-Mail that a recipient's confirmation speaks of may be fetched after it, ms. */
+const letterMayCome = 60_000;
 const unmatchedIncident = 'unmatched-confirmation';
-/** On a copy of a confirmation that does not count. */
-const notCounted = '$DeMailNotCounted';
 /**
  * Providers may switch integrity data off for an account and a protocol (TR-01201 FU, function 14). Every type of
  * message must carry it (IO 3.1, row 17); each has an incident of its own, so that none closes another's.
@@ -90,8 +93,8 @@ export function createIngest(deps: IngestDeps): Ingest {
   const { store, tenant, incidents, log, settlement } = deps;
   const binder = createBinder(store, tenant);
   let unmatched = 0;
-  /** Entries of confirmations that do not hold: of this round, and of the one before. */
-  let doubted: { readonly now: number[]; readonly before: number[] } = { now: [], before: [] };
+  /** Incidents about single confirmations: of this round, and of the one before. */
+  let doubted: { readonly now: string[]; readonly before: string[] } = { now: [], before: [] };
   let picked: number[] = [];
 
   async function record(message: Fetched): Promise<number | null> {
@@ -128,14 +131,12 @@ export function createIngest(deps: IngestDeps): Ingest {
 
   async function takeConfirmation(config: TenantConfig, reading: Reading, base: Base): Promise<void> {
     const { confirmation, confirmationType } = reading;
-    const match = await matchLetter(store, tenant, reading);
-    const recipients = confirmedRecipients(reading, match);
+    const weighed = await weighConfirmation(store, tenant, binder, reading, base.judgement);
+    const { match, recipients, binding } = weighed;
     const isPrivate = aboutPrivate(reading, match);
     const received = routeToRecipients(deps.directory(), config, recipients, isPrivate);
     const route = routeAnswer(config, reading, match, received, recipients, isPrivate);
     const { judgement, ...rest } = base;
-    const stated = confirmation?.recipients.length ? confirmation.recipients : recipients;
-    const binding = match === null ? null : await binder.confirmation(reading, match, stated, judgement);
     const holds = binding === null || binding.counts !== 'no';
     const statedTime = confirmation?.statedTime ?? null;
     const provider = reading.facts.originatorProvider;
@@ -153,14 +154,15 @@ export function createIngest(deps: IngestDeps): Ingest {
       ...rest,
       ...(binding ?? {}),
       confirmation: confirmationType!,
-      letter: match?.letter ?? null,
-      transaction: match?.transaction ?? null,
+      letter: weighed.letter,
+      transaction: weighed.transaction,
       recipients,
       statedTime,
       notices,
-      matchedBy: match?.matchedBy ?? null,
+      matchedBy: weighed.matchedBy,
+      ...(binding === null && !fitsNobody(received) ? { reverifyAt: deps.clock.now() + letterMayCome } : {}),
       // What does not hold must not lead later ones to this letter either.
-      ...(confirmation?.originalMessageId && holds
+      ...(confirmation?.originalMessageId && holds && match !== null
         ? { originalMessageId: confirmation.originalMessageId }
         : {}),
       ...placing(reading, judgement, isPrivate, route, CONFIRMATIONS, {
@@ -171,10 +173,16 @@ export function createIngest(deps: IngestDeps): Ingest {
       }),
     });
     if (index !== null) await deps.privateMail.told(config, index, route);
-    if (index !== null && binding?.counts === 'no') tellDoubted(index, binding);
+    if (index !== null && binding !== null) tellDoubted(index, binding);
     if (match !== null && holds) await settlement.byProvider(match.letter, match.transaction);
+    if (holds && weighed.letter !== null) await endDisputes(deps, weighed.letter);
     // A confirmation about a letter that this tenant received fits a recipient, and is no riddle.
-    if (match === null && index !== null && fitsNobody(received)) tellUnmatched(index);
+    if (binding !== null || index === null) return;
+    if (fitsNobody(received)) tellUnmatched(index);
+    else if (judgement.verdict === 'invalid') {
+      const text = incidentTexts.doesNotHold(`${tenant}/${index}`, shortReason(judgement) ?? '');
+      openForARound(`confirmation-does-not-hold ${index}`, text);
+    }
   }
 
   function tellUnmatched(index: number) {
@@ -182,11 +190,22 @@ export function createIngest(deps: IngestDeps): Ingest {
     incidents.open(tenant, unmatchedIncident, incidentTexts.unmatched(`${tenant}/${index}`));
   }
 
-  function tellDoubted(index: number, { comparisons }: Binding) {
-    doubted.now.push(index);
-    const { name, reason } = comparisons.find((c) => c.result === 'failed')!;
-    const text = incidentTexts.doesNotHold(`${tenant}/${index}`, `${name}: ${reason}`);
-    incidents.open(tenant, doubtedIncident(index), text);
+  /** What does not hold, and what says again what was confirmed before. */
+  function tellDoubted(index: number, { counts, comparisons }: Binding) {
+    const entry = `${tenant}/${index}`;
+    const failed = comparisons.find((c) => c.result === 'failed');
+    const again = comparisons.find((c) => c.name === REPEATED);
+    if (counts === 'no' && failed !== undefined) {
+      const text = incidentTexts.doesNotHold(entry, `${failed.name}: ${failed.reason}`);
+      openForARound(`confirmation-does-not-hold ${index}`, text);
+    } else if (again !== undefined) {
+      openForARound(`confirmation-repeated ${index}`, incidentTexts.repeated(entry, again.reason));
+    }
+  }
+
+  function openForARound(incident: string, text: Said) {
+    doubted.now.push(incident);
+    incidents.open(tenant, incident, text);
   }
 
   async function takeNotification(config: TenantConfig, reading: Reading, base: Base): Promise<void> {
@@ -300,8 +319,8 @@ export function createIngest(deps: IngestDeps): Ingest {
       if (unmatched === 0) incidents.close(tenant, unmatchedIncident, incidentTexts.allMatched);
       unmatched = 0;
       // Told a round ago: an incident must not stay open for what nobody can mend.
-      for (const index of doubted.before)
-        incidents.close(tenant, doubtedIncident(index), incidentTexts.doesNotHoldNoted);
+      for (const incident of doubted.before)
+        incidents.close(tenant, incident, incidentTexts.doesNotHoldNoted);
       doubted = { now: [], before: doubted.now };
     },
   };
@@ -359,10 +378,6 @@ type Base = Pick<
   | 'material'
   | 'reverifyAt'
 > & { readonly judgement: Judgement };
-
-function doubtedIncident(index: number): string {
-  return `confirmation-does-not-hold ${index}`;
-}
 
 /** Confirmations of private mail are private, those of a retrieval always (FU 3.3.5), whatever their header says. */
 function aboutPrivate(reading: Reading, match: Match | null): boolean {

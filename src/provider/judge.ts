@@ -159,6 +159,9 @@ const keywords = {
   invalid: '$DeMailInvalid',
 } as const;
 
+/** On a copy of a confirmation that does not count. */
+export const notCounted = '$DeMailNotCounted';
+
 export const verdictKeywords: readonly string[] = Object.values(keywords);
 
 export function keywordOf(verdict: Judgement['verdict']): string {

@@ -294,7 +294,7 @@ async function startAccount(
     fetching: startFetching({ ...base, ingest, mailbox, health: sides.imap, settings: deps.fetching }),
     mailbox,
     deadlines,
-    reverification: startReverification({ ...base, reports }),
+    reverification: startReverification({ ...base, reports, settlement }),
     silence: startSilence({ ...base, reports }),
     privateMail,
     scanning,

@@ -1,5 +1,5 @@
 /** Which letter a confirmation, a notification or a Sent copy belongs to. */
-import type { Entry, SubmissionEntry } from '../evidence/entry.ts';
+import type { Entry, InboundEntry, SubmissionEntry } from '../evidence/entry.ts';
 import type { Store } from '../store/store.ts';
 import type { Reading } from './reading.ts';
 
@@ -34,8 +34,49 @@ export async function matchLetter(store: Store, tenant: string, reading: Reading
   return null;
 }
 
-/** Recipients that a confirmation speaks of: never one that the transaction did not have. */
-export function confirmedRecipients(reading: Reading, match: Match | null): readonly string[] {
+/** A De-Mail that came to the tenant, as a confirmation about it names it. */
+export interface ReceivedMatch {
+  readonly letter: number;
+  readonly entry: Entry & InboundEntry;
+  /** Whom it came for, lower case. */
+  readonly recipients: readonly string[];
+}
+
+/** Copies of one De-Mail under one Message-ID: one for each recipient here. */
+const MOST_COPIES = 50;
+
+/**
+ * The De-Mail received that a confirmation speaks of, by the original's Message-ID: receipt and retrieval
+ * confirmations go to the recipient as well. Of several copies that for the recipient who is named.
+ */
+export async function matchReceived(
+  store: Store,
+  tenant: string,
+  { confirmation, correlation }: Reading,
+): Promise<ReceivedMatch | null> {
+  const messageId = confirmation?.original.find(({ name }) => name.toLowerCase() === 'message-id')?.value;
+  if (confirmation === null || !messageId || correlation.conflict) return null;
+  const copies = await store.search({ tenant, kind: 'inbound', messageId, limit: MOST_COPIES });
+  let found: ReceivedMatch | null = null;
+  for (const { index } of copies) {
+    const entry = await store.entry(tenant, index);
+    if (entry?.kind !== 'inbound') continue;
+    const { messageId: ofProvider, envelopeTo, chosenRecipients } = entry.demail;
+    if (confirmation.originalMessageId !== null && ofProvider !== confirmation.originalMessageId) continue;
+    const addressed = envelopeTo.length > 0 ? envelopeTo : chosenRecipients;
+    const recipients = addressed.map((address) => address.toLowerCase());
+    const match = { letter: index, entry, recipients };
+    if (confirmation.recipients.some((address) => recipients.includes(address))) return match;
+    found ??= match;
+  }
+  return found;
+}
+
+/** Recipients that a confirmation speaks of: never one that the letter did not have. */
+export function confirmedRecipients(
+  reading: Reading,
+  match: Pick<Match, 'recipients'> | null,
+): readonly string[] {
   const stated = reading.confirmation?.recipients ?? statedInHeader(reading);
   if (match === null) return stated;
   const own = stated.filter((address) => match.recipients.includes(address));

@@ -12,8 +12,10 @@ import type { ConfirmationType, DemailFacts, HeaderFacts } from '../evidence/ent
 import { normaliseAddress, parseAddressList } from '../mime/address.ts';
 import { decodeContent } from '../mime/digest.ts';
 import { headerEnd, parseHeader } from '../mime/header.ts';
+import { createIndexer } from '../mime/structure.ts';
 import type { MessageIndex } from '../mime/types.ts';
 import { decodeWords } from '../mime/words.ts';
+import type { Reader } from '../store/store.ts';
 
 export interface Reading {
   /** A missing or unknown message type counts as an ordinary De-Mail: it reaches a person, and nothing is lost. */
@@ -101,6 +103,19 @@ export function readMessage(capture: Capture, index: MessageIndex): Reading {
     correlation: correlate(metadata, confirmation),
     notificationText: kind === 'notification' && xml !== null ? xml.toString('utf8') : null,
   };
+}
+
+/** Reads a message that lies in the store already; null where it is not there. */
+export async function readStored(store: Reader, tenant: string, object: string): Promise<Reading | null> {
+  const stored = await store.object(tenant, object);
+  if (stored === null) return null;
+  const capture = createCapture();
+  const indexer = createIndexer();
+  for await (const chunk of stored.read()) {
+    capture.push(chunk);
+    indexer.push(chunk);
+  }
+  return readMessage(capture, indexer.finish());
 }
 
 function xmlOf(bytes: Buffer, index: MessageIndex): Buffer | null {

@@ -1,14 +1,24 @@
 /**
- * Indeterminate verdicts, looked at again until revocation data issued after the signing is there. Here the network
- * may be asked. Every other verdict is kept beside the first; an equal one adds nothing.
+ * Messages looked at again: indeterminate verdicts until revocation data issued after the signing is there, and
+ * confirmations that did not count, since anchors are configured and letters come later. Here the network may be
+ * asked. Every other verdict is kept beside the first; an equal one adds nothing.
  */
 import type { TenantConfig } from '../config/schema.ts';
 import type { Directory } from '../directory/directory.ts';
-import type { ConfirmationEntry, Delivery, Entry, InboundEntry, Verdict } from '../evidence/entry.ts';
+import type {
+  ConfirmationEntry,
+  Delivery,
+  Entry,
+  InboundEntry,
+  Verdict,
+  VerdictEntry,
+} from '../evidence/entry.ts';
 import { letterOf } from '../evidence/projection.ts';
 import type { Clock } from '../observe/clock.ts';
 import type { Log } from '../observe/log.ts';
 import type { JudgedMessage, MailboxOwner, Store } from '../store/store.ts';
+import { type Binding, createBinder } from './bind.ts';
+import { endDisputes, openDispute } from './disputes.ts';
 import type { Incidents } from './incidents.ts';
 import {
   checkFacts,
@@ -17,13 +27,16 @@ import {
   keywordOf,
   mayChange,
   nextLook,
+  notCounted,
   shortReason,
   stageMaterial,
   verdictKeywords,
 } from './judge.ts';
+import { readStored } from './reading.ts';
 import type { Reports } from './reports.ts';
 import { type Rounds, startRounds } from './rounds.ts';
-import { incidentTexts } from './texts.ts';
+import type { Settlement } from './settle.ts';
+import { type Weighed, weighConfirmation } from './weigh.ts';
 
 export interface ReverifyDeps {
   readonly store: Store;
@@ -31,6 +44,7 @@ export interface ReverifyDeps {
   readonly tenant: string;
   readonly dataDir: string;
   readonly reports: Reports;
+  readonly settlement: Settlement;
   readonly incidents: Incidents;
   readonly log: Log;
   readonly clock: Clock;
@@ -38,6 +52,8 @@ export interface ReverifyDeps {
 
 /** So many are judged in one go: each may wait for the network. */
 const atOnce = 50;
+/** A letter that a confirmation speaks of is waited for as long as providers keep messages at least (FU 3.3), ms. */
+const longestWait = 90 * 24 * 3_600_000;
 
 type Fetched = Extract<Entry, { readonly source: unknown }>;
 
@@ -73,24 +89,51 @@ async function lookAt(deps: ReverifyDeps, config: TenantConfig, index: number): 
   // Its bytes are known to have existed since they came: that moment counts, not the present.
   const time = new Date(entry.time);
   const judgement = await judge(deps, config, object.read(), { time, network: true });
-  const next = mayChange(judgement) ? nextLook(time.getTime(), clock.now()) : null;
-  if (isSame(latest, judgement)) {
+  const earlier = await store.verdictsAbout(tenant, index);
+  const confirmation = entry.kind === 'confirmation' ? entry : null;
+  const counted = countedBefore(entry, earlier);
+  const anew =
+    confirmation !== null && counted === null ? await weighAnew(deps, confirmation, judgement) : null;
+  const next =
+    mayChange(judgement) || (anew?.letter === null && clock.now() - time.getTime() < longestWait)
+      ? nextLook(time.getTime(), clock.now())
+      : null;
+  const says = confirmation !== null && anew !== null && isNews(confirmation, earlier, anew) ? anew : null;
+  if (isSame(latest, judgement) && says === null) {
     await store.planReverification(tenant, index, next);
     return;
   }
   // Told first: both have a name and are told once, the other way round a crash would swallow them.
-  if (judgement.verdict === 'invalid' && latest.verdict !== 'invalid' && entry.kind === 'confirmation')
-    await dispute(deps, entry, judgement);
+  if (judgement.verdict === 'invalid' && latest.verdict !== 'invalid' && confirmation !== null)
+    await dispute(deps, confirmation, counted, judgement);
   await store.recordVerdict(tenant, {
     about: index,
-    ...concerned(entry),
+    ...concerned(entry, counted, says),
     verdict: judgement.verdict,
     checks: checkFacts(judgement.checks),
     material: await stageMaterial(store, tenant, judgement.material),
     nextAttempt: next,
   });
-  deps.log.info({ tenant, about: index, verdict: judgement.verdict }, 'verdict');
-  await changeKeywords(deps, entry, judgement.verdict);
+  deps.log.info(
+    { tenant, about: index, verdict: judgement.verdict, counts: says?.binding.counts },
+    'verdict',
+  );
+  await changeKeywords(deps, entry, judgement.verdict, says?.binding.counts);
+  // A dispute may be over as it begins: another confirmation may have come meanwhile.
+  if (counted?.letter != null) await endDisputes(deps, counted.letter);
+  if (says === null || says.binding.counts === 'no') return;
+  if (says.match !== null && confirmation !== null) {
+    await deps.settlement.byProvider(says.letter, says.match.transaction);
+    const { recipients, statedTime } = says;
+    const confirmed = { type: confirmation.confirmation, recipients, statedTime };
+    const provider = confirmation.demail.originatorProvider;
+    for (const { once, ...notice } of await deps.reports.confirmed(says.match.submission, {
+      ...confirmed,
+      provider,
+    }))
+      await store.deliverNotice(tenant, notice, once);
+  }
+  await endDisputes(deps, says.letter);
 }
 
 function isSame(latest: JudgedMessage, judgement: Judgement): boolean {
@@ -100,30 +143,72 @@ function isSame(latest: JudgedMessage, judgement: Judgement): boolean {
   );
 }
 
-/** Whose standing the verdict touches: only a confirmation that counted can be disputed. */
-function concerned(entry: Fetched): {
-  readonly letter: number | null;
-  readonly recipients: readonly string[];
-} {
-  if (entry.kind === 'inbound') return { letter: entry.index, recipients: [] };
-  if (entry.kind === 'confirmation' && entry.counts !== 'no')
-    return { letter: entry.letter, recipients: entry.recipients };
-  return { letter: entry.letter, recipients: [] };
+type Confirmation = Entry & ConfirmationEntry;
+type Later = Entry & VerdictEntry;
+type Standing = Pick<ConfirmationEntry, 'letter' | 'recipients'>;
+/** What a confirmation says that fits a letter. */
+type Anew = Weighed & {
+  readonly letter: number;
+  readonly binding: Binding;
+  readonly statedTime: string | null;
+};
+
+/** Whom it counts for, if it counted: when it came, or by a later verdict. */
+function countedBefore(entry: Fetched, earlier: readonly Later[]): Standing | null {
+  if (entry.kind !== 'confirmation') return null;
+  if (entry.letter !== null && entry.counts !== 'no') return entry;
+  return earlier.find(({ confirms }) => confirms !== undefined && confirms.counts !== 'no') ?? null;
+}
+
+async function weighAnew(
+  { store, tenant }: ReverifyDeps,
+  entry: Confirmation,
+  judgement: Judgement,
+): Promise<Anew | { readonly letter: null } | null> {
+  const reading = await readStored(store, tenant, entry.message.object);
+  if (reading === null || reading.correlation.conflict) return null;
+  const weighed = await weighConfirmation(store, tenant, createBinder(store, tenant), reading, judgement);
+  const { letter, binding } = weighed;
+  if (letter === null || binding === null) return { letter: null };
+  return { ...weighed, letter, binding, statedTime: reading.confirmation?.statedTime ?? null };
+}
+
+/** It counts now, or fits a letter for the first time. */
+function isNews(
+  entry: Confirmation,
+  earlier: readonly Later[],
+  anew: NonNullable<Awaited<ReturnType<typeof weighAnew>>>,
+): anew is Anew {
+  if (anew.letter === null) return false;
+  if (anew.binding.counts !== 'no') return true;
+  return entry.letter === null && earlier.every(({ letter }) => letter === null);
+}
+
+/** Whose standing the verdict touches: only a confirmation that counts. */
+function concerned(
+  entry: Fetched,
+  counted: Standing | null,
+  says: Anew | null,
+): Pick<VerdictEntry, 'letter' | 'recipients' | 'confirms'> {
+  if (says !== null && entry.kind === 'confirmation') {
+    const { letter, transaction, recipients, statedTime, binding } = says;
+    const { confirmation } = entry;
+    return { letter, recipients, confirms: { confirmation, transaction, statedTime, ...binding } };
+  }
+  if (counted !== null) return { letter: counted.letter, recipients: counted.recipients };
+  return { letter: entry.kind === 'inbound' ? entry.index : entry.letter, recipients: [] };
 }
 
 async function dispute(
-  { tenant, incidents, reports }: ReverifyDeps,
-  entry: Entry & ConfirmationEntry,
+  deps: ReverifyDeps,
+  entry: Confirmation,
+  counted: Standing | null,
   judgement: Judgement,
 ): Promise<void> {
-  if (entry.letter === null || entry.counts === 'no') return;
+  if (counted === null) return;
   const reason = shortReason(judgement) ?? '';
-  incidents.open(
-    tenant,
-    `confirmation-disputed ${entry.index}`,
-    incidentTexts.disputed(`${tenant}/${entry.index}`, reason),
-  );
-  await reports.disputed(entry, reason);
+  openDispute(deps, entry, reason);
+  await deps.reports.disputed({ ...entry, letter: counted.letter, recipients: counted.recipients }, reason);
 }
 
 /** The copies that the message was delivered as show the latest verdict as a keyword. */
@@ -131,6 +216,7 @@ async function changeKeywords(
   { store, tenant }: ReverifyDeps,
   entry: Fetched & Pick<InboundEntry, 'delivered'>,
   verdict: Exclude<Verdict, 'not-checked'>,
+  counts: ConfirmationEntry['counts'],
 ): Promise<void> {
   for (const { owner, mailbox } of await deliveriesOf(store, tenant, entry)) {
     const info = await store.mailbox(tenant, ownerOf(owner), mailbox);
@@ -142,6 +228,7 @@ async function changeKeywords(
       .map(({ uid }) => uid);
     if (uids.length === 0) continue;
     const old = verdictKeywords.filter((keyword) => keyword !== keywordOf(verdict));
+    if (counts === 'yes' || counts === 'provisional') old.push(notCounted);
     await store.changeFlags(tenant, info.id, uids, { op: 'remove', flags: old });
     await store.changeFlags(tenant, info.id, uids, { op: 'add', flags: [keywordOf(verdict)] });
   }

@@ -76,7 +76,9 @@ export function createSettlement(deps: SettlementDeps): Settlement {
       if (item === null) return false;
       const timeline = await store.timeline(tenant, letter);
       const doubt = lastDoubt(item, timeline);
-      const word = timeline.map((e) => wordOf(e, transaction, doubt)).find((found) => found !== null);
+      const word = timeline
+        .map((e) => (isInvalid(e, timeline) ? null : wordOf(e, transaction, doubt)))
+        .find((found) => found !== null);
       if (word === undefined) return false;
       await settle(item, doubt, { decision: 'handed-over', actor: gateway, ...word });
       return true;
@@ -116,6 +118,15 @@ export function createSettlement(deps: SettlementDeps): Settlement {
 
 type Word = Pick<HandoverSettledEntry, 'by' | 'reason'>;
 
+const dispatched: Word = { by: 'dispatch-confirmation', reason: 'the provider confirmed the dispatch' };
+
+/** A confirmation that counted, and was found out since. */
+function isInvalid(entry: Entry, timeline: readonly Entry[]): boolean {
+  if (entry.kind !== 'confirmation' && entry.kind !== 'verdict') return false;
+  const said = entry.kind === 'verdict' ? entry.about : entry.index;
+  return timeline.some((e) => e.kind === 'verdict' && e.about === said && e.verdict === 'invalid');
+}
+
 /**
  * What the entry says for all recipients of the doubtful attempt: several attempts of one transaction share its
  * private-id, so the provider's word on one of them says nothing about recipients that it does not name.
@@ -125,11 +136,17 @@ function wordOf(
   transaction: number,
   doubt: (Entry & HandoverOutcomeEntry) | undefined,
 ): Word | null {
-  if (doubt === undefined || !('transaction' in entry) || entry.transaction !== transaction) return null;
+  if (doubt === undefined) return null;
   const namesAll = (named: readonly string[]) => doubt.recipients.every((r) => named.includes(r.address));
+  if (entry.kind === 'verdict') {
+    const { confirms } = entry;
+    const counts = confirms?.transaction === transaction && confirms.counts !== 'no';
+    return counts && confirms.confirmation === 'dispatch' && namesAll(entry.recipients) ? dispatched : null;
+  }
+  if (!('transaction' in entry) || entry.transaction !== transaction) return null;
   if (entry.kind === 'confirmation' && entry.counts === 'no') return null;
   if (entry.kind === 'confirmation' && entry.confirmation === 'dispatch' && namesAll(entry.recipients)) {
-    return { by: 'dispatch-confirmation', reason: 'the provider confirmed the dispatch' };
+    return dispatched;
   }
   // A copy of something else says nothing about this letter.
   if (entry.kind === 'sent-copy' && entry.comparisons?.some((c) => c.result === 'failed')) return null;

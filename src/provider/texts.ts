@@ -275,6 +275,10 @@ export const incidentTexts = {
     de: `Eine Bestätigung hält der Prüfung nicht stand und zählt nicht: ${entry}\n${reason}\nAlle Vergleiche zeigt demail-gateway evidence show.`,
     en: `A confirmation does not hold and does not count: ${entry}\n${reason}\nAll comparisons are shown by demail-gateway evidence show.`,
   }),
+  repeated: (entry: string, reason: string): Said => ({
+    de: `Der Anbieter hat dasselbe noch einmal bestätigt, mit einer anderen Nachricht: ${entry}\n${reason}`,
+    en: `The provider has confirmed the same once more, in another message: ${entry}\n${reason}`,
+  }),
   doesNotHoldNoted: {
     de: 'Es gilt als gemeldet; der Eintrag bleibt im Nachweis',
     en: 'It counts as reported; the entry stays in the evidence',
@@ -282,6 +286,14 @@ export const incidentTexts = {
   disputed: (entry: string, reason: string): Said => ({
     de: `Eine Bestätigung, die vorläufig zählte, ist ungültig: ${entry}\n${reason}`,
     en: `A confirmation that counted provisionally is invalid: ${entry}\n${reason}`,
+  }),
+  disputeEnded: (letter: string): Said => ({
+    de: `Eine andere Bestätigung gleicher Art zählt für alle Empfänger: ${letter}`,
+    en: `Another confirmation of that kind counts for every recipient: ${letter}`,
+  }),
+  disputeClosed: (actor: string, reason: string): Said => ({
+    de: `Abgeschlossen von ${actor}: ${reason}`,
+    en: `Closed by ${actor}: ${reason}`,
   }),
   allMatched: {
     de: 'Keine weitere Bestätigung ohne Vorgang',

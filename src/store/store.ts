@@ -603,7 +603,10 @@ export interface Reader {
   search(query: SearchQuery): Promise<LetterSummary[]>;
   /** Letters under this Message-ID, private-id or `tenant/index`. */
   resolve(name: string, tenant?: string): Promise<{ tenant: string; letter: number }[]>;
+  /** Every fact that an entry of the letter stated, oldest first. */
   facts(tenant: string, letter: number): Promise<Fact[]>;
+  /** Those of them that stand by now (evidence/standing.ts). */
+  standing(tenant: string, letter: number): Promise<Fact[]>;
 
   object(tenant: string, object: string): Promise<OpenObject | null>;
   /** Null for an index that is not there, or was erased. @throws CorruptObject */

@@ -139,8 +139,12 @@ it('warns when the mailbox is nearly full, and says when there is room again', a
   const [status] = (await link.status()).filter(({ tenant }) => tenant === 'stadt');
   expect(status).toMatchObject({ mailbox: { limit: 102_400, source: 'sum' }, deleteAfterDays: 30 });
   expect(status!.mailbox!.used).toBeGreaterThan(99_000);
-  const told = (await ofKind(w, 'notice')).map(({ text }) => text);
-  expect(told.filter((text) => /\(9\d %\)/.test(text))).toHaveLength(1);
+  // The incident is told once it is recorded.
+  const told = await w.until(async () => {
+    const found = (await ofKind(w, 'notice')).filter(({ text }) => /\(9\d %\)/.test(text));
+    return found.length > 0 && found;
+  });
+  expect(told).toHaveLength(1);
   await link.close(0);
   await w.startLink(later(31));
   await w.until(async () => (await incidents(w)).includes('provider-mailbox-full closed'));

@@ -17,6 +17,7 @@ import { createIncidents } from '../../src/provider/incidents.ts';
 import { operatorTeller } from '../../src/provider/notices.ts';
 import { createReports } from '../../src/provider/reports.ts';
 import { startReverification } from '../../src/provider/reverify.ts';
+import { createSettlement } from '../../src/provider/settle.ts';
 import { testDirectory } from '../../src/provider/testing/tenants.ts';
 import {
   erika,
@@ -214,7 +215,8 @@ describe('an indeterminate verdict', () => {
     const tell = operatorTeller(base);
     const incidents = await createIncidents({ ...base, tell, log });
     const reports = createReports({ ...base, log });
-    const service = startReverification({ ...base, dataDir: folder, incidents, reports, log });
+    const settlement = createSettlement({ ...base, reports, log });
+    const service = startReverification({ ...base, dataDir: folder, incidents, reports, settlement, log });
     await service.look();
     await service.close();
     await incidents.settled();

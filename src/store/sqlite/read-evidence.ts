@@ -20,6 +20,7 @@ type EvidenceReader = Pick<
   | 'search'
   | 'resolve'
   | 'facts'
+  | 'standing'
   | 'submissionOf'
   | 'byPrivateId'
   | 'byProviderMessageId'
@@ -194,6 +195,10 @@ export function evidenceReader(context: ReadContext): EvidenceReader {
 
     async facts(tenant, letter) {
       return factsOfLetter(tenant, letter);
+    },
+
+    async standing(tenant, letter) {
+      return standing(tenant, letter);
     },
 
     async submissionOf(tenant, letter) {
