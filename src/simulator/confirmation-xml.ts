@@ -1,12 +1,8 @@
 /** The XML of confirmations and notifications: TR-01201 IO 3.5. */
-import { createHash } from 'node:crypto';
-import { type SignatureAlgorithm, SignedXml } from 'xml-crypto';
 import { asText, type Field, rawValue, unfoldedValue } from './header.ts';
 import { honest, type Lies } from './lies.ts';
-import { type HashName, type Signer, signBytes, xmlDigestMethod, xmlSignatureMethod } from './signer.ts';
-
-const exclusive = 'http://www.w3.org/2001/10/xml-exc-c14n#';
-const enveloped = 'http://www.w3.org/2000/09/xmldsig#enveloped-signature';
+import type { Signer } from './signer.ts';
+import { element, signatureXml } from './xml-signature.ts';
 
 /** What a confirmation or notification says: in XML and, the same, in PDF. */
 export interface Statement {
@@ -42,8 +38,7 @@ export function acknowledgementXml(content: Acknowledgement, signer: Signer, lie
   if (lies.has('wrapped-xml')) return wrappedXml(content, signer);
   const unsigned = unsignedXml(content);
   if (lies.has('unsigned-xml')) return `${unsigned}\n`;
-  // Inserted into our own text rather than re-serialised: a serialiser may turn the CR of folds into LF.
-  return withSignature(unsigned, signatureXml(unsigned, signer));
+  return withSignature(unsigned, signatureXml(unsigned, signer, { canonical: 'exclusive' }));
 }
 
 function withSignature(xml: string, signature: string): string {
@@ -55,7 +50,7 @@ function withSignature(xml: string, signature: string): string {
 function wrappedXml(content: Acknowledgement, signer: Signer): string {
   const id = 'bestaetigung';
   const signed = unsignedXml(content).replace('<Acknowledge-Message ', `<Acknowledge-Message Id="${id}" `);
-  const signature = signatureXml(signed, signer, id);
+  const signature = signatureXml(signed, signer, { canonical: 'exclusive', id });
   const forged = unsignedXml({ ...content, time: new Date(content.time.getTime() - 86_400_000) });
   const inner = signed.slice(signed.indexOf('\n') + 1);
   return withSignature(forged, `<Original>${inner}</Original>${signature}`);
@@ -101,58 +96,4 @@ export function hashOf(integrity: Field): string {
 /** xs:dateTime, to the second, UTC. */
 export function dateTime(time: Date): string {
   return `${time.toISOString().slice(0, 19)}Z`;
-}
-
-/** Enveloped over the whole document, or over the element of that Id. */
-function signatureXml(xml: string, signer: Signer, id?: string): string {
-  const digestAlgorithm = xmlDigestMethod(signer.hash);
-  const signed = new SignedXml({
-    privateKey: signer.key,
-    publicCert: signer.certificatePem,
-    signatureAlgorithm: xmlSignatureMethod(signer),
-    canonicalizationAlgorithm: exclusive,
-  });
-  signed.HashAlgorithms[digestAlgorithm] = digestClass(signer.hash);
-  signed.SignatureAlgorithms[xmlSignatureMethod(signer)] = signatureClass(signer);
-  signed.addReference({
-    xpath: '/*',
-    ...(id === undefined ? { isEmptyUri: true } : { uri: `#${id}` }),
-    transforms: [enveloped, exclusive],
-    digestAlgorithm,
-  });
-  signed.computeSignature(xml, { prefix: 'ds' });
-  return signed.getSignatureXml();
-}
-
-function digestClass(hash: HashName) {
-  return class {
-    getAlgorithmName = () => xmlDigestMethod(hash);
-    getHash = (xml: string) => createHash(hash).update(xml, 'utf8').digest('base64');
-  };
-}
-
-function signatureClass(signer: Signer): new () => SignatureAlgorithm {
-  return class {
-    getAlgorithmName = () => xmlSignatureMethod(signer);
-    getSignature(signedInfo: unknown): string {
-      return signBytes(signer, Buffer.from(String(signedInfo)), 'ieee-p1363').toString('base64');
-    }
-    verifySignature(): boolean {
-      throw new Error('The simulator signs only; it verifies nothing');
-    }
-  };
-}
-
-function element(name: string, text: string): string {
-  return `<${name}>${escapeXml(text)}</${name}>`;
-}
-
-/** CR as a character reference, or the parser would drop it; what XML cannot hold becomes U+FFFD. */
-function escapeXml(text: string): string {
-  return text
-    .replace(/[^\t\n\r\x20-\ud7ff\ue000-\ufffd\u{10000}-\u{10ffff}]/gu, '\ufffd')
-    .replaceAll('&', '&amp;')
-    .replaceAll('<', '&lt;')
-    .replaceAll('>', '&gt;')
-    .replaceAll('\r', '&#13;');
 }

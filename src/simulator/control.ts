@@ -8,6 +8,8 @@
  *   lays bytes into an INBOX as they are, with an Envelope-to line on top if given; answers with the UID
  * - `{"do":"login","account":"karl.never","level":"high"}`: the holder logs in; default: at the account's level
  * - `{"do":"clock","at":"2027-03-01T08:00:00Z"}`: moves the provider's clock; without `at` back to the true time
+ * - `{"do":"identify","account":"max.mustermann","to":"poststelle@stadt-waren.de-mail.example","card":"identity"}`:
+ *   the provider sends an identification of the holder; cards: see identity-card.ts
  * - `{"do":"revoke","at":"2026-11-24T08:00:00Z"}`: revokes the signature certificate; default: as of now
  * - `{"do":"timestamp","faults":["wrong-nonce"]}`: how the time-stamp authority misbehaves from now on
  * - `{"do":"renumber","account":"stadt-waren","mailbox":"INBOX"}`: new UIDVALIDITY and UIDs
@@ -17,6 +19,7 @@ import { chmod, rm } from 'node:fs/promises';
 import { createServer, type Socket } from 'node:net';
 import { createInterface } from 'node:readline';
 import { z } from 'zod';
+import { type CardName, cardNames } from './identity-card.ts';
 import { listening } from './listening.ts';
 import { type Faults, faultsSchema } from './options.ts';
 import { type TimestampFault, timestampFaultNames } from './timestamp-authority.ts';
@@ -36,6 +39,12 @@ const order = z.discriminatedUnion('do', [
     level: z.enum(['normal', 'high']).optional(),
   }),
   z.strictObject({ do: z.literal('clock'), at: z.iso.datetime().optional() }),
+  z.strictObject({
+    do: z.literal('identify'),
+    account: z.string(),
+    to: z.string(),
+    card: z.enum(cardNames).optional(),
+  }),
   z.strictObject({ do: z.literal('revoke'), at: z.iso.datetime().optional() }),
   z.strictObject({ do: z.literal('timestamp'), faults: z.array(z.enum(timestampFaultNames)) }),
   z.strictObject({ do: z.literal('renumber'), account: z.string(), mailbox: z.string().default('INBOX') }),
@@ -49,6 +58,7 @@ interface Controlled {
   readonly timestamp: { readonly faults: Set<TimestampFault> } | undefined;
   deposit(account: string, bytes: Uint8Array, envelopeTo?: string): Promise<object>;
   login(account: string, level?: 'normal' | 'high'): void;
+  identify(account: string, to: string, card?: CardName): void;
   setClock(time?: Date): void;
   revokeSigner(at?: Date): Promise<void>;
   renumber(account: string, mailbox: string): void;
@@ -101,6 +111,9 @@ async function obey(line: string, simulator: Controlled): Promise<object> {
       return {};
     case 'clock':
       simulator.setClock(wanted.at === undefined ? undefined : new Date(wanted.at));
+      return {};
+    case 'identify':
+      simulator.identify(wanted.account, wanted.to, wanted.card);
       return {};
     case 'revoke':
       await simulator.revokeSigner(wanted.at === undefined ? undefined : new Date(wanted.at));

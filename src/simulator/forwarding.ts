@@ -7,7 +7,7 @@ import { headerBytes, headerValue, makeField } from './header.ts';
 import type { Sealed } from './integrity.ts';
 import type { Account } from './options.ts';
 import { printRecipients } from './recipients.ts';
-import { mailDate, newMessageId } from './system-mail.ts';
+import { mailDate, newMessageId } from './system-message.ts';
 
 /** Sent on by an account that is being closed: nothing but the address for transport changes. */
 export function sentOn(message: Sealed, to: string): Sealed {

@@ -1,5 +1,6 @@
 /** Issuing confirmations and notifications: composed, sealed, laid into the mailboxes they are for. */
 import { headerValue, topmost } from './header.ts';
+import { composeIdentification, type IdentificationOrder } from './identification.ts';
 import { reseal, type Sealed } from './integrity.ts';
 import { type Lie, type Lies, openMemory, stranger } from './lies.ts';
 import type { ConfirmationKind, Faults } from './options.ts';
@@ -9,10 +10,9 @@ import {
   type ConfirmationOrder,
   composeConfirmation,
   composeNotification,
-  type Letterhead,
   type NotificationOrder,
-  norm,
 } from './system-mail.ts';
+import { type Letterhead, norm } from './system-message.ts';
 
 export type Certified = Omit<ConfirmationOrder, 'about' | 'privateIdOf' | 'to'>;
 
@@ -21,6 +21,8 @@ export interface Issuing {
   confirm(order: Certified): Promise<void>;
   /** To the sender, and to those in `cc`; `to` sends it to somebody else. */
   notify(original: Sealed['fields'], order: Notification): Promise<void>;
+  /** To the audience, and to whom it identifies: ID IO 2.1.1. */
+  identify(order: IdentificationOrder): Promise<void>;
   /** The recipient's copy of a letter, as a provider shows it who lies about letters too. */
   shown(message: Sealed): Promise<Sealed>;
 }
@@ -71,6 +73,15 @@ export function openIssuing(
       const notification = await composeNotification({ ...order, original, to, time: now() }, head);
       for (const address of [to, ...(order.cc ?? [])]) await layFor(address, notification);
     },
+    async identify(order) {
+      const lies = new Set<Lie>(faults.lies);
+      const identification = composeIdentification(
+        order,
+        { ...head, signer: await crookedSigner(lies) },
+        lies,
+      );
+      for (const address of [order.audience, order.subject]) await layFor(address, identification);
+    },
     async shown(message) {
       const lies = new Set<Lie>(faults.lies);
       if (lies.size === 0) return message;
@@ -93,7 +104,7 @@ export function asked(message: Sealed, kind: ConfirmationKind): boolean {
 }
 
 /** Confirmations go to Reply-To where there is one: FU 5.1, no. 10. */
-function confirmationAddress(original: Sealed['fields']): string {
+export function confirmationAddress(original: Sealed['fields']): string {
   const replyTo = mailboxesOf(headerValue(original, 'Reply-To') ?? '')?.[0];
   return replyTo ?? addressOf(headerValue(original, 'X-de-mail-sender') ?? '') ?? '';
 }

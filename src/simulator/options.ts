@@ -23,12 +23,13 @@ const account = z.strictObject({
   level: z.enum(['normal', 'high']).default('high'),
   /**
    * `slow`: a message is refused with 451 some times before it is taken, and its receipt confirmation comes
-   * late. `drop`: the message is processed, then the connection is cut instead of the reply. The others are
+   * late. `drop`: the message is processed, then the connection is cut instead of the reply. The next are
    * never delivered to, and the sender is told why (undeliverable.ts): `closed` account, `malware` found in
    * whatever comes, `invalid-format`, and `mismatch` of the checksum.
+   * `identifies`: answers each message with an identification of the holder.
    */
   behaviour: z
-    .enum(['normal', 'slow', 'drop', 'closed', 'malware', 'invalid-format', 'mismatch'])
+    .enum(['normal', 'slow', 'drop', 'closed', 'malware', 'invalid-format', 'mismatch', 'identifies'])
     .default('normal'),
   /**
    * Automatic forwarding (FU 3.1.3.2): a copy of what comes goes on to this De-Mail address. A message with
@@ -38,6 +39,8 @@ const account = z.strictObject({
   forwardsPrivate: z.boolean().default(true),
   /** The account is being closed, its mail sent on to this De-Mail address; nothing is laid here (FU 3.1.3.3). */
   movedTo: z.string().includes('@').toLowerCase().optional(),
+  /** Identity data by their names in ID IO 2.2; default: of the specimen identity card (identity-card.ts). */
+  identity: z.record(z.string(), z.string()).default({}),
   /** How long after a delivery the holder logs in at level high by himself; absent: never. */
   logsInAfterMs: milliseconds.optional(),
 });
@@ -193,5 +196,6 @@ export function demoAccounts(): z.input<typeof account>[] {
     { ...citizen('malware', 'Mara Schadhaft'), behaviour: 'malware' as const },
     { ...citizen('invalid', 'Ingo Formlos'), behaviour: 'invalid-format' as const },
     { ...citizen('mismatch', 'Moritz Falsch'), behaviour: 'mismatch' as const },
+    { ...citizen('identify', 'Ida Ausweis'), behaviour: 'identifies' as const },
   ];
 }

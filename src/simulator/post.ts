@@ -8,8 +8,9 @@ import { openAgenda } from './agenda.ts';
 import { type DeliveryDeps, deliver } from './delivery.ts';
 import { checkDraft, type Login, Refusal } from './draft.ts';
 import { type Field, headerValue, splitMessage, topmost } from './header.ts';
+import { addressOfAccount, type CardName, identityCard } from './identity-card.ts';
 import type { Sealed } from './integrity.ts';
-import { openIssuing } from './issuing.ts';
+import { confirmationAddress, openIssuing } from './issuing.ts';
 import type { Lies } from './lies.ts';
 import type { StoredMessage } from './mailbox.ts';
 import { type Mailboxes, openMailboxes, protection } from './mailboxes.ts';
@@ -24,7 +25,7 @@ import { openQuota } from './quota.ts';
 import { addressOf } from './recipients.ts';
 import { secureDraft } from './secure.ts';
 import type { Signer } from './signer.ts';
-import type { Letterhead } from './system-mail.ts';
+import type { Letterhead } from './system-message.ts';
 
 export interface Post {
   readonly mailboxes: Mailboxes;
@@ -38,6 +39,8 @@ export interface Post {
   reaches(behaviour: Account['behaviour'], rcptTo: readonly string[]): boolean;
   /** FU 3.3.5: the first login at level high after deposit confirms what lies there. */
   loggedIn(login: Login): void;
+  /** The holder has himself identified to an address: TR-01201 ID IO. */
+  identify(account: Account, to: string, card: CardName): void;
   /** Lays bytes into an INBOX as they are; `envelopeTo` puts that header on top. */
   deposit(account: string, bytes: Uint8Array, envelopeTo?: string): Promise<StoredMessage>;
   now(): Date;
@@ -60,7 +63,8 @@ type Job =
       deliveredAt?: number;
     }
   | { do: 'retrieve'; account: string; uid: number; time: number; deliveredAt: number }
-  | { do: 'login'; account: string };
+  | { do: 'login'; account: string }
+  | { do: 'identify'; account: string; to: string; card: CardName; time: number };
 
 export function openPost(
   options: SimulatorOptions,
@@ -86,7 +90,11 @@ export function openPost(
       const delay = account.behaviour === 'slow' ? options.slow.receiptDelayMs : 0;
       confirm({ kind: 'receipt', original: message.fields, recipients: [address], time: now() }, delay);
     },
-    deposited: (account) => scheduleLogin(account),
+    deposited(account, message) {
+      scheduleLogin(account);
+      if (account.behaviour === 'identifies')
+        identify(account, confirmationAddress(message.fields), 'identity');
+    },
   };
 
   function accountOf(address: string): Account | undefined {
@@ -119,11 +127,26 @@ export function openPost(
         const order = { original: fields, recipients: [address], time: new Date(job.time), deliveredAt };
         return confirm({ kind: 'retrieval', ...order }, faults.delayRetrievalsMs);
       }
-      case 'login':
-        for (const account of options.accounts) {
-          if (account.id === job.account) loggedIn({ account, level: 'high', mechanism: 'eID' });
-        }
+      case 'login': {
+        const account = options.accounts.find(({ id }) => id === job.account);
+        if (account) loggedIn({ account, level: 'high', mechanism: 'eID' });
+        return;
+      }
+      case 'identify': {
+        const account = options.accounts.find(({ id }) => id === job.account);
+        if (!account) return;
+        const time = new Date(job.time);
+        const card = identityCard(account, job.card, time);
+        return issuing.identify({ subject: addressOfAccount(account), audience: job.to, card, time });
+      }
     }
+  }
+
+  function identify(account: Account, to: string, card: CardName): void {
+    if (account.level !== 'high')
+      throw new Error(`${account.id} cannot log in at level high: no identification`);
+    identityCard(account, card, now());
+    agenda.add({ do: 'identify', account: account.id, to, card, time: now().getTime() });
   }
 
   async function kept(account: string, name: string, uid: number): Promise<Sealed> {
@@ -193,6 +216,7 @@ export function openPost(
       }
     },
     loggedIn,
+    identify,
     deposit(account, bytes, envelopeTo) {
       const top = envelopeTo === undefined ? [] : [Buffer.from(`Envelope-to: ${envelopeTo}\r\n`)];
       const marks = protection(splitMessage(Buffer.from(bytes)).fields);

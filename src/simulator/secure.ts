@@ -6,7 +6,7 @@ import { type Draft, draftOptionNames, draftOptions, type Login } from './draft.
 import { encodeText, type Field, headerValue, makeField, topmost, unfoldedValue } from './header.ts';
 import { type Sealed, seal } from './integrity.ts';
 import { printRecipients } from './recipients.ts';
-import { type Letterhead, mailDate, newMessageId, norm } from './system-mail.ts';
+import { type Letterhead, mailDate, newMessageId, norm } from './system-message.ts';
 
 export interface Secured extends Sealed {
   readonly recipients: readonly string[];

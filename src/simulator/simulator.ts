@@ -9,6 +9,7 @@ import { type Log, silentLog } from '../observe/log.ts';
 import { type Authority, type Flaw, type Identity, openAuthority } from './authority.ts';
 import { openClock } from './clock.ts';
 import { listenControl } from './control.ts';
+import type { CardName } from './identity-card.ts';
 import { listenImap } from './imap-server.ts';
 import type { Lie, Lies } from './lies.ts';
 import type { StoredMessage } from './mailbox.ts';
@@ -17,7 +18,7 @@ import { openPost } from './post.ts';
 import { listenCrl, listenOcsp } from './revocation-services.ts';
 import type { Signer } from './signer.ts';
 import { listenSmtp } from './smtp.ts';
-import type { Letterhead } from './system-mail.ts';
+import type { Letterhead } from './system-message.ts';
 import { startTimestampAuthority, type TimestampAuthority } from './timestamp-authority.ts';
 
 export interface Simulator extends AsyncDisposable {
@@ -29,6 +30,8 @@ export interface Simulator extends AsyncDisposable {
   readonly caFile: string;
   /** Revocation list of that root, DER. */
   readonly crlFile: string;
+  /** The same as of now. */
+  crl(): Buffer;
   /** Where the list is served, if it is. */
   readonly crlUrl: string | undefined;
   readonly ocspUrl: string | undefined;
@@ -46,6 +49,8 @@ export interface Simulator extends AsyncDisposable {
   login(account: string, level?: 'normal' | 'high'): void;
   /** Moves the provider's clock; without a time it shows the true time again. What is due by then is done. */
   setClock(time?: Date): void;
+  /** The holder has himself identified to an address; `card` (identity-card.ts) defaults to all there is. */
+  identify(account: string, to: string, card?: CardName): void;
   /** New UIDVALIDITY and UIDs for a mailbox. */
   renumber(account: string, mailbox: string): void;
   /** Messages per account and mailbox. */
@@ -131,6 +136,7 @@ export async function startSimulator(
     caPem: authority.caPem,
     caFile: authority.caFile,
     crlFile: authority.crlFile,
+    crl: authority.crl,
     crlUrl,
     ocspUrl,
     timestamp,
@@ -147,6 +153,7 @@ export async function startSimulator(
       const holder = account(id);
       post.loggedIn({ account: holder, level: level ?? holder.level, mechanism: 'eID' });
     },
+    identify: (id, to, card = 'identity') => post.identify(account(id), to, card),
     setClock(time) {
       clock.set(time);
       post.clockMoved();

@@ -1,5 +1,4 @@
 /** Mails that the provider itself writes: confirmations and notifications, TR-01201 IO 3.4.1 and 3.5. */
-import { randomUUID } from 'node:crypto';
 import libmime from 'libmime';
 import {
   type Acknowledgement,
@@ -9,25 +8,13 @@ import {
   notificationXml,
   type Statement,
 } from './confirmation-xml.ts';
-import { encodeText, type Field, headerValue, makeField, topmost } from './header.ts';
-import { type Sealed, seal } from './integrity.ts';
+import { type Field, headerValue, makeField, topmost } from './header.ts';
+import type { Sealed } from './integrity.ts';
 import { honest, type Lies, twistStatement, twistXml } from './lies.ts';
 import type { ConfirmationKind } from './options.ts';
-import { printRecipients } from './recipients.ts';
-import type { HashName, Signer } from './signer.ts';
 import { statementPdf } from './statement-pdf.ts';
+import { compose, type Letterhead, type Part } from './system-message.ts';
 import type { NotificationType } from './undeliverable.ts';
-
-/** What every mail of this provider has in common. */
-export interface Letterhead {
-  /** FQDN. */
-  readonly provider: string;
-  readonly providerName: string;
-  readonly hash: HashName;
-  readonly signer: Signer;
-}
-
-export const norm = { version: '1.8', selector: 'simulator' } as const;
 
 const kinds = {
   dispatch: {
@@ -120,9 +107,11 @@ export async function composeConfirmation(
     original: order.original,
     privateIdOf: order.privateIdOf ?? order.original,
     extra: [makeField('X-de-mail-private', isPrivate)],
-    fileName: local.toLowerCase(),
-    xml: twistXml(acknowledgementXml(twistStatement(content, lies), head.signer, lies), lies),
-    pdf: await statementPdf(content),
+    parts: attachments(
+      local,
+      twistXml(acknowledgementXml(twistStatement(content, lies), head.signer, lies), lies),
+      await statementPdf(content),
+    ),
   });
 }
 
@@ -158,95 +147,17 @@ export async function composeNotification(order: NotificationOrder, head: Letter
     time: order.time,
     original: order.original,
     extra: [makeField('X-de-mail-notification-type', order.type)],
-    fileName: local.toLowerCase(),
-    xml: notificationXml(content),
-    pdf: await statementPdf(content),
+    parts: attachments(local, notificationXml(content), await statementPdf(content)),
   });
 }
 
-interface Draft {
-  readonly head: Letterhead;
-  readonly signed: boolean;
-  readonly lies?: Lies;
-  readonly sender: string;
-  readonly to: string;
-  readonly cc: readonly string[];
-  readonly subject: string;
-  readonly type: string;
-  readonly time: Date;
-  readonly original: readonly Field[];
-  readonly privateIdOf?: readonly Field[];
-  readonly extra: readonly Field[];
-  readonly fileName: string;
-  readonly xml: string;
-  readonly pdf: Buffer;
-}
-
-function compose(draft: Draft): Sealed {
-  const { head, original } = draft;
-  const boundary = `=_${randomUUID()}`;
-  const messageId = newMessageId(head.provider);
-  const recipients = printRecipients({ to: [draft.to], cc: draft.cc, bcc: [] });
-  const about = headerValue(original, 'Message-ID');
-  const privateId = topmost(draft.privateIdOf ?? original, 'X-de-mail-private-id');
-  const fields = [
-    makeField('From', draft.sender),
-    makeField('To', draft.to),
-    ...(draft.cc.length > 0 ? [makeField('Cc', draft.cc.join(', '))] : []),
-    makeField('Date', mailDate(draft.time)),
-    makeField('Message-ID', messageId),
-    ...(about ? [makeField('In-Reply-To', about), makeField('References', about)] : []),
-    makeField('Subject', encodeText(draft.subject)),
-    makeField('Auto-Submitted', 'auto-generated'),
-    makeField('X-de-mail-sender', draft.sender),
-    makeField('X-de-mail-chosen-recipient', recipients),
-    makeField('X-de-mail-actual-recipient', recipients),
-    makeField('X-de-mail-originator-provider', head.provider),
-    makeField('X-de-mail-message-type', draft.type),
-    makeField('X-de-mail-version', norm.version),
-    ...(privateId ? [privateId] : []),
-    makeField('X-de-mail-message-id', messageId),
-    ...draft.extra,
-    makeField('MIME-Version', '1.0'),
-    { name: 'Content-Type', raw: `Content-Type: multipart/mixed;\r\n boundary="${boundary}"` },
-  ];
-  const body = Buffer.from(
-    [
-      part(boundary, 'application/xml; charset=utf-8', `${draft.fileName}.xml`, Buffer.from(draft.xml)),
-      part(boundary, 'application/pdf', `${draft.fileName}.pdf`, draft.pdf),
-      `--${boundary}--\r\n`,
-    ].join(''),
-    'latin1',
-  );
-  return seal(fields, body, {
-    domain: head.provider,
-    selector: norm.selector,
-    hash: head.hash,
-    ...(draft.lies ? { lies: draft.lies } : {}),
-    ...(draft.signed ? { signer: head.signer } : {}),
-  });
-}
-
-function part(boundary: string, type: string, file: string, content: Buffer): string {
-  const base64 = content.toString('base64').replaceAll(/.{76}/g, '$&\r\n');
+/** IO 3.4.1: the XML, and the same as PDF. */
+function attachments(local: string, xml: string, pdf: Buffer): Part[] {
+  const name = local.toLowerCase();
   return [
-    `--${boundary}`,
-    `Content-Type: ${type}; name="${file}"`,
-    `Content-Disposition: attachment; filename="${file}"`,
-    'Content-Transfer-Encoding: base64',
-    '',
-    base64.replace(/\r\n$/, ''),
-    '',
-  ].join('\r\n');
-}
-
-export function newMessageId(provider: string): string {
-  return `<${randomUUID()}@${provider}>`;
-}
-
-/** RFC 5322 3.3, UTC. */
-export function mailDate(time: Date): string {
-  return time.toUTCString().replace('GMT', '+0000');
+    { type: 'application/xml; charset=utf-8', file: `${name}.xml`, content: Buffer.from(xml) },
+    { type: 'application/pdf', file: `${name}.pdf`, content: pdf },
+  ];
 }
 
 const germanFormat = new Intl.DateTimeFormat('de-DE', {

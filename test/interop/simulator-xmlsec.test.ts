@@ -67,6 +67,25 @@ test('a notification follows the schema', async () => {
   await run('xmllint', ['--noout', '--nonet', '--schema', here('schema/de-mail.xsd'), file]);
 });
 
+test.each(['p256', 'rsa', 'brainpoolP256r1'] as const)(
+  'an identification signed with %s',
+  async (signature) => {
+    await using open = await testSimulator({ signature });
+    open.simulator.identify('max.mustermann', 'poststelle@stadt-waren.de-mail.example');
+    await open.simulator.settled();
+    const [message] = await allOf(open.simulator, 'stadt-waren');
+    const xml = partsOf(message!)[1]!.content.toString();
+    const id = ['--id-attr:ID', 'urn:oasis:names:tc:SAML:2.0:assertion:Assertion'];
+    const verify = async (text: string) => {
+      const file = join(folder, 'assertion.xml');
+      await writeFile(file, text);
+      return run('xmlsec1', ['--verify', ...id, '--trusted-pem', open.simulator.caFile, file]);
+    };
+    await verify(xml);
+    await expect(verify(xml.replace('Mustermann<', 'Musterfrau<'))).rejects.toThrow();
+  },
+);
+
 /** Canonicalised by python3-dkim, verified by openssl. */
 async function verifyHeader(message: Buffer, keyFile: string, kind: SignatureKind, hash: HashName) {
   const eml = join(folder, 'message.eml');
