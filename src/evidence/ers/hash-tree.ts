@@ -12,91 +12,147 @@ import { digestLength } from '../../pki/digest-algorithm.ts';
  */
 export type ReducedHashTree = readonly (readonly Buffer[])[];
 
-/** Grows while groups are added; `finish` makes the tree. */
+/** How many digests a tile has at most: eight levels of the tree. */
+const TILE_WIDTH = 256;
+
+/** Values of the tree at level 8 · `level`, from number 256 · `n` on, one after the other. */
+export interface HashTreeTile {
+  readonly level: number;
+  readonly n: number;
+  readonly hashes: Buffer;
+}
+
+/** Grows while groups are added. Holds one unfinished tile for each level, whatever the number of groups. */
 export interface HashTreeBuilder {
-  /** The number of the group, counted from 0. @throws RangeError for digests of another length, or none, or two alike. */
+  /** Returns the position of the group, from 0. @throws RangeError for digests of another length, none, or two alike. */
   add(digests: readonly Uint8Array[]): number;
-  /** @throws RangeError where no group was added. */
-  finish(): HashTree;
+  /** Emits what is left. @throws RangeError where no group was added. */
+  finish(): { readonly root: Buffer; readonly leaves: number };
 }
-
-export interface HashTree {
-  readonly digest: IntegrityHash;
-  readonly root: Buffer;
-  /** Groups. */
-  readonly size: number;
-  /** The way from group `index`, whose digests are given again, to the root. @throws RangeError where it is another group. */
-  reduce(index: number, digests: readonly Uint8Array[]): ReducedHashTree;
-}
-
-const CHUNK_DIGESTS = 16_384;
 
 /**
- * Builds a tree over any number of groups. Of each group its value alone is kept: while groups are added one
- * digest per group, in the finished tree two (64 MB for a million groups with SHA-256).
+ * Builds a tree over any number of groups in memory of 8 KiB per level (SHA-256). Its tiles, 32 bytes for each group
+ * and a 255th of that above, go to `onTile` as they fill; they are all that `reduceHashTree` needs.
  */
-export function createHashTree(digest: IntegrityHash): HashTreeBuilder {
-  const width = digestLength[digest];
-  const chunks: Buffer[] = [];
-  let size = 0;
+export function createHashTree(digest: IntegrityHash, onTile: (tile: HashTreeTile) => void): HashTreeBuilder {
+  const open: { hashes: Buffer[]; n: number }[] = [];
+  let leaves = 0;
+
+  function append(level: number, value: Buffer): void {
+    const tile = open[level] ?? { hashes: [], n: 0 };
+    open[level] = tile;
+    tile.hashes.push(value);
+    if (tile.hashes.length === TILE_WIDTH) close(level);
+  }
+
+  function close(level: number): void {
+    const { hashes, n } = open[level]!;
+    onTile({ level, n, hashes: Buffer.concat(hashes) });
+    open[level] = { hashes: [], n: n + 1 };
+    append(level + 1, fold(digest, hashes));
+  }
+
   return {
     add(digests) {
-      const value = groupValue(digest, digests);
-      const place = size % CHUNK_DIGESTS;
-      if (place === 0) chunks.push(Buffer.allocUnsafe(CHUNK_DIGESTS * width));
-      value.copy(chunks.at(-1)!, place * width);
-      return size++;
+      append(0, groupValue(digest, digests));
+      return leaves++;
     },
     finish() {
-      if (size === 0) throw new RangeError('a hash tree needs at least one group');
-      return finishTree(digest, Buffer.concat(chunks, size * width));
+      if (leaves === 0) throw new RangeError('a hash tree needs at least one group');
+      for (let level = 0; ; level++) {
+        const { hashes, n } = open[level]!;
+        // A single value with nothing before it is the root; only where it is a leaf too does it need a tile.
+        const isRoot = n === 0 && hashes.length === 1;
+        if (hashes.length > 0 && (!isRoot || level === 0)) close(level);
+        if (isRoot) return { root: hashes[0]!, leaves };
+      }
     },
   };
 }
 
-function finishTree(digest: IntegrityHash, leaves: Buffer): HashTree {
-  const width = digestLength[digest];
-  const levels = [leaves];
-  while (levels.at(-1)!.length > width) levels.push(levelAbove(digest, levels.at(-1)!));
-  const root = levels.at(-1)!;
-  return {
-    digest,
-    root,
-    size: leaves.length / width,
-    reduce(index, digests) {
-      const value = groupValue(digest, digests);
-      if (!Number.isInteger(index) || !nodeAt(leaves, index, width)?.equals(value)) {
-        throw new RangeError(`group ${index} of the tree has other digests`);
-      }
-      const lists: Buffer[][] = [sorted(digests).map((each) => Buffer.from(each))];
-      let place = index;
-      for (const level of levels.slice(0, -1)) {
-        const sibling = nodeAt(level, place ^ 1, width);
-        const own = nodeAt(level, place, width)!;
-        if (sibling !== null && !sibling.equals(own)) lists.push([Buffer.from(sibling)]);
-        place >>>= 1;
-      }
-      return lists;
-    },
-  };
+/** Reads a tile that `createHashTree` emitted. */
+export type HashTreeTileReader = (level: number, n: number) => Promise<Uint8Array> | Uint8Array;
+
+export interface Reduction {
+  readonly digest: IntegrityHash;
+  /** Groups of the tree. */
+  readonly leaves: number;
+  readonly position: number;
+  /** The group's own, in any order. */
+  readonly digests: readonly Uint8Array[];
+  readonly readTile: HashTreeTileReader;
 }
 
-function levelAbove(digest: IntegrityHash, level: Buffer): Buffer {
-  const width = digestLength[digest];
-  const count = level.length / width;
-  const above = Buffer.allocUnsafe(Math.ceil(count / 2) * width);
-  for (let index = 0; index < count; index += 2) {
-    const left = nodeAt(level, index, width)!;
-    const right = nodeAt(level, index + 1, width);
-    const parent = right === null ? left : listValue(digest, [left, right]);
-    parent.copy(above, (index / 2) * width);
+/**
+ * The way from a group to the root, from one tile for each eight levels.
+ * @throws RangeError where another group stands at that position, or a tile is not of that size.
+ */
+export async function reduceHashTree(reduction: Reduction): Promise<ReducedHashTree> {
+  const { digest, leaves, position, readTile } = reduction;
+  if (!Number.isSafeInteger(position) || position < 0 || position >= leaves) {
+    throw new RangeError(`position ${position} in a tree of ${leaves} groups`);
+  }
+  const lists: Buffer[][] = [sorted(reduction.digests).map((each) => Buffer.from(each))];
+  let own = groupValue(digest, reduction.digests);
+  let place = position;
+  for (let level = 0, count = leaves; level === 0 || count > 1; level++) {
+    const n = Math.floor(place / TILE_WIDTH);
+    const width = Math.min(TILE_WIDTH, count - n * TILE_WIDTH);
+    const hashes = splitTile(digest, await readTile(level, n), width);
+    if (!hashes[place % TILE_WIDTH]!.equals(own)) {
+      throw new RangeError(`tile ${level}/${n} has another value for the group at position ${position}`);
+    }
+    const path = pathInTile(digest, hashes, place % TILE_WIDTH);
+    for (const sibling of path) {
+      lists.push([sibling]);
+      own = pairValue(digest, own, sibling);
+    }
+    place = n;
+    count = Math.ceil(count / TILE_WIDTH);
+  }
+  return lists;
+}
+
+function splitTile(digest: IntegrityHash, tile: Uint8Array, width: number): Buffer[] {
+  const size = digestLength[digest];
+  if (tile.length !== width * size) {
+    throw new RangeError(`a tile of ${tile.length} bytes where ${width * size} belong`);
+  }
+  // A copy: what the reader gave stays its own.
+  const bytes = Buffer.from(tile);
+  return Array.from({ length: width }, (_, index) => bytes.subarray(index * size, (index + 1) * size));
+}
+
+/** What is added on the way from one value of a tile to the value of the whole. */
+function pathInTile(digest: IntegrityHash, hashes: readonly Buffer[], place: number): Buffer[] {
+  const path: Buffer[] = [];
+  for (let layer = hashes, at = place; layer.length > 1; layer = layerAbove(digest, layer), at >>>= 1) {
+    const sibling = layer[at ^ 1];
+    if (sibling !== undefined && !sibling.equals(layer[at]!)) path.push(sibling);
+  }
+  return path;
+}
+
+function fold(digest: IntegrityHash, hashes: readonly Buffer[]): Buffer {
+  let layer = hashes;
+  while (layer.length > 1) layer = layerAbove(digest, layer);
+  return layer[0]!;
+}
+
+/** `listValue` of two, which is what almost all the work is. */
+function pairValue(digest: IntegrityHash, left: Buffer, right: Buffer | undefined): Buffer {
+  const order = right === undefined ? 0 : Buffer.compare(left, right);
+  if (right === undefined || order === 0) return left;
+  return hash(digest, Buffer.concat(order < 0 ? [left, right] : [right, left]), 'buffer');
+}
+
+/** Pairs; the last of an odd number goes up alone, for a single element is not hashed again. */
+function layerAbove(digest: IntegrityHash, layer: readonly Buffer[]): Buffer[] {
+  const above: Buffer[] = [];
+  for (let index = 0; index < layer.length; index += 2) {
+    above.push(pairValue(digest, layer[index]!, layer[index + 1]));
   }
   return above;
-}
-
-function nodeAt(level: Buffer, index: number, width: number): Buffer | null {
-  const start = index * width;
-  return start >= 0 && start + width <= level.length ? level.subarray(start, start + width) : null;
 }
 
 /** The root that a reduced tree leads to. @throws RangeError for a tree or list without elements. */
@@ -117,7 +173,7 @@ export function groupValue(digest: IntegrityHash, digests: readonly Uint8Array[]
   if (list.some((each, index) => index > 0 && each.equals(list[index - 1]!))) {
     throw new RangeError('a group has the same digest twice');
   }
-  return listValue(digest, list);
+  return sortedValue(digest, list);
 }
 
 /**
@@ -125,15 +181,23 @@ export function groupValue(digest: IntegrityHash, digests: readonly Uint8Array[]
  * digest twice is one element, since verifiers differ on what to do with two.
  */
 function listValue(digest: IntegrityHash, list: readonly Uint8Array[]): Buffer {
-  const [first, ...rest] = sorted(list);
+  const all = sorted(list);
+  return sortedValue(
+    digest,
+    all.filter((each, index) => index === 0 || !each.equals(all[index - 1]!)),
+  );
+}
+
+function sortedValue(digest: IntegrityHash, list: readonly Buffer[]): Buffer {
+  const [first, ...rest] = list;
   if (first === undefined) throw new RangeError('a list of digests needs at least one');
-  const distinct = [first];
-  for (const each of rest) if (!each.equals(distinct.at(-1)!)) distinct.push(each);
-  return distinct.length === 1 ? Buffer.from(first) : hash(digest, Buffer.concat(distinct), 'buffer');
+  return rest.length === 0 ? Buffer.from(first) : hash(digest, Buffer.concat(list), 'buffer');
 }
 
 function sorted(digests: readonly Uint8Array[]): Buffer[] {
-  return digests
-    .map((each) => Buffer.from(each.buffer, each.byteOffset, each.byteLength))
-    .sort(Buffer.compare);
+  return digests.map(asBuffer).sort(Buffer.compare);
+}
+
+function asBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }

@@ -2,7 +2,7 @@
 import { hash, randomBytes } from 'node:crypto';
 import type { IntegrityHash } from '../../../demail/integrity.ts';
 import type { EvidenceRecord } from '../evidence-record.ts';
-import { createHashTree } from '../hash-tree.ts';
+import { createHashTree, reduceHashTree } from '../hash-tree.ts';
 import {
   hashTreeRenewalDigests,
   newRecord,
@@ -19,14 +19,17 @@ export type Stamp = (digest: IntegrityHash, value: Buffer) => Promise<Buffer>;
 const NEIGHBOURS = 6;
 
 async function seal(digest: IntegrityHash, own: readonly Buffer[], stamp: Stamp): Promise<Sealed> {
-  const builder = createHashTree(digest);
+  const tiles = new Map<string, Buffer>();
+  const builder = createHashTree(digest, ({ level, n, hashes }) => tiles.set(`${level}/${n}`, hashes));
   const other = () =>
     builder.add([hash(digest, randomBytes(8), 'buffer'), hash(digest, randomBytes(8), 'buffer')]);
   for (let index = 0; index < NEIGHBOURS / 2; index++) other();
-  const place = builder.add(own);
+  const position = builder.add(own);
   for (let index = 0; index < NEIGHBOURS / 2; index++) other();
-  const tree = builder.finish();
-  return { digest, reducedHashTree: tree.reduce(place, own), token: await stamp(digest, tree.root) };
+  const { root, leaves } = builder.finish();
+  const readTile = (level: number, n: number) => tiles.get(`${level}/${n}`)!;
+  const reducedHashTree = await reduceHashTree({ digest, leaves, position, digests: own, readTile });
+  return { digest, reducedHashTree, token: await stamp(digest, root) };
 }
 
 export async function sealDocuments(
