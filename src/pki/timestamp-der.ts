@@ -22,7 +22,9 @@ import type { RevocationData } from './types.ts';
 const SIGNED_DATA = '1.2.840.113549.1.7.2';
 /** RFC 5940 2.1. */
 const OCSP_RESPONSE = '1.3.6.1.5.5.7.16.2';
-const MAX_LISTS = 64;
+/** BSI TR-ESOR-ERS A3.4-7: the response without its frame. */
+const OCSP_BASIC = '1.3.6.1.5.5.7.48.1.1';
+const MAX_ELEMENTS = 64;
 
 /** SignedData in pieces (RFC 5652 5.1), each with its tag. */
 interface Parts {
@@ -41,21 +43,42 @@ export function derToken(token: Buffer): Buffer {
   return print(read(token));
 }
 
-/**
- * The token, as DER, with exactly these CRLs inside; none takes out what was there. What an authority put there is
- * kept with its raw response. @throws DerError where token or list is none.
- */
+/** What a token is verified with: nobody signed it, so it can be put in later. DER. */
+export interface ValidationData {
+  /** Added to those that are there. */
+  readonly certificates: readonly Buffer[];
+  /** In the place of all revocation data that is there. What an authority put in is kept with its raw response. */
+  readonly crls: readonly Buffer[];
+}
+
+/** The token, as DER, with that data inside. @throws DerError where token, certificate or list is none. */
+export function embedValidationData(token: Buffer, { certificates, crls }: ValidationData): Buffer {
+  if (crls.length > MAX_ELEMENTS) throw new DerError(`more than ${MAX_ELEMENTS} lists`);
+  for (const each of [...certificates, ...crls]) readSingle(each, TAG.sequence);
+  const parts = read(token);
+  const known =
+    parts.certificates === null ? [] : readAll(readSingle(parts.certificates).content, MAX_ELEMENTS);
+  const all = distinct([...known.map((each) => each.der), ...certificates]);
+  return print({
+    ...parts,
+    certificates: all.length === 0 ? null : derSetOf(contextTag(0), all),
+    crls: crls.length === 0 ? null : derSetOf(contextTag(1), distinct(crls)),
+  });
+}
+
+/** The token, as DER, with exactly these CRLs inside. @throws DerError where token or list is none. */
 export function embedCrls(token: Buffer, crls: readonly Buffer[]): Buffer {
-  if (crls.length > MAX_LISTS) throw new DerError(`more than ${MAX_LISTS} lists`);
-  for (const crl of crls) readSingle(crl, TAG.sequence);
-  const distinct = crls.filter((crl, index) => crls.findIndex((other) => other.equals(crl)) === index);
-  return print({ ...read(token), crls: distinct.length === 0 ? null : derSetOf(contextTag(1), distinct) });
+  return embedValidationData(token, { certificates: [], crls });
+}
+
+function distinct(list: readonly Buffer[]): Buffer[] {
+  return list.filter((each, index) => list.findIndex((other) => other.equals(each)) === index);
 }
 
 /** The token in DER without its revocation data, and those. @throws DerError where it is no SignedData. */
 export function splitToken(token: Buffer): { readonly bare: Buffer; readonly revocation: RevocationData[] } {
   const parts = read(token);
-  const elements = parts.crls === null ? [] : readAll(readSingle(parts.crls).content, MAX_LISTS);
+  const elements = parts.crls === null ? [] : readAll(readSingle(parts.crls).content, MAX_ELEMENTS);
   return { bare: print({ ...parts, crls: null }), revocation: elements.flatMap(revocationData) };
 }
 
@@ -63,8 +86,16 @@ function revocationData(element: Element): RevocationData[] {
   if (element.tag === TAG.sequence) return [{ kind: 'crl', der: element.der }];
   if (element.tag !== contextTag(1)) return [];
   const fields = fieldsOf(element.content);
-  if (readOid(fields.take(TAG.oid)) !== OCSP_RESPONSE) return [];
-  return [{ kind: 'ocsp', der: fields.take(TAG.sequence).der }];
+  const format = readOid(fields.take(TAG.oid));
+  if (format !== OCSP_RESPONSE && format !== OCSP_BASIC) return [];
+  const response = fields.take(TAG.sequence).der;
+  return [{ kind: 'ocsp', der: format === OCSP_RESPONSE ? response : successful(response) }];
+}
+
+/** OCSPResponse around a BasicOCSPResponse (RFC 6960 4.2.1). */
+function successful(basic: Buffer): Buffer {
+  const bytes = derSequence(derOid(OCSP_BASIC), der(TAG.octetString, basic));
+  return derSequence(der(TAG.enumerated, Buffer.from([0])), der(contextTag(0), bytes));
 }
 
 function read(token: Buffer): Parts {
@@ -82,7 +113,7 @@ function read(token: Buffer): Parts {
 
 /** All verifiers must find the same DER: Bouncy Castle sorts what is tagged as a SET, and nothing else. */
 function ordered(set: Element): Buffer {
-  const elements = readAll(set.content, MAX_LISTS);
+  const elements = readAll(set.content, MAX_ELEMENTS);
   return derSetOf(
     set.tag,
     elements.map((element) => element.der),

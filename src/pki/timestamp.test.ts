@@ -1,11 +1,12 @@
 import { createHash, randomBytes } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { contextTag, der, derOid, derSequence, TAG } from './der.ts';
+import { contextTag, der, derOid, derSequence, fieldsOf, readSingle, TAG } from './der.ts';
 import { revocationMemory } from './revocation-sources.ts';
-import { issue, makeCrl, newKey } from './testing/test-pki.ts';
+import { issue, makeCrl, makeOcsp, newKey } from './testing/test-pki.ts';
 import { makeToken, makeTsa, type TokenOptions } from './testing/test-tsa.ts';
 import { type TimestampInput, verifyTimestamp } from './timestamp.ts';
+import { completeToken } from './timestamp-completion.ts';
 import { embedCrls } from './timestamp-der.ts';
 import { readTimestampToken } from './timestamp-token.ts';
 
@@ -240,6 +241,67 @@ describe('revocation lists inside a token', () => {
     expect((await verify(made)).verdict).not.toBe('invalid');
   });
 });
+
+describe('a token made complete', () => {
+  const at = (lists: readonly Buffer[], time = '2026-06-15T00:00:00Z') => ({
+    trust: standard.trust,
+    revocation: revocationMemory(lists.map((der) => ({ kind: 'crl', der }))),
+    time: new Date(time),
+  });
+  const bare = token({ crls: [] });
+
+  test('brings path and lists along, so that anchors alone verify it', async () => {
+    const older = lists('2026-06-01T18:00:00Z');
+    const completed = await completeToken(bare, at([...older, ...later]));
+    if (!completed.ok) throw new Error(completed.reason);
+    expect(completed.report.verdict).toBe('valid');
+    const { cms, revocation } = completed.report.token!;
+    expect(cms.certificates.map((der) => der.toString('hex')).sort()).toEqual(
+      [root, authority, tsa].map(({ der }) => der.toString('hex')).sort(),
+    );
+    expect(revocation.map(({ der }) => der.toString('hex')).sort()).toEqual(
+      later.map((der) => der.toString('hex')).sort(),
+    );
+    const alone = { anchorsAt: () => [root.der], intermediates: [] };
+    expect((await verify(completed.token, { trust: alone })).wrong).toEqual([]);
+  });
+
+  test('has to wait while there are only older lists, or none of one authority', async () => {
+    const reason = 'no revocation list from after the token yet for "TSA 1"';
+    expect(await completeToken(bare, at(lists('2026-06-01T11:00:00Z')))).toMatchObject({ ok: false, reason });
+    expect(await completeToken(bare, at([later[0]!]))).toMatchObject({ ok: false, reason });
+  });
+
+  test('says so where the authority was revoked, and is nothing without a path', async () => {
+    const revoked = lists('2026-06-02T00:00:00Z', [{ certificate: tsa.der, at: '2026-05-01T00:00:00Z' }]);
+    expect(await completeToken(bare, at(revoked))).toMatchObject({
+      ok: true,
+      report: { verdict: 'invalid' },
+    });
+    const stranger = makeTsa();
+    expect(await completeToken(token({}, stranger.tsa), at(later))).toMatchObject({ ok: false });
+    expect(await completeToken(Buffer.from('x'), at(later))).toMatchObject({ ok: false });
+  });
+});
+
+test.each(['1.3.6.1.5.5.7.16.2', '1.3.6.1.5.5.7.48.1.1'])(
+  'an OCSP response inside, as %s, counts',
+  async (format) => {
+    const made = makeOcsp(tsa.der, authority, authority, {
+      issued: '2026-06-02T00:00:00Z',
+      next: '2026-07-15T00:00:00Z',
+    });
+    const basic = () => {
+      const fields = fieldsOf(fieldsOf(readSingle(made).content.subarray(3)).take(contextTag(0)).content);
+      const bytes = fieldsOf(fields.take(TAG.sequence).content);
+      bytes.take(TAG.oid);
+      return bytes.take(TAG.octetString).content;
+    };
+    const response = format.endsWith('48.1.1') ? basic() : made;
+    const other = der(contextTag(1), derOid(format), response);
+    expect((await verify(token({ crls: [later[0]!, other] }))).wrong).toEqual([]);
+  },
+);
 
 test('any change of a byte is noticed, and any bytes are answered', async () => {
   const whole = token();

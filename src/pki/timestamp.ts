@@ -70,6 +70,8 @@ export interface TimestampReport {
   readonly checks: readonly CheckResult[];
   /** Null where it cannot be read. */
   readonly token: TimestampToken | null;
+  /** From the authority's certificate to the anchor; null where none leads to one. */
+  readonly path: readonly Certificate[] | null;
   /** The authority, as far as its certificate came along. */
   readonly signer: SignerFact | null;
   readonly algorithms: readonly AlgorithmUse[];
@@ -131,6 +133,7 @@ export async function verifyTimestamp(input: TimestampInput): Promise<TimestampR
   ];
   return {
     ...report(checks, token),
+    path: chain.path,
     signer: signerFact(certificate),
     algorithms: distinct(algorithms),
     validUntil: earliest(path.slice(0, Math.max(1, path.length - 1)).map(({ notAfter }) => notAfter)),
@@ -209,6 +212,7 @@ function report(checks: readonly CheckResult[], token: TimestampToken): Timestam
     verdict: verdictOf(checks),
     checks,
     token,
+    path: null,
     signer: null,
     algorithms: [],
     validUntil: null,
@@ -222,6 +226,7 @@ function unreadable(reason: string): TimestampReport {
     verdict: 'invalid',
     checks,
     token: null,
+    path: null,
     signer: null,
     algorithms: [],
     validUntil: null,

@@ -29,6 +29,7 @@ import { type Identity, issue, makeCrl, newKey } from '../../src/pki/testing/tes
 import { issueTsa } from '../../src/pki/testing/test-tsa.ts';
 import { timestampVerifier } from '../../src/pki/timestamp.ts';
 import { requestTimestamp } from '../../src/pki/timestamp-client.ts';
+import { completeToken } from '../../src/pki/timestamp-completion.ts';
 import { derToken, embedCrls } from '../../src/pki/timestamp-der.ts';
 import { readTimestampResponse, timestampRequest } from '../../src/pki/timestamp-request.ts';
 import { readTimestampToken } from '../../src/pki/timestamp-token.ts';
@@ -76,7 +77,14 @@ async function simulated(
       const outcome = await requestTimestamp({ servers, hash, digest, trust, revocation, now: () => time });
       if (!outcome.ok) throw new Error(JSON.stringify(outcome.failures));
       tsa.clock.set(new Date(coveredAt.getTime() - DAY));
-      return embedCrls(outcome.token, [tsa.crl()]);
+      const lists = revocationMemory([{ kind: 'crl', der: tsa.crl() }]);
+      const completed = await completeToken(outcome.token, {
+        trust,
+        revocation: lists,
+        time: tsa.clock.now(),
+      });
+      if (!completed.ok) throw new Error(completed.reason);
+      return completed.token;
     },
   };
 }
