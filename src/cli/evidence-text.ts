@@ -138,11 +138,22 @@ function signatureObjects(entry: Entry, number: string): LetterObject[] {
 
 /** An entry as lines for people. The first begins with its index and time. */
 export function describeEntry(entry: Entry): string[] {
-  const [first, ...rest] = words(entry);
+  // What stands in a message must not steer the terminal of whoever looks at it.
+  const [first, ...rest] = words(entry).map((line) => line.replace(/\p{Cc}/gu, ' '));
   return [
     `${String(entry.index).padStart(6)}  ${entry.time}  ${first}`,
     ...rest.map((line) => `${' '.repeat(34)}${line}`),
   ];
+}
+
+/** `receipt (delivery-receipt: NOTIFY=SUCCESS), private (implied)`. */
+function optionWords({ options, optionSources }: Extract<Entry, { kind: 'submission' }>): string {
+  const said = options.map((option) => {
+    const source = optionSources?.find((choice) => choice.option === option);
+    if (source === undefined) return option;
+    return `${option} (${source.by}${source.value === undefined ? '' : `: ${source.value}`})`;
+  });
+  return said.join(', ') || 'none';
 }
 
 function words(entry: Entry): string[] {
@@ -150,7 +161,8 @@ function words(entry: Entry): string[] {
     case 'submission':
       return [
         `accepted from ${entry.actor.type} ${entry.actor.name} by ${entry.listener}: ${entry.sender} to ${entry.envelope.recipients.map((r) => r.address).join(', ')}`,
-        `${entry.message.size} bytes, SHA-256 ${entry.message.sha256}; options: ${entry.options.join(', ') || 'none'}`,
+        `${entry.message.size} bytes, SHA-256 ${entry.message.sha256}; options: ${optionWords(entry)}`,
+        ...(entry.fileReference === undefined ? [] : [`file reference ${entry.fileReference}`]),
         ...entry.attachments.map(
           (a) => `attachment ${a.name ?? '(no name)'}, ${a.type}, ${a.size} bytes, SHA-256 ${a.sha256}`,
         ),

@@ -32,6 +32,7 @@ interface SearchOptions extends CommonOptions {
   readonly messageId?: string;
   readonly privateId?: string;
   readonly subject?: string;
+  readonly fileReference?: string;
   readonly kind?: string;
   readonly since?: string;
   readonly until?: string;
@@ -51,6 +52,7 @@ export function register(program: Command, context: Context): void {
     .option('--message-id <id>', 'Message-ID')
     .option('--private-id <id>', 'private-id of a hand-over')
     .option('--subject <text>', 'part of the subject')
+    .option('--file-reference <reference>', 'file reference (Aktenzeichen), whole')
     .option('--kind <kind>', 'submission, inbound, confirmation, notification, sent-copy, notice')
     .option('--since <time>', 'from this time on (2026-03-01 or 2026-03-01T08:00:00Z)')
     .option('--until <time>', 'up to this time')
@@ -235,6 +237,7 @@ function readQuery(options: SearchOptions): SearchQuery {
     ...pick('messageId', options.messageId),
     ...pick('privateId', options.privateId),
     ...pick('subject', options.subject),
+    ...pick('fileReference', options.fileReference),
     ...pick('kind', options.kind as EntryKind | undefined),
     ...pick('since', readTime('--since', options.since)),
     ...pick('until', readTime('--until', options.until)),

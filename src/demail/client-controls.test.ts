@@ -96,6 +96,7 @@ describe('tags in the subject', () => {
     expect(read(['Subject: [aktenzeichen: 12/2026 ] x', 'X-Aktenzeichen: 7 C 3']).fileReference).toBe(
       '7 C 3',
     );
+    expect(read(['Subject: =?utf-8?Q?[Az:_12=1B/2026]?='])).toMatchObject({ fileReference: '12 /2026' });
     expect(read(['Subject: x'])).not.toHaveProperty('fileReference');
     expect(subjectAsSent(fields('Subject: [Az: 12/2026] x'))).toBeUndefined();
   });

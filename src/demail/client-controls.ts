@@ -70,10 +70,10 @@ export function readControls({ fields, deliveryReceipt, role, settings }: Contro
     return [{ option, by: layer.by, ...(said.value !== undefined && { value: said.value.slice(0, 200) }) }];
   });
   const reference =
-    clean(decodeWords(findField(fields, 'x-aktenzeichen')?.value ?? '')) || tags.fileReference;
+    clean(decodeWords(findField(fields, 'x-aktenzeichen')?.value ?? '')) || clean(tags.fileReference ?? '');
   return {
     chosen: withImplied(chosen),
-    ...(reference !== undefined && { fileReference: reference }),
+    ...(reference !== '' && { fileReference: reference }),
     ignored: role === 'application' ? [] : fields.filter(({ lower }) => optionHeaderNames.has(lower)),
     ...(tags.unknownWord !== undefined && { unknownWord: tags.unknownWord }),
   };
