@@ -63,6 +63,20 @@ export const controlRequest = z.discriminatedUnion('command', [
   z.strictObject({ command: z.literal('queue-retry'), ...handover }),
   z.strictObject({ command: z.literal('private-operators') }),
   z.strictObject({
+    command: z.literal('rotate-log-key'),
+    tenant: z.string(),
+    actor,
+    reason: z.string().min(1).max(1000),
+    /** How long the key before signs too, milliseconds. */
+    overlapMs: z.number().int().min(0),
+  }),
+  z.strictObject({
+    command: z.literal('close-log'),
+    tenant: z.string(),
+    actor,
+    reason: z.string().min(1).max(1000),
+  }),
+  z.strictObject({
     command: z.literal('private-deliver'),
     tenant: z.string(),
     index: z.number().int().min(0),

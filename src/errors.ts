@@ -150,6 +150,12 @@ export const catalogue = {
     'This message alone is more than the daily quota of De-Mails at auth level normal; send it to fewer recipients',
   ),
   'tenant-locked': temporary(450, '4.7.1', 'Sending is locked for this tenant; ask the operator'),
+  'evidence-held': temporary(
+    451,
+    '4.3.5',
+    'The evidence log of this tenant is held, nothing can be recorded; try again later, the operator has been told',
+    'UNAVAILABLE',
+  ),
   'rate-limited': temporary(451, '4.7.0', 'Too many messages in a short time; try again later', 'LIMIT'),
   'store-unavailable': temporary(
     451,

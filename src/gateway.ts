@@ -39,7 +39,7 @@ export interface Gateway {
 /**
  * Starts everything.
  * @throws Unavailable where the store is in use or a port is busy (it names the port and its key)
- * @throws LogInconsistent, KeyError where the store must not be used as it is
+ * @throws KeyError where the store must not be used as it is
  */
 export async function startGateway({ config, configFile, log }: GatewayOptions): Promise<Gateway> {
   await using opened = new AsyncDisposableStack();
@@ -51,6 +51,8 @@ export async function startGateway({ config, configFile, log }: GatewayOptions):
       ...(config.keys?.directory !== undefined && { keysDirectory: config.keys.directory }),
       recoveryCertificates: config.keys?.recovery ?? [],
       ...(config.checkpoints && { checkpointsDirectory: config.checkpoints.directory }),
+      checkpointFolders: config.evidence.checkpointFolders,
+      ...(config.evidence.tiles && { tilesDirectory: config.evidence.tiles.directory }),
       originPrefix: config.hostname,
       warn: (text) => log.warn({ room: 'store' }, text),
     }),
@@ -146,6 +148,16 @@ async function obey(
       return Object.fromEntries(config.tenants.map(({ id, privateMail }) => [id, privateMail.operators]));
     case 'private-deliver':
       return await link.placePrivate(request);
+    case 'rotate-log-key': {
+      const { tenant, actor, reason, overlapMs } = request;
+      return await store.rotateLogKey(tenant, { actor, reason, overlapMs });
+    }
+    case 'close-log': {
+      const { tenant, actor, reason } = request;
+      const opened = await store.closeLog(tenant, { actor, reason });
+      await link.refresh();
+      return opened;
+    }
     case 'record-access':
       return await store.recordAccess(request.tenant, request.access);
   }

@@ -115,6 +115,8 @@ async function openRecord(config: Config): Promise<LoginRecord> {
     directory: config.data,
     ...(config.keys && { keysDirectory: config.keys.directory }),
     ...(config.checkpoints && { checkpointsDirectory: config.checkpoints.directory }),
+    checkpointFolders: config.evidence.checkpointFolders,
+    ...(config.evidence.tiles && { tilesDirectory: config.evidence.tiles.directory }),
     originPrefix: config.hostname,
   };
   await using opened = new AsyncDisposableStack();

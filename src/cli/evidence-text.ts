@@ -1,6 +1,7 @@
 /** Entries and letters in words, and as the documented JSON of `evidence search` and `evidence show`. */
 import type {
   CheckFact,
+  ClosedLog,
   ConfirmationEntry,
   DeletionIntentEntry,
   DeletionOutcomeEntry,
@@ -279,7 +280,17 @@ function words(entry: Entry): string[] {
         ...entry.recipients.map((r) => `${r.address}: ${r.result}: ${r.reply}`),
       ];
     case 'log-opened':
-      return [`log ${entry.origin} opened with key ${entry.key}`];
+      return [
+        `log ${entry.origin} opened with key ${entry.key}`,
+        ...(entry.predecessor === undefined ? [] : closedLines(entry.predecessor)),
+      ];
+    case 'lost':
+      return [`lost: this entry stood in the log ${entry.origin}, which was closed`];
+    case 'log-key':
+      return [
+        `log key changed by ${entry.actor.name} to ${entry.key}: ${entry.reason}`,
+        ...(entry.until === undefined ? [] : [`the key before signs too until ${entry.until}`]),
+      ];
     case 'access':
       return [`${entry.actor.name}: ${entry.action} ${entry.query}`];
     case 'operation':
@@ -301,6 +312,13 @@ function words(entry: Entry): string[] {
 function copiesText({ account, folder, copies }: DeletionOutcomeEntry | DeletionIntentEntry): string {
   const named = copies.map(({ uid, entry }) => `UID ${uid} (entry ${entry})`);
   return `${copies.length} copies in ${account}/${folder}: ${named.join(', ') || 'none'}`;
+}
+
+function closedLines(log: ClosedLog): string[] {
+  return [
+    `log ${log.origin} before it was closed at ${log.size} entries by ${log.actor.name}: ${log.reason}`,
+    ...log.known.map(({ source, reason }) => `${source}: ${reason}`),
+  ];
 }
 
 const marks = { passed: '+', failed: '!', undecided: '?' };

@@ -2,18 +2,17 @@
 import { createHash } from 'node:crypto';
 import { createReadStream, createWriteStream } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
-import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import type { Command } from 'commander';
-import type { AccessEntry, EntryKind } from '../evidence/entry.ts';
+import type { EntryKind } from '../evidence/entry.ts';
 import { verifyStore } from '../evidence/verify.ts';
-import { lockStore } from '../lock.ts';
 import { openAudit } from '../store/sqlite/audit.ts';
-import { openSqliteStore, type StorePaths } from '../store/sqlite/open.ts';
 import type { Reader, SearchQuery } from '../store/store.ts';
+import { recordAccess } from './access.ts';
 import { type CommonOptions, type Context, withCommonOptions } from './context.ts';
-import { connectToGateway } from './control.ts';
+import { registerLog } from './evidence-log.ts';
+import { registerProof } from './evidence-proof.ts';
 import {
   describeEntry,
   describeLetter,
@@ -22,6 +21,7 @@ import {
   searchLines,
 } from './evidence-text.ts';
 import { CommandError, exit } from './exit.ts';
+import { operator } from './operator.ts';
 import { storeOf } from './place.ts';
 import { isPrivateLetter, isPrivateMessage, privateReader, withoutContent } from './private-access.ts';
 import { openReader, requireStore } from './reader.ts';
@@ -79,13 +79,8 @@ export function register(program: Command, context: Context): void {
     .option('--tenant <id>', 'only this tenant')
     .action(context.action((options: CommonOptions & { tenant?: string }) => verify(options, context)));
 
-  withCommonOptions(
-    evidence
-      .command('proof')
-      .description('proof that an entry stands in the signed log (c2sp.org/tlog-proof@v1)'),
-  )
-    .argument('<entry>', 'tenant/index')
-    .action(context.action((entry: string, options: CommonOptions) => proof(entry, options, context)));
+  registerProof(evidence, context);
+  registerLog(evidence, context);
 }
 
 async function search(options: SearchOptions, context: Context) {
@@ -98,7 +93,7 @@ async function search(options: SearchOptions, context: Context) {
   const found = await reader.search(query);
   const tenants = options.tenant === undefined ? await reader.tenants() : [options.tenant];
   const mayRead = await privateReader(data, options, context);
-  await recordAccess(data, paths, tenants, 'search', JSON.stringify(query));
+  await recordAccess(context, data, paths, tenants, 'search', JSON.stringify(query));
   // A hit would say what stands in the subject, or what the file of a private De-Mail is.
   const byContent = query.subject !== undefined || query.sha256 !== undefined;
   const lines: SearchLine[] = [];
@@ -142,6 +137,7 @@ async function show(
   const isPrivate = isPrivateLetter(timeline);
   const hidden = isPrivate && !(await privateReader(data, options, context))(tenant);
   await recordAccess(
+    context,
     data,
     paths,
     [tenant],
@@ -151,7 +147,7 @@ async function show(
   if (hidden && options.save !== undefined)
     throw new CommandError(
       exit.finding,
-      `${tenant}/${letter} is a private De-Mail: privateMail.operators of ${tenant} does not name ${userInfo().username}`,
+      `${tenant}/${letter} is a private De-Mail: privateMail.operators of ${tenant} does not name ${operator().name}`,
     );
   const shown = hidden ? timeline.map(withoutContent) : timeline;
   const described = { ...describeLetter(tenant, letter, shown, facts), private: isPrivate, hidden };
@@ -183,6 +179,10 @@ async function verify(options: CommonOptions & { tenant?: string }, context: Con
   else {
     for (const f of result.findings) context.print(`${f.tenant}: ${f.place}: ${f.problem}`);
     for (const head of result.heads) context.print(`${head.tenant}: ${head.size} entries, root ${head.root}`);
+    for (const c of result.closed)
+      context.print(
+        `${c.tenant}: log ${c.origin} was closed at ${c.size} entries (${c.known} had been seen): ${c.reason}`,
+      );
     context.print(
       `${result.entries} entries and ${result.objects} objects verified, ${result.findings.length} findings`,
     );
@@ -190,6 +190,7 @@ async function verify(options: CommonOptions & { tenant?: string }, context: Con
   if (result.findings.length > 0) return exit.finding;
   // A store with findings is left as it is: nothing more is written into a log that does not hold.
   await recordAccess(
+    context,
     data,
     paths,
     result.heads.map((h) => h.tenant),
@@ -197,34 +198,6 @@ async function verify(options: CommonOptions & { tenant?: string }, context: Con
     'whole log',
   );
   return exit.good;
-}
-
-/** Looking is itself recorded: by the running gateway, or, where none runs, by this command. */
-async function recordAccess(
-  data: string,
-  paths: StorePaths,
-  tenants: readonly string[],
-  action: AccessEntry['action'],
-  query: string,
-): Promise<void> {
-  const access = {
-    actor: { type: 'operator' as const, name: userInfo().username },
-    action,
-    query: query.slice(0, 2000),
-  };
-  using gateway = await connectToGateway(data);
-  if (gateway !== null) {
-    for (const tenant of tenants) await gateway.ask({ command: 'record-access', tenant, access });
-    return;
-  }
-  using _lock = await lockStore(data, 'command');
-  await using store = await openSqliteStore({
-    directory: data,
-    keysDirectory: paths.keys,
-    checkpointsDirectory: paths.checkpoints,
-    originPrefix: 'unused',
-  });
-  for (const tenant of tenants) await store.recordAccess(tenant, access);
 }
 
 function readQuery(options: SearchOptions): SearchQuery {
@@ -301,18 +274,4 @@ async function bytesOf(
   const opened = await reader.object(tenant, object);
   if (opened === null) throw new CommandError(exit.finding, `object ${tenant}/${object} is missing`);
   return opened.read(from);
-}
-
-async function proof(place: string, options: CommonOptions, context: Context) {
-  const match = /^([a-z0-9][a-z0-9-]{0,62})\/(\d{1,15})$/.exec(place);
-  if (match === null) throw new CommandError(exit.usage, `${place}: an entry is named tenant/index`);
-  const [tenant, index] = [match[1]!, Number(match[2])];
-  const { data, paths } = await storeOf(options, context);
-  using reader = openReader(paths);
-  const text = await reader.proof(tenant, index);
-  if (text === null) throw new CommandError(exit.usage, `there is no entry ${place}`);
-  await recordAccess(data, paths, [tenant], 'export', `proof of ${place}`);
-  if (options.json) context.printJson({ tenant, index, proof: text });
-  else context.print(text.trimEnd());
-  return exit.good;
 }

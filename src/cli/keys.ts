@@ -10,7 +10,8 @@ import { protectFolder } from '../store/key-files.ts';
 import { importSecrets, keysOf, loadTenantKeys } from '../store/keys.ts';
 import { noteRehearsal, openRecoveryCopy, recoveryNote } from '../store/recovery.ts';
 import { rehearse } from '../store/rehearse.ts';
-import { openSqliteReader, openSqliteStore, type StorePaths } from '../store/sqlite/open.ts';
+import { openSqliteReader, type StorePaths } from '../store/sqlite/open.ts';
+import { openCommandStore } from './command-store.ts';
 import { type CommonOptions, type Context, withCommonOptions } from './context.ts';
 import { connectToGateway } from './control.ts';
 import { CommandError, exit } from './exit.ts';
@@ -114,14 +115,7 @@ async function rotate(
       return ((await gateway.ask({ command: 'keys-rotate', tenant, ...by })) as { corrupt: string[] })
         .corrupt;
     const { config } = loadFor(options, context);
-    using _lock = await lockStore(data, 'command');
-    await using store = await openSqliteStore({
-      directory: data,
-      keysDirectory: paths.keys,
-      checkpointsDirectory: paths.checkpoints,
-      recoveryCertificates: config.keys?.recovery ?? [],
-      originPrefix: 'unused',
-    });
+    await using store = await openCommandStore(data, paths, config.keys?.recovery);
     if (!(await store.tenants()).includes(tenant))
       throw new CommandError(exit.usage, `no tenant ${tenant} has a log in ${data}`);
     return (await store.rotateKeys(tenant, by)).corrupt;
@@ -170,13 +164,7 @@ async function record(data: string, paths: StorePaths, tenant: string): Promise<
   const access = { actor: operator(), action: 'verify' as const, query: 'rehearsal of the recovery key' };
   using gateway = await connectToGateway(data);
   if (gateway !== null) return void (await gateway.ask({ command: 'record-access', tenant, access }));
-  using _lock = await lockStore(data, 'command');
-  await using store = await openSqliteStore({
-    directory: data,
-    keysDirectory: paths.keys,
-    checkpointsDirectory: paths.checkpoints,
-    originPrefix: 'unused',
-  });
+  await using store = await openCommandStore(data, paths);
   await store.recordAccess(tenant, access);
 }
 

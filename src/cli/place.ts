@@ -48,14 +48,15 @@ export async function storeOf(
   const said = place.config === undefined ? {} : await readPaths(place.config);
   const base = place.config === undefined ? context.cwd : dirname(place.config);
   const data = place.data ?? resolve(base, said.data ?? './data');
-  const at = (directory: string | undefined) =>
-    directory === undefined ? undefined : resolve(base, directory);
+  const at = (directory: string) => resolve(base, directory);
   return {
     data,
     paths: storePaths({
       directory: data,
       ...(said.keys?.directory === undefined ? {} : { keysDirectory: keyFolder(said.keys.directory, base) }),
       ...(said.checkpoints === undefined ? {} : { checkpointsDirectory: at(said.checkpoints.directory) }),
+      checkpointFolders: (said.evidence?.checkpointFolders ?? []).map((folder) => resolve(base, folder)),
+      ...(said.evidence?.tiles === undefined ? {} : { tilesDirectory: at(said.evidence.tiles.directory) }),
     }),
   };
 }
@@ -88,6 +89,9 @@ const pathsOnly = z.looseObject({
   data: z.string().optional(),
   keys: z.looseObject({ directory: z.string().optional() }).optional(),
   checkpoints: directory.optional(),
+  evidence: z
+    .looseObject({ checkpointFolders: z.array(z.string()).optional(), tiles: directory.optional() })
+    .optional(),
 });
 
 /** Only what says where things lie: looking at evidence must not need secrets or certificates. */

@@ -3,10 +3,10 @@ import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import type { ProviderConfig } from '../config/schema.ts';
-import { lockStore } from '../lock.ts';
 import { usageText } from '../provider/mailbox-usage.ts';
-import { openSqliteStore, type StorePaths } from '../store/sqlite/open.ts';
+import type { StorePaths } from '../store/sqlite/open.ts';
 import type { Store } from '../store/store.ts';
+import { openCommandStore } from './command-store.ts';
 import { type CommonOptions, type Context, withCommonOptions } from './context.ts';
 import { connectToGateway, needGateway } from './control.ts';
 import { CommandError, exit } from './exit.ts';
@@ -182,13 +182,7 @@ async function apply(
     }
     return changed;
   }
-  using _lock = await lockStore(data, 'command');
-  await using store = await openSqliteStore({
-    directory: data,
-    keysDirectory: paths.keys,
-    checkpointsDirectory: paths.checkpoints,
-    originPrefix: 'unused',
-  });
+  await using store = await openCommandStore(data, paths);
   for (const tenant of tenants) changed.push(await store.setLock(tenant, lock));
   return changed;
 }

@@ -2,6 +2,7 @@
 import { isIP } from 'node:net';
 import { matchesDomain } from '../demail/domains.ts';
 import { needsLevelHigh } from '../demail/options.ts';
+import { COSIGNATURE, ED25519, parseVerifierKey } from '../evidence/note.ts';
 import type { Config, TenantConfig } from './schema.ts';
 import type { Finding, Path } from './yaml.ts';
 
@@ -31,6 +32,17 @@ export function crossCheck(config: Config, known: { knownTenants?: readonly stri
       unique('login', user.login, [...at, 'users', u, 'login'], 'a login belongs to one user');
     });
     checkTenant(tenant, at, add);
+  });
+  config.evidence.witnesses.forEach((witness, w) => {
+    const path: Path = ['evidence', 'witnesses', w, 'key'];
+    unique('witness key', witness.key, path, 'a witness is named once');
+    checkKey(witness.key, COSIGNATURE, path, add);
+  });
+  config.witness?.logs.forEach((log, l) => {
+    unique('log', log.origin, ['witness', 'logs', l, 'origin'], 'a log is named once');
+    log.keys.forEach((key, k) => {
+      checkKey(key, ED25519, ['witness', 'logs', l, 'keys', k], add);
+    });
   });
   const ids = new Set([...config.tenants.map((tenant) => tenant.id), ...(known.knownTenants ?? [])]);
   config.relays.forEach((relay, r) => {
@@ -153,6 +165,15 @@ function checkPrivateMail(
       [...at, 'requireClientCertificate'],
       'nobody could open a private De-Mail: name certificateAuthorities, or certificates of users',
     );
+}
+
+function checkKey(key: string, type: number, path: Path, add: (path: Path, message: string) => void): void {
+  try {
+    if (parseVerifierKey(key).type !== type)
+      add(path, `is of the wrong type: a log's key has type 01, that of a witness type 04`);
+  } catch (error) {
+    add(path, (error as Error).message);
+  }
 }
 
 /** Reports the second owner of a name. With `owner`, the same owner may name it again. */

@@ -2,7 +2,7 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
-import type { Config, SecretConfig } from './schema.ts';
+import type { Config, HttpListenerConfig, SecretConfig, WitnessConfig } from './schema.ts';
 import type { Finding, Path } from './yaml.ts';
 
 /**
@@ -41,6 +41,14 @@ export function resolvePaths(config: Config, folder: string): void {
     config.keys.recovery = config.keys.recovery.map(from);
   }
   if (config.checkpoints) config.checkpoints.directory = from(config.checkpoints.directory);
+  const { evidence } = config;
+  evidence.checkpointFolders = evidence.checkpointFolders.map(from);
+  if (evidence.tiles) {
+    evidence.tiles.directory = from(evidence.tiles.directory);
+    resolveListener(evidence.tiles.listen, from);
+  }
+  for (const witness of evidence.witnesses) witness.trustAnchors = witness.trustAnchors.map(from);
+  if (config.witness) resolveWitness(config.witness, folder);
   for (const { provider, users, delivery, senderSignatures, privateMail } of config.tenants) {
     senderSignatures.anchors = senderSignatures.anchors.map(from);
     privateMail.certificateAuthorities = privateMail.certificateAuthorities.map(from);
@@ -67,6 +75,18 @@ export function resolvePaths(config: Config, folder: string): void {
   }
 }
 
+/** The same for a witness alone. */
+export function resolveWitness(witness: WitnessConfig, folder: string): void {
+  const from = (path: string): string => resolve(folder, path);
+  witness.directory = from(witness.directory);
+  resolveListener(witness.listen, from);
+}
+
+function resolveListener(listen: HttpListenerConfig | undefined, from: (path: string) => string): void {
+  if (listen?.tls === undefined) return;
+  listen.tls = { certificate: from(listen.tls.certificate), key: from(listen.tls.key) };
+}
+
 /** Certificates, keys and secrets: readable, of the right kind, and each key belonging to its certificate. */
 export function checkFiles(config: Config): Finding[] {
   const findings: Finding[] = [];
@@ -76,6 +96,20 @@ export function checkFiles(config: Config): Finding[] {
   });
   config.keys?.recovery.forEach((path, i) => {
     checkCertificate(['keys', 'recovery', i], path);
+  });
+  const { tiles, witnesses } = config.evidence;
+  if (tiles?.listen?.tls)
+    checkIdentity(['evidence', 'tiles', 'listen', 'tls'], tiles.listen.tls.certificate, tiles.listen.tls.key);
+  if (config.witness?.listen.tls)
+    checkIdentity(
+      ['witness', 'listen', 'tls'],
+      config.witness.listen.tls.certificate,
+      config.witness.listen.tls.key,
+    );
+  witnesses.forEach(({ trustAnchors }, w) => {
+    trustAnchors.forEach((path, i) => {
+      checkCertificate(['evidence', 'witnesses', w, 'trustAnchors', i], path);
+    });
   });
   config.tenants.forEach((tenant, t) => {
     const at: Path = ['tenants', t, 'provider'];

@@ -306,6 +306,61 @@ const malware = z.strictObject({
   tooLarge: z.enum(['hold', 'pass']).default('hold'),
 });
 
+const verifierKey = z
+  .string()
+  .regex(/^[^\s+]+\+[0-9a-f]{8}\+[A-Za-z0-9+/]+=*$/, 'a verifier key such as name+1234abcd+base64');
+const httpUrl = z
+  .string()
+  .regex(/^https?:\/\/[^\s/?#]+[^\s?#]*$/, 'an address such as https://witness.kreis.example');
+const keyName = z
+  .string()
+  .regex(/^[^\s+]{1,255}$/, 'a name without spaces and plus, such as kreis.example/witness');
+const httpListener = z.strictObject({
+  address: z.string().default('127.0.0.1'),
+  port,
+  /** PEM files; without them it is plain HTTP, for a proxy in front. */
+  tls: clientIdentity.optional(),
+});
+
+/** A party that has seen the log, and says so. */
+const witness = z.strictObject({
+  /** Prefix that add-checkpoint lies below. */
+  url: httpUrl,
+  /** Its verifier key, type 04. */
+  key: verifierKey,
+  /** Prefix that its checkpoints can be read below, where it differs. */
+  monitoring: httpUrl.optional(),
+  /** PEM files; empty means the system's roots. */
+  trustAnchors: z.array(z.string()).default([]),
+});
+
+const evidence = z.strictObject({
+  /** Further folders of last checkpoints, on other hosts: each is written, and at the start each must fit. */
+  checkpointFolders: z.array(z.string()).default([]),
+  /** Where the logs are published as C2SP tiles. */
+  tiles: z
+    .strictObject({
+      directory: z.string(),
+      /** Serves them read-only by HTTP. Off by default: sizes tell volumes. */
+      listen: httpListener.optional(),
+    })
+    .optional(),
+  /** How long after a checkpoint at the latest it is published and cosigned. */
+  interval: duration.prefault('10s'),
+  witnesses: z.array(witness).default([]),
+});
+
+/** Being a witness for the logs of others; also alone, by `demail-gateway witness`. */
+export const witnessSchema = z.strictObject({
+  name: keyName,
+  /** What it has seen of each log, and its key. */
+  directory: z.string(),
+  listen: httpListener,
+  logs: z
+    .array(z.strictObject({ origin: z.string().min(1).max(255), keys: z.array(verifierKey).min(1) }))
+    .min(1),
+});
+
 export const configSchema = z.strictObject({
   /** Where the store lives; --data overrides. */
   data: z.string().default('./data'),
@@ -349,6 +404,8 @@ export const configSchema = z.strictObject({
     })
     .optional(),
   checkpoints: z.strictObject({ directory: z.string() }).optional(),
+  evidence: evidence.prefault({}),
+  witness: witnessSchema.optional(),
   log: z.strictObject({ level: z.enum(['debug', 'info', 'warn', 'error']).default('info') }).prefault({}),
   malware: malware.optional(),
   relays: z.array(relay).default([]),
@@ -369,6 +426,10 @@ function isLoopback(host: string): boolean {
 }
 
 export type Config = z.output<typeof configSchema>;
+export type EvidenceConfig = Config['evidence'];
+export type WitnessClientConfig = EvidenceConfig['witnesses'][number];
+export type WitnessConfig = z.output<typeof witnessSchema>;
+export type HttpListenerConfig = z.output<typeof httpListener>;
 export type TenantConfig = Config['tenants'][number];
 export type ProviderConfig = TenantConfig['provider'];
 export type UserConfig = TenantConfig['users'][number];

@@ -1,5 +1,6 @@
 /** What verification needs of a store. Reads only; an engine offers it over one consistent snapshot. */
 import type { MessageIndex } from '../mime/types.ts';
+import type { KeyPeriod } from './log-keys.ts';
 import type { Cell, EvidenceTable } from './projection.ts';
 
 export interface AuditEntry {
@@ -22,19 +23,16 @@ export interface AuditObject {
 
 export interface AuditSource {
   tenants(): readonly string[];
-  /** The newest checkpoint in the store. */
-  checkpoint(
-    tenant: string,
-  ): { readonly origin: string; readonly size: number; readonly note: string } | null;
-  /** The checkpoint kept outside the database, as it was before the snapshot was taken; null: none there. */
-  keptCheckpoint(tenant: string): { readonly place: string; readonly note: string } | null;
-  verifierKey(tenant: string, origin: string): string;
+  /** All logs of the tenant, in order, the open one last. */
+  logs(tenant: string): readonly AuditLog[];
+  /** Checkpoints kept outside the database, as they were before the snapshot was taken. */
+  keptCheckpoints(tenant: string): readonly { readonly place: string; readonly note: string }[];
   keyed(tenant: string, sha256: string): string;
   /** In index order. */
   entries(tenant: string): Iterable<AuditEntry>;
-  tiles(
-    tenant: string,
-  ): Iterable<{ readonly level: number; readonly n: number; readonly hashes: Uint8Array }>;
+  /** Hashes of a tile; empty where there is none. */
+  tile(tenant: string, log: number, level: number, n: number): Uint8Array;
+  tileNames(tenant: string, log: number): Iterable<{ readonly level: number; readonly n: number }>;
   /** Rows of an evidence table as they lie, `idx` first. */
   rows(tenant: string, table: EvidenceTable): Iterable<readonly Cell[]>;
   openRecipients(tenant: string): Iterable<OpenRecipient>;
@@ -45,6 +43,24 @@ export interface AuditSource {
     tenant: string,
   ): Iterable<{ readonly mailbox: string; readonly uid: number; readonly object: string }>;
 }
+
+/** A log as its rows say. */
+export interface AuditLog {
+  readonly number: number;
+  readonly origin: string;
+  /** Index of its first entry. */
+  readonly base: number;
+  readonly size: number;
+  readonly note: string;
+  readonly closed: boolean;
+  readonly keys: readonly KeyPeriod[];
+  /** Verifier key of the file that signs now; null where that file is missing. */
+  readonly trustedKey: string | null;
+  /** Checkpoints of it that witnesses cosigned. */
+  readonly cosigned: readonly string[];
+}
+
+export type Report = (place: string, problem: string) => void;
 
 /** A recipient that waits in the outbox. */
 export interface OpenRecipient {

@@ -138,6 +138,52 @@ export interface OpenedEntry {
   readonly origin: string;
   /** Verifier key of the log, signed-note form. */
   readonly key: string;
+  /** The log that was closed before this one was opened. */
+  readonly predecessor?: ClosedLog;
+}
+
+/** A log that nothing is added to any more, because it no longer continued what had been seen of it. */
+export interface ClosedLog {
+  readonly origin: string;
+  /** The key that signed last. */
+  readonly key: string;
+  /** Index of its first entry. */
+  readonly base: number;
+  /** Entries that the database held of it, and their root (base64). */
+  readonly size: number;
+  readonly root: string;
+  /** What was seen of it elsewhere and is not in the database. */
+  readonly known: readonly {
+    readonly source: string;
+    readonly reason: string;
+    readonly size: number;
+    /** The signed checkpoint, where there is one. */
+    readonly checkpoint: string | null;
+  }[];
+  readonly actor: Actor;
+  readonly reason: string;
+  /** The final note (log-notes.ts), signed by the closed log's key; null where that key is lost. */
+  readonly note: string | null;
+}
+
+/** This index was given in a log that was closed, to an entry that is lost: it names nothing else. */
+export interface LostEntry {
+  readonly kind: 'lost';
+  readonly origin: string;
+}
+
+/** The log is signed by another key from here on; the checkpoint over this entry carries both signatures. */
+export interface LogKeyEntry {
+  readonly kind: 'log-key';
+  readonly actor: Actor;
+  readonly reason: string;
+  /** Verifier keys. */
+  readonly previous: string;
+  readonly key: string;
+  /** RFC 3339 time up to which the previous key signs too; absent: only over this entry. */
+  readonly until?: string;
+  /** The change as a note (log-notes.ts), signed by both keys. */
+  readonly note: string;
 }
 
 export interface SubmissionEntry {
@@ -563,6 +609,8 @@ export interface RenewedEntry extends ArchiveTimestampEntry {
 
 export type EntryBody =
   | OpenedEntry
+  | LogKeyEntry
+  | LostEntry
   | SubmissionEntry
   | HandoverIntentEntry
   | HandoverOutcomeEntry

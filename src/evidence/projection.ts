@@ -145,6 +145,8 @@ export function letterOf(entry: Entry): number | null {
     case 'inbound':
       return entry.index;
     case 'log-opened':
+    case 'log-key':
+    case 'lost':
     case 'login-intent':
     case 'login-outcome':
     case 'deletion-intent':

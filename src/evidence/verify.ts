@@ -2,30 +2,37 @@
  * Verification of a whole store: every leaf, tile, checkpoint, derived column, queue row and object is
  * computed again from the entries and the bytes, and compared. Every finding names its place.
  */
-import type { AuditEntry, AuditSource, Finding, ObjectClaims } from './audit.ts';
+import type { AuditEntry, AuditSource, Finding, ObjectClaims, Report } from './audit.ts';
 import { commitmentOf, entryBytes, parseEntry } from './canonical.ts';
-import { openCheckpoint } from './checkpoint.ts';
-import type { Entry } from './entry.ts';
-import {
-  appendLeaves,
-  type ChangedTile,
-  edgeRoot,
-  emptyEdge,
-  leafHash,
-  TILE_WIDTH,
-  type TreeEdge,
-} from './merkle.ts';
+import type { ClosedLog, Entry } from './entry.ts';
 import { objectsOf } from './objects-of.ts';
 import { createOutboxReplay } from './outbox-replay.ts';
 import { createProjectionCheck } from './projection-check.ts';
+import { createLogCheck } from './verify-log.ts';
 import { verifyObjects } from './verify-objects.ts';
 
 export interface VerifyResult {
   readonly findings: readonly Finding[];
   readonly entries: number;
   readonly objects: number;
-  /** Tenant → size and root that were verified. */
-  readonly heads: readonly { readonly tenant: string; readonly size: number; readonly root: string }[];
+  /** Size and root of each open log, as verified. */
+  readonly heads: readonly TenantHead[];
+  /** Logs that were closed: what had been seen of them may be more than the store has. */
+  readonly closed: readonly ClosedLogResult[];
+}
+
+interface TenantHead {
+  readonly tenant: string;
+  readonly size: number;
+  readonly root: string;
+}
+
+interface ClosedLogResult {
+  readonly tenant: string;
+  readonly origin: string;
+  readonly size: number;
+  readonly known: number;
+  readonly reason: string;
 }
 
 /**
@@ -38,98 +45,100 @@ export async function verifyStore(
   onProgress?: (entries: number) => void,
 ): Promise<VerifyResult> {
   const findings: Finding[] = [];
-  const heads: { tenant: string; size: number; root: string }[] = [];
+  const heads: TenantHead[] = [];
+  const closed: ClosedLogResult[] = [];
   let entries = 0;
   let objects = 0;
   for (const tenant of source.tenants()) {
     if (only !== undefined && tenant !== only) continue;
     const report = (place: string, problem: string) => void findings.push({ tenant, place, problem });
-    const log = verifyLog(source, tenant, report, () => {
+    const logs = verifyTenant(source, tenant, report, () => {
       entries++;
       onProgress?.(entries);
     });
-    objects += await verifyObjects(source, tenant, log.claims, report);
+    objects += await verifyObjects(source, tenant, logs.claims, report);
     for (const copy of source.brokenCopies(tenant)) {
       report(`mailbox ${copy.mailbox}, UID ${copy.uid}`, `its object ${copy.object} is missing`);
     }
-    heads.push({ tenant, size: log.edge.size, root: edgeRoot(log.edge).toString('base64') });
+    heads.push(...logs.heads);
+    closed.push(...logs.closed);
   }
-  return { findings, entries, objects, heads };
+  return { findings, entries, objects, heads, closed };
 }
 
-type Report = (place: string, problem: string) => void;
-
-function verifyLog(
+function verifyTenant(
   source: AuditSource,
   tenant: string,
   report: Report,
   onEntry: () => void,
-): { edge: TreeEdge; claims: ObjectClaims } {
-  const checkpoint = source.checkpoint(tenant);
-  const kept = source.keptCheckpoint(tenant);
+): { claims: ObjectClaims; heads: TenantHead[]; closed: ClosedLogResult[] } {
   const claims: ObjectClaims = { objects: new Map(), handed: [] };
   const projection = createProjectionCheck(source, tenant, report);
   const outbox = createOutboxReplay();
-  const tiles = createTileCheck(source, tenant, report);
   const submitted = new Map<number, string>();
-  const keptSize =
-    kept === null || checkpoint === null ? null : openKept(source, tenant, checkpoint.origin, kept, report);
-  let edge = emptyEdge();
-  let batch: Buffer[] = [];
-  let expected = 0;
+  const logs = source.logs(tenant);
+  const heads: TenantHead[] = [];
+  const closed: ClosedLogResult[] = [];
+  let at = 0;
+  let check = logs[0] === undefined ? null : createLogCheck(source, tenant, logs[0], report);
+  if (logs[0] === undefined) report('checkpoint', 'missing');
 
-  const flush = () => {
-    const step = appendLeaves(edge, batch);
-    tiles.add(step.changed);
-    edge = step.edge;
-    batch = [];
-    if (keptSize !== null && edge.size === keptSize.size && !edgeRoot(edge).equals(keptSize.root)) {
-      report(
-        `checkpoint ${kept!.place}`,
-        `the first ${keptSize.size} entries differ from those that it signed`,
-      );
-    }
+  const endLog = (predecessor: ClosedLog | null) => {
+    const log = logs[at]!;
+    const { size, root } = check!.end(predecessor);
+    if (predecessor === null) heads.push({ tenant, size, root: root.toString('base64') });
+    else
+      closed.push({
+        tenant,
+        origin: log.origin,
+        size,
+        known: Math.max(size, ...predecessor.known.map((seen) => seen.size)),
+        reason: predecessor.reason,
+      });
   };
 
   for (const row of source.entries(tenant)) {
-    if (row.index !== expected) {
-      report(
-        `entry ${expected}`,
-        row.index > expected
-          ? `missing: the next one in the store is ${row.index}`
-          : `entry ${row.index} stands twice`,
-      );
-    }
-    expected = row.index + 1;
     const entry = verifyEntry(tenant, row, report);
+    const next = logs[at + 1];
+    if (check !== null && next !== undefined && row.index >= next.base) {
+      const predecessor = entry?.kind === 'log-opened' ? entry.predecessor : undefined;
+      if (predecessor === undefined)
+        report(`entry ${row.index}`, `it does not say how the log ${logs[at]!.origin} before it was closed`);
+      endLog(predecessor ?? NOT_STATED);
+      at++;
+      check = createLogCheck(source, tenant, next, report);
+    }
+    check?.row(row.index, row.commitment, entry);
     if (entry !== null) {
       projection.entry(entry);
       outbox.entry(entry);
       collectClaims(entry, claims, submitted);
     }
-    batch.push(leafHash(row.commitment));
-    const size = edge.size + batch.length;
-    if (batch.length === TILE_WIDTH || size === keptSize?.size) flush();
     onEntry();
   }
-  flush();
-  tiles.end();
+  if (check !== null) endLog(null);
   projection.end();
   for (const { place, problem } of outbox.compare(source.openRecipients(tenant))) report(place, problem);
-  verifyHead(source, tenant, checkpoint, edge, report);
-  if (kept === null && checkpoint !== null)
+  if (source.keptCheckpoints(tenant).length === 0 && logs.length > 0)
     report(
       'checkpoint outside the database',
       'there is none: nothing here proves that the newest entries were not cut off',
     );
-  if (keptSize !== null && keptSize.size > edge.size) {
-    report(
-      `checkpoint ${kept!.place}`,
-      `it signs ${keptSize.size} entries, the store has ${edge.size}: the log was cut off, or an older database was restored`,
-    );
-  }
-  return { edge, claims };
+  return { claims, heads, closed };
 }
+
+/** Stands in where a log is followed by another and nothing says why: every comparison with it is reported. */
+const NOT_STATED: ClosedLog = {
+  origin: '',
+  key: '',
+  base: -1,
+  size: -1,
+  root: '',
+  known: [],
+  actor: { type: 'gateway', name: '' },
+  reason: 'not stated',
+  note: null,
+};
 
 function verifyEntry(tenant: string, row: AuditEntry, report: Report): Entry | null {
   const place = `entry ${row.index}`;
@@ -157,78 +166,6 @@ function verifyEntry(tenant: string, row: AuditEntry, report: Report): Entry | n
     report(place, `it cannot be read: ${(error as Error).message}`);
     return null;
   }
-}
-
-function verifyHead(
-  source: AuditSource,
-  tenant: string,
-  checkpoint: ReturnType<AuditSource['checkpoint']>,
-  edge: TreeEdge,
-  report: Report,
-): void {
-  if (checkpoint === null) {
-    report('checkpoint', 'missing');
-    return;
-  }
-  try {
-    const signed = openCheckpoint(checkpoint.note, source.verifierKey(tenant, checkpoint.origin));
-    if (signed.origin !== checkpoint.origin) report('checkpoint', `it is of the log ${signed.origin}`);
-    if (signed.size !== checkpoint.size)
-      report('checkpoint', `column size says ${checkpoint.size}, the signed note ${signed.size}`);
-    if (signed.size !== edge.size)
-      report('checkpoint', `it signs ${signed.size} entries, the store has ${edge.size}`);
-    else if (!signed.root.equals(edgeRoot(edge))) report('checkpoint', 'its root is not that of the entries');
-  } catch (error) {
-    report('checkpoint', (error as Error).message);
-  }
-}
-
-function openKept(
-  source: AuditSource,
-  tenant: string,
-  origin: string,
-  kept: { place: string; note: string },
-  report: Report,
-): { size: number; root: Buffer } | null {
-  try {
-    return openCheckpoint(kept.note, source.verifierKey(tenant, origin));
-  } catch (error) {
-    report(`checkpoint ${kept.place}`, (error as Error).message);
-    return null;
-  }
-}
-
-/** Compares the stored tiles with those that the leaves give. */
-function createTileCheck(
-  source: AuditSource,
-  tenant: string,
-  report: Report,
-): { add(changed: readonly ChangedTile[]): void; end(): void } {
-  const stored = new Map<string, Uint8Array>();
-  for (const tile of source.tiles(tenant)) stored.set(`${tile.level}/${tile.n}`, tile.hashes);
-  const partial = new Map<string, Uint8Array>();
-  const compare = (name: string, hashes: Uint8Array) => {
-    const tile = stored.get(name);
-    stored.delete(name);
-    if (tile === undefined) report(`tile ${name}`, 'missing');
-    else if (!Buffer.from(tile).equals(hashes))
-      report(`tile ${name}`, 'its hashes are not those of the entries');
-  };
-  return {
-    add(changed) {
-      for (const { level, n, hashes } of changed) {
-        const name = `${level}/${n}`;
-        if (hashes.length === TILE_WIDTH * 32) {
-          partial.delete(name);
-          compare(name, hashes);
-        } else partial.set(name, hashes);
-      }
-    },
-    end() {
-      for (const [name, hashes] of partial) compare(name, hashes);
-      for (const name of stored.keys()) report(`tile ${name}`, 'no entries belong to it');
-    },
-  };
 }
 
 function collectClaims(entry: Entry, claims: ObjectClaims, submitted: Map<number, string>): void {

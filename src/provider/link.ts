@@ -19,6 +19,7 @@ import type { FetchSettings } from './folder.ts';
 import { type Forwarding, startForwarding } from './forward.ts';
 import { createGate, type Gate } from './gate.ts';
 import { createHealth, type Health } from './health.ts';
+import { createHoldNotices } from './hold-notices.ts';
 import { createIncidents, type Incidents } from './incidents.ts';
 import { createIngest } from './ingest.ts';
 import { checkLogins, type LoginFinding } from './login-check.ts';
@@ -79,7 +80,7 @@ interface AccountStatus {
   readonly queued: number;
   readonly inDoubt: number;
   readonly running: number;
-  /** Locked by an operator: nothing is handed over or fetched. */
+  /** Locked by an operator, or its log is held: nothing is handed over or fetched. */
   readonly locked: boolean;
   /** The mailbox at the provider in bytes, as measured last; null before the first measurement. */
   readonly mailbox: {
@@ -152,14 +153,22 @@ export async function startProviderLink(deps: LinkDeps): Promise<ProviderLink> {
   const incidents = await createIncidents({ ...deps, clock, tell });
   const disk = startDiskWatch({ ...deps, clock, incidents });
   const accounts = new Map<string, Account>();
+  /** Tenants whose log is held: nothing can be recorded, so nothing is begun. */
+  const held = new Set<string>();
+  const holds = createHoldNotices({ ...deps, clock });
 
   async function refresh() {
     const wanted = new Set(directory().tenants.map((tenant) => tenant.id));
     for (const id of wanted) {
       const running = accounts.get(id);
       if (running !== undefined) running.gate.refresh();
-      else accounts.set(id, await startAccount({ ...deps, clock }, incidents, tell, id));
+      else if (await isHeld(id)) held.add(id);
+      else {
+        held.delete(id);
+        accounts.set(id, await startAccount({ ...deps, clock }, incidents, tell, id));
+      }
     }
+    for (const id of held) if (!wanted.has(id)) held.delete(id);
     for (const [id, account] of accounts) {
       if (wanted.has(id)) continue;
       accounts.delete(id);
@@ -169,11 +178,26 @@ export async function startProviderLink(deps: LinkDeps): Promise<ProviderLink> {
 
   function account(tenant: string): Account {
     const found = accounts.get(tenant);
+    if (found === undefined && held.has(tenant))
+      throw new Error(`the evidence log of ${tenant} is held: nothing is handed over or fetched`);
     if (found === undefined) throw new Error(`no tenant ${tenant} is served here`);
     return found;
   }
 
+  async function isHeld(tenant: string): Promise<boolean> {
+    const reasons = await store.holds(tenant);
+    if (reasons.length > 0) await holds.tell(tenant, reasons);
+    return reasons.length > 0;
+  }
+
+  // A witness may find out while the gateway runs; the gate has closed by then.
+  const following = store.changes.subscribe((change) => {
+    if (change.topic !== 'lock' || held.has(change.tenant)) return;
+    isHeld(change.tenant).catch((error) => deps.log.error({ error: String(error) }, 'hold not told'));
+  });
+
   async function closeAll(graceMs: number) {
+    following[Symbol.dispose]();
     disk.close();
     await Promise.all([...accounts.values()].map((a) => closeAccount(a, graceMs)));
     accounts.clear();
@@ -196,7 +220,7 @@ export async function startProviderLink(deps: LinkDeps): Promise<ProviderLink> {
         occasion,
         outsideHours,
       ),
-    isLocked: (tenant) => accounts.get(tenant)?.gate.locked ?? false,
+    isLocked: (tenant) => held.has(tenant) || (accounts.get(tenant)?.gate.locked ?? false),
     async retryNow(tenant) {
       const { health, outbox, forwarding } = account(tenant);
       for (const item of await store.openTransactions(tenant)) {
@@ -218,7 +242,11 @@ export async function startProviderLink(deps: LinkDeps): Promise<ProviderLink> {
     },
     settle: async (intervention) => account(intervention.tenant).settlement.byOperator(intervention),
     placePrivate: async (order) => account(order.tenant).privateMail.place(order),
-    status: () => Promise.all([...accounts].map(([tenant, a]) => statusOf(deps, tenant, a))),
+    status: () =>
+      Promise.all([
+        ...[...accounts].map(([tenant, a]) => statusOf(deps, tenant, a)),
+        ...[...held].filter((tenant) => !accounts.has(tenant)).map((tenant) => heldStatus(deps, tenant)),
+      ]),
     refresh,
     close: (graceMs = 5_000) => closeAll(graceMs),
   };
@@ -394,6 +422,26 @@ async function statusOf(deps: LinkDeps, tenant: string, account: Account): Promi
     queued: open.filter((item) => item.state !== 'in-doubt').length,
     inDoubt: open.filter((item) => item.state === 'in-doubt').length,
     running: account.outbox.running(),
+  };
+}
+
+/** Of a tenant whose link was never begun, because its log is held. */
+async function heldStatus(deps: LinkDeps, tenant: string): Promise<AccountStatus> {
+  const open = await deps.store.openTransactions(tenant);
+  const waits = (await deps.store.lock(tenant))?.reason ?? null;
+  const side = { lastSuccess: null, lastError: null, waits };
+  return {
+    tenant,
+    account: deps.directory().tenant(tenant)?.provider.account ?? '',
+    smtp: side,
+    imap: side,
+    forward: null,
+    locked: true,
+    queued: open.filter((item) => item.state !== 'in-doubt').length,
+    inDoubt: open.filter((item) => item.state === 'in-doubt').length,
+    running: 0,
+    mailbox: null,
+    deleteAfterDays: null,
   };
 }
 

@@ -167,6 +167,34 @@ export function incidentText(language: Language, tenant: string, text: string): 
     : { subject: `De-Mail gateway: incident (${tenant})`, body: `The De-Mail gateway reports:\n\n${text}\n` };
 }
 
+/** The tenant's log is held. It says why, and what to do: this mail has no entry of its own. */
+export function holdText(language: Language, name: string, tenant: string, reasons: readonly string[]): Text {
+  const why = reasons.map((reason) => `    ${reason}`).join('\n');
+  return language === 'de'
+    ? {
+        subject: `De-Mail-Gateway: Nachweisprotokoll angehalten (${name})`,
+        body: `Das Nachweisprotokoll setzt nicht fort, was anderswo von ihm festgehalten ist:
+
+${why}
+
+Solange das so ist, wird nichts angenommen, versandt oder abgeholt; was wartet, wartet weiter. Vorhandene Nachrichten können gelesen werden.
+
+Spielen Sie die neueste Sicherung ein. Gibt es keine neuere, schließt demail-gateway evidence close-log ${tenant} --reason "…" das Protokoll ab und beginnt ein neues (docs/operations.md).
+`,
+      }
+    : {
+        subject: `De-Mail gateway: evidence log held (${name})`,
+        body: `The evidence log does not continue what was kept of it elsewhere:
+
+${why}
+
+While this is so, nothing is accepted, sent or fetched; what waits goes on waiting. Messages that are there can be read.
+
+Restore the newest backup. If there is none, demail-gateway evidence close-log ${tenant} --reason "…" closes the log and begins a new one (docs/operations.md).
+`,
+      };
+}
+
 function titleOf(language: Language, { subject }: About): string {
   return subject?.slice(0, 200) || (language === 'de' ? '(ohne Betreff)' : '(no subject)');
 }

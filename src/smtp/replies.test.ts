@@ -162,6 +162,15 @@ const cases: Record<(typeof smtpErrors)[number], Case> = {
     { dailyQuota: 'recipients: 1' },
   ),
   'tenant-locked': asRelay((wire) => wire.open(ERIKA), { isLocked: (tenant) => tenant === 'stadt' }),
+  'evidence-held': message(letter(), {
+    around: (store) => ({
+      ...store,
+      async acceptSubmission(tenant, submission) {
+        await store.holdLog(tenant, { source: 'test', reason: 'restored', knownSize: 9, knownNote: null });
+        return await store.acceptSubmission(tenant, submission);
+      },
+    }),
+  }),
   'rate-limited': asRelay(
     async (wire) => {
       await wire.open(ERIKA);

@@ -71,6 +71,8 @@ const german = {
   'daily-quota-alone':
     'Diese Nachricht allein übersteigt die Tagesmenge an De-Mails auf Authentisierungsniveau normal; senden Sie an weniger Empfänger',
   'tenant-locked': 'Das Senden ist für diesen Mandanten gesperrt; fragen Sie den Betrieb',
+  'evidence-held':
+    'Das Nachweisprotokoll dieses Mandanten ist angehalten, nichts kann aufgezeichnet werden; versuchen Sie es später noch einmal, der Betrieb weiß davon',
   'rate-limited': 'Zu viele Nachrichten in kurzer Zeit; versuchen Sie es später noch einmal',
   'store-unavailable': 'Die Nachricht konnte nicht gespeichert werden; versuchen Sie es später noch einmal',
   'store-full': 'Der Speicher des Gateways ist voll; versuchen Sie es später noch einmal',

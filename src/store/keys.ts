@@ -1,7 +1,7 @@
 /**
  * Keys of a tenant. They lie in a folder of their own, outside the database and outside its backups: a
- * 32-byte tenant key (wraps the key of every object and entry; keys the digests) and the log's Ed25519
- * signing key. Files are 0600 in a folder 0700.
+ * 32-byte tenant key (wraps the key of every object and entry; keys the digests) and the Ed25519 keys that sign its
+ * log. Files are 0600 in a folder 0700.
  *
  * The tenant key can be rotated: `<tenant>.next.key` exists while the wrapped keys are wrapped anew. The key of
  * digests never changes, since addresses stand in entries: the first rotation puts it into a file of its own.
@@ -16,7 +16,7 @@ import {
   type KeyObject,
   randomBytes,
 } from 'node:crypto';
-import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { KeyError, readSecret, secretExists, syncFolder, writeSecret } from './key-files.ts';
 
@@ -32,8 +32,12 @@ export interface TenantKeys {
   readonly wrapId: string;
   /** Keys the addresses of objects and the digests of files (HMAC-SHA-256). */
   readonly address: KeyObject;
-  readonly logPrivate: KeyObject;
-  readonly logPublic: KeyObject;
+}
+
+/** A key that signs a log. */
+export interface LogKey {
+  readonly privateKey: KeyObject;
+  readonly publicKey: KeyObject;
 }
 
 /** What a recovery needs to make the key files again. */
@@ -43,8 +47,10 @@ export interface TenantSecrets {
   readonly secrets: readonly Buffer[];
   /** 32 bytes, where a rotation has put it into a file of its own. */
   readonly address: Buffer | null;
-  /** PKCS#8 PEM of the log's signing key. */
+  /** PKCS#8 PEM of the first key that signed its log. */
   readonly log: string;
+  /** PEM of the keys that signed later, by the id of their verifier key. */
+  readonly laterLogs?: Readonly<Record<string, string>>;
 }
 
 function files(directory: string, tenant: string) {
@@ -57,7 +63,7 @@ function files(directory: string, tenant: string) {
 }
 
 /**
- * Loads a tenant's keys. With `create`, missing ones are made: only right for a tenant whose log is empty.
+ * Loads a tenant's keys. With `create`, missing ones are made, and the first one that signs its log: only right for a tenant whose log is empty.
  * @throws KeyError for a missing, short or world-readable key.
  */
 export function loadTenantKeys(directory: string, tenant: string, create: boolean): TenantKeys {
@@ -65,13 +71,9 @@ export function loadTenantKeys(directory: string, tenant: string, create: boolea
   if (create) {
     mkdirSync(directory, { recursive: true, mode: 0o700 });
     if (!secretExists(at.secret)) writeSecret(at.secret, randomBytes(32));
-    if (!secretExists(at.log)) {
-      const pem = generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' });
-      writeSecret(at.log, Buffer.from(pem));
-    }
+    if (!secretExists(at.log)) createLogKey(directory, () => at.log);
   }
   const wraps = secretsIn(at).map((file) => derive(read32(file), tenant, 'wrap'));
-  const logPrivate = createPrivateKey(readSecret(at.log));
   return {
     tenant,
     wrap: wraps[0]!,
@@ -80,8 +82,6 @@ export function loadTenantKeys(directory: string, tenant: string, create: boolea
     address: secretExists(at.address)
       ? createSecretKey(read32(at.address))
       : derive(read32(at.secret), tenant, 'address'),
-    logPrivate,
-    logPublic: createPublicKey(logPrivate),
   };
 }
 
@@ -89,6 +89,29 @@ export function loadTenantKeys(directory: string, tenant: string, create: boolea
 function secretsIn(at: ReturnType<typeof files>): string[] {
   const found = [at.next, at.secret].filter(secretExists);
   return found.length === 0 ? [at.secret] : found;
+}
+
+/**
+ * File of a log key: `<tenant>.log.key` for the first key of a tenant, later ones carry the id of their verifier
+ * key (`name+id+key`), so that nothing is ever overwritten.
+ */
+export function logKeyFile(directory: string, tenant: string, key: string | null): string {
+  const id = key === null ? null : /\+([0-9a-f]{8})\+/.exec(key)?.[1];
+  return join(directory, id === null ? `${tenant}.log.key` : `${tenant}.log-${id}.key`);
+}
+
+/** @throws KeyError for a missing or world-readable key. */
+export function readLogKey(file: string): LogKey {
+  const privateKey = createPrivateKey(readSecret(file));
+  return { privateKey, publicKey: createPublicKey(privateKey) };
+}
+
+/** Makes a log key; its file is named by what `fileOf` makes of its public half. @returns it, durable. */
+export function createLogKey(directory: string, fileOf: (publicKey: KeyObject) => string): LogKey {
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  const { privateKey, publicKey } = generateKeyPairSync('ed25519');
+  writeSecret(fileOf(publicKey), Buffer.from(privateKey.export({ type: 'pkcs8', format: 'pem' })));
+  return { privateKey, publicKey };
 }
 
 /** First step of a rotation: the new key is there, and new content is wrapped by it. Idempotent. */
@@ -120,13 +143,27 @@ export function exportSecrets(directory: string, tenant: string): TenantSecrets 
     secrets: secretsIn(at).map(read32),
     address: secretExists(at.address) ? read32(at.address) : null,
     log: readSecret(at.log).toString(),
+    laterLogs: Object.fromEntries(
+      laterLogKeys(directory, tenant).map(({ id, file }) => [id, readSecret(file).toString()]),
+    ),
   };
+}
+
+function laterLogKeys(directory: string, tenant: string): { id: string; file: string }[] {
+  const name = new RegExp(`^${tenant}\\.log-([0-9a-f]{8})\\.key(?:\\.p11)?$`);
+  return readdirSync(directory).flatMap((entry) => {
+    const id = name.exec(entry)?.[1];
+    return id === undefined ? [] : [{ id, file: join(directory, `${tenant}.log-${id}.key`) }];
+  });
 }
 
 /**
  * Makes the key files again. @throws KeyError where a file is there already: a key is never overwritten.
  */
-export function importSecrets(directory: string, { tenant, secrets, address, log }: TenantSecrets): void {
+export function importSecrets(
+  directory: string,
+  { tenant, secrets, address, log, laterLogs = {} }: TenantSecrets,
+): void {
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   const at = files(directory, tenant);
   for (const file of Object.values(at)) {
@@ -135,6 +172,12 @@ export function importSecrets(directory: string, { tenant, secrets, address, log
   }
   if (address !== null) writeSecret(at.address, address);
   writeSecret(at.log, Buffer.from(log));
+  for (const [id, pem] of Object.entries(laterLogs)) {
+    const file = join(directory, `${tenant}.log-${id}.key`);
+    if (!/^[0-9a-f]{8}$/.test(id) || secretExists(file))
+      throw new KeyError(`${file}: exists, or is no name of a key; a key is never overwritten`);
+    writeSecret(file, Buffer.from(pem));
+  }
   const [current, before] = secrets;
   if (before === undefined) writeSecret(at.secret, current!);
   else {
@@ -144,17 +187,14 @@ export function importSecrets(directory: string, { tenant, secrets, address, log
 }
 
 /** The keys that these secrets give, without any file. */
-export function keysOf({ tenant, secrets, address, log }: TenantSecrets): TenantKeys {
+export function keysOf({ tenant, secrets, address }: TenantSecrets): TenantKeys {
   const wraps = secrets.map((secret) => derive(secret, tenant, 'wrap'));
-  const logPrivate = createPrivateKey(log);
   return {
     tenant,
     wrap: wraps[0]!,
     wraps,
     wrapId: idOf(wraps[0]!),
     address: address === null ? derive(secrets.at(-1)!, tenant, 'address') : createSecretKey(address),
-    logPrivate,
-    logPublic: createPublicKey(logPrivate),
   };
 }
 

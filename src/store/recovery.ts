@@ -17,6 +17,8 @@ const document = z.strictObject({
   address: z.base64().nullable(),
   /** PKCS#8 PEM. */
   log: z.string(),
+  /** Later keys of its log, by key id. */
+  laterLogs: z.record(z.string().regex(/^[0-9a-f]{8}$/), z.string()).optional(),
 });
 
 const note = z.looseObject({
@@ -52,16 +54,19 @@ export async function keepRecoveryCopy(
   const recipients = certificates.map((file) => new X509Certificate(readFileSync(file)));
   const fingerprints = recipients.map((c) => c.fingerprint256.replaceAll(':', '').toLowerCase()).sort();
   const keys = loadTenantKeys(keysDirectory, tenant, false);
-  const key = `${keys.wrapId}${keys.wraps.length > 1 ? '+' : ''}`;
+  const { secrets, address, log, laterLogs = {} } = exportSecrets(keysDirectory, tenant);
+  const key = [`${keys.wrapId}${keys.wraps.length > 1 ? '+' : ''}`, ...Object.keys(laterLogs).sort()].join(
+    ' ',
+  );
   const known = recoveryNote(folder, tenant);
   if (known !== null && known.key === key && String(known.recipients) === String(fingerprints)) return false;
-  const { secrets, address, log } = exportSecrets(keysDirectory, tenant);
   const content = JSON.stringify({
     v: 1,
     tenant,
     secrets: secrets.map((secret) => secret.toString('base64')),
     address: address?.toString('base64') ?? null,
     log,
+    laterLogs,
   } satisfies z.input<typeof document>);
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   replace(join(folder, `${tenant}.cms`), await envelop(Buffer.from(content), recipients));
@@ -90,8 +95,9 @@ export async function openRecoveryCopy(
       secrets: read.secrets.map((secret) => Buffer.from(secret, 'base64')),
       address: read.address === null ? null : Buffer.from(read.address, 'base64'),
       log: read.log,
+      laterLogs: read.laterLogs ?? {},
     };
-    createPrivateKey(secrets.log);
+    for (const pem of [secrets.log, ...Object.values(secrets.laterLogs)]) createPrivateKey(pem);
     if (
       [...secrets.secrets, ...(secrets.address === null ? [] : [secrets.address])].some(
         (k) => k.length !== 32,

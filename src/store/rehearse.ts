@@ -14,7 +14,8 @@ export interface Rehearsal {
 
 /** @throws Error or CorruptObject naming what does not open */
 export async function rehearse(reader: Reader, tenant: string): Promise<Rehearsal> {
-  const { size } = await reader.head(tenant);
+  const log = (await reader.logs(tenant)).at(-1);
+  const size = log === undefined ? 0 : log.base + log.size;
   const indexes = new Set<number>();
   for (let i = 0; i < sample; i++) {
     indexes.add(Math.max(0, size - 1 - i));

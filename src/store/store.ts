@@ -45,6 +45,7 @@ import type {
 } from '../evidence/entry.ts';
 import type { Fact } from '../evidence/facts.ts';
 import type { MessageIndex } from '../mime/types.ts';
+import type { LogReader, LogTransactor } from './logs.ts';
 
 export interface Store extends Transactor, Reader, AsyncDisposable {
   readonly changes: Changes;
@@ -308,7 +309,7 @@ export interface EntryFiles {
   readonly salt: Buffer;
 }
 
-export interface Transactor {
+export interface Transactor extends LogTransactor {
   /** Opens the tenant's log if it has none (first entry `log-opened`); idempotent. */
   openTenant(tenant: string): Promise<void>;
 
@@ -584,17 +585,22 @@ export interface OpenObject {
   read(from?: number, to?: number): AsyncIterable<Buffer>;
 }
 
+/** Head of the open log. */
 export interface LogHead {
+  /** Entries of this log; the tenant's entries go up to `base + size`. */
   readonly size: number;
   readonly root: Buffer;
   /** The signed checkpoint, C2SP text. */
   readonly checkpoint: string;
 }
 
-export interface Reader {
+export interface Reader extends LogReader {
   tenants(): Promise<string[]>;
   head(tenant: string): Promise<LogHead>;
-  /** `c2sp.org/tlog-proof@v1` of an entry under the newest checkpoint; null for an index that is not there. */
+  /**
+   * `c2sp.org/tlog-proof@v1` of an entry, under the newest checkpoint that witnesses cosigned if it covers the entry,
+   * else under the newest; null for an index that is not there.
+   */
   proof(tenant: string, index: number): Promise<string | null>;
 
   entry(tenant: string, index: number): Promise<Entry | null>;
@@ -672,6 +678,7 @@ export interface Reader {
   ): Promise<AwaitedConfirmation[]>;
   /** Private messages that wait for a mailbox, oldest first. */
   waitingPrivate(tenant: string): Promise<WaitingMessage[]>;
+  /** Why nothing is handed over or fetched: an operator's lock, or a log that is held; null where neither. */
   lock(tenant: string): Promise<{ reason: string; since: string; actor: string } | null>;
   /** Open incidents. */
   incidents(tenant: string): Promise<{ incident: string; since: string; text: string }[]>;
@@ -703,7 +710,10 @@ export type Change =
   | { readonly topic: 'forward'; readonly tenant: string }
   | { readonly topic: 'mailbox'; readonly tenant: string; readonly mailbox: number }
   | { readonly topic: 'mailboxes'; readonly tenant: string; readonly owner: MailboxOwner }
-  | { readonly topic: 'lock'; readonly tenant: string };
+  /** Locked, unlocked, held or released. */
+  | { readonly topic: 'lock'; readonly tenant: string }
+  /** A new checkpoint was signed. */
+  | { readonly topic: 'log'; readonly tenant: string };
 
 export interface Changes {
   /** Calls `listener` after each commit that changed something; dispose to stop. */

@@ -189,7 +189,7 @@ describe('verification of a store', () => {
       /^tile 0\/0: its hashes/,
     ],
     ['a missing tile', ['DELETE FROM tile WHERE level = 0 AND n = 0'], /^tile 0\/0: missing/],
-    ['an extra tile', [`INSERT INTO tile VALUES ('${tenant}', 3, 0, x'00')`], /^tile 3\/0: no entries/],
+    ['an extra tile', [`INSERT INTO tile VALUES ('${tenant}', 1, 3, 0, x'00')`], /^tile 3\/0: no entries/],
     [
       'a changed checkpoint',
       [`UPDATE checkpoint SET note = replace(note, 'test.example', 'evil.example')`],
@@ -333,16 +333,6 @@ describe('verification of a store', () => {
         expect.stringMatching(/^checkpoint .*: it signs 303 entries, the store has 302/),
       ]),
     );
-  });
-
-  it('does not open such a store at all', async () => {
-    const directory = await mkdtemp(join(tmpdir(), 'attack-'));
-    await cp(pristine, directory, { recursive: true });
-    await cp(join(older, 'store.sqlite'), join(directory, 'store.sqlite'));
-    await expect(openSqliteStore({ directory, originPrefix: 'x' })).rejects.toThrow(
-      /has 302 entries, but .* says 303/,
-    );
-    await rm(directory, { recursive: true });
   });
 
   it('says so where no checkpoint is kept elsewhere', async () => {

@@ -1,15 +1,19 @@
 /** The SQLite engine's view for verification: one read transaction, no writer. */
-import { existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync } from 'node:fs';
 import Database from 'better-sqlite3';
 import type { AuditObject, AuditSource, OpenRecipient } from '../../evidence/audit.ts';
-import { verifierKey } from '../../evidence/checkpoint.ts';
+import { verifierKey } from '../../evidence/note.ts';
 import { type Cell, evidenceTables } from '../../evidence/projection.ts';
 import type { MessageIndex } from '../../mime/types.ts';
+import { secretExists } from '../key-files.ts';
+import { logKeyFile, readLogKey } from '../keys.ts';
+import type { LogInfo } from '../logs.ts';
 import { keyedDigest } from '../sealing.ts';
+import { keptFiles, readKept as readKeptFile } from './head-check.ts';
 import { type ObjectRow, openObject } from './objects.ts';
-import type { StorePaths } from './open.ts';
+import type { StorePaths } from './paths.ts';
 import { createReadContext, type EntryRow } from './read-context.ts';
+import { requireSchema } from './schema.ts';
 
 /**
  * Opens a store for verification, also while a gateway runs on it. Dispose ends the snapshot.
@@ -19,6 +23,7 @@ export function openAudit(paths: StorePaths): AuditSource & Disposable {
   if (!existsSync(paths.file)) throw new Error(`${paths.file}: there is no store`);
   const db = new Database(paths.file, { readonly: true });
   db.pragma('busy_timeout = 10000');
+  requireSchema(db);
   const tenants = db
     .prepare('SELECT DISTINCT tenant FROM entry UNION SELECT tenant FROM checkpoint ORDER BY 1')
     .pluck()
@@ -41,12 +46,16 @@ export function openAudit(paths: StorePaths): AuditSource & Disposable {
 
   return {
     tenants: () => tenants,
-    checkpoint: (tenant) =>
-      (db.prepare('SELECT origin, size, note FROM checkpoint WHERE tenant = ?').get(tenant) as
-        | { origin: string; size: number; note: string }
-        | undefined) ?? null,
-    keptCheckpoint: (tenant) => kept.get(tenant) ?? null,
-    verifierKey: (tenant, origin) => verifierKey(origin, context.keys(tenant).logPublic),
+    logs: (tenant) =>
+      context.logs(tenant).map((log) => ({
+        ...log,
+        trustedKey: trustedKey(paths.keys, tenant, log),
+        cosigned: db
+          .prepare('SELECT note FROM cosigned WHERE tenant = ? AND log = ?')
+          .pluck()
+          .all(tenant, log.number) as string[],
+      })),
+    keptCheckpoints: (tenant) => kept.get(tenant) ?? [],
     keyed: (tenant, sha256) => keyedDigest(context.keys(tenant).address, sha256),
     *entries(tenant) {
       for (const row of db
@@ -61,11 +70,11 @@ export function openAudit(paths: StorePaths): AuditSource & Disposable {
         };
       }
     },
-    tiles: (tenant) =>
-      db.prepare('SELECT level, n, hashes FROM tile WHERE tenant = ?').iterate(tenant) as Iterable<{
+    tile: (tenant, log, level, n) => context.tiles(tenant, log)(level, n),
+    tileNames: (tenant, log) =>
+      db.prepare('SELECT level, n FROM tile WHERE tenant = ? AND log = ?').iterate(tenant, log) as Iterable<{
         level: number;
         n: number;
-        hashes: Buffer;
       }>,
     rows: (tenant, table) =>
       db
@@ -104,7 +113,16 @@ export function openAudit(paths: StorePaths): AuditSource & Disposable {
   };
 }
 
-function readKept(paths: StorePaths, tenant: string): { place: string; note: string } | null {
-  const place = join(paths.checkpoints, tenant);
-  return existsSync(place) ? { place, note: readFileSync(place, 'utf8') } : null;
+function readKept(paths: StorePaths, tenant: string): { place: string; note: string }[] {
+  return keptFiles(paths, tenant).flatMap((place) => {
+    const note = readKeptFile(place);
+    return note === null ? [] : [{ place, note }];
+  });
+}
+
+/** By the key folder, not by the database: whoever rewrites the one does not hold the other. */
+function trustedKey(directory: string, tenant: string, { number, origin, keys }: LogInfo): string | null {
+  const named = number === 1 && keys.length === 1 ? null : keys.at(-1)!.key;
+  const file = logKeyFile(directory, tenant, named);
+  return secretExists(file) ? verifierKey(origin, readLogKey(file).publicKey) : null;
 }

@@ -1,10 +1,7 @@
 /** Opens the SQLite engine of the store: writer thread, read connection, object folder, checkpoint check. */
-import { existsSync, mkdirSync, readdirSync, readFileSync, unlinkSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, mkdirSync } from 'node:fs';
 import Database from 'better-sqlite3';
-import { openCheckpoint, verifierKey } from '../../evidence/checkpoint.ts';
-import { rootAt } from '../../evidence/merkle.ts';
-import { beginRotation, endRotation, loadTenantKeys, type TenantKeys } from '../keys.ts';
+import { beginRotation, endRotation, type TenantKeys } from '../keys.ts';
 import { keepRecoveryCopy } from '../recovery.ts';
 import type { Change, Reader, Store } from '../store.ts';
 import {
@@ -14,23 +11,24 @@ import {
   toWireObject,
   toWireSignatures,
 } from './commands/wire.ts';
+import { holdOrRelease } from './holds.ts';
 import { openObject, prepareObjectDirectory, type Staging, stageObject } from './objects.ts';
+import { type StorePaths, type StorePlaces, storePaths } from './paths.ts';
 import { archiveReader } from './read-archive.ts';
 import { createReadContext } from './read-context.ts';
 import { evidenceReader } from './read-evidence.ts';
 import { judgementReader } from './read-judgement.ts';
+import { logReader } from './read-logs.ts';
 import { mailboxReader } from './read-mailboxes.ts';
 import { queueReader } from './read-queues.ts';
 import { scanReader } from './read-scanning.ts';
+import { requireSchema } from './schema.ts';
+import { sweepOrphans } from './sweep.ts';
 import { startWriter } from './transactor.ts';
 
-export interface StoreOptions {
-  /** Folder of the store; made if missing. */
-  readonly directory: string;
-  /** Folder of the keys; by default `<directory>/keys`, better on another volume. */
-  readonly keysDirectory?: string;
-  /** Folder of the last checkpoints; by default `<directory>/checkpoints`, meant for another host. */
-  readonly checkpointsDirectory?: string;
+export { type StorePaths, storePaths } from './paths.ts';
+
+export interface StoreOptions extends StorePlaces {
   /** Certificates (PEM files) of offline keys that every tenant's keys are encrypted to. */
   readonly recoveryCertificates?: readonly string[];
   /** Origin of a tenant's log is `<originPrefix>/<tenant>`. */
@@ -44,36 +42,9 @@ export interface StoreOptions {
 /** Rows of a rotation that one commit takes: other commits wait no longer than for these. */
 const rewrapBatch = 500;
 
-/** Where the parts of a store lie. */
-export interface StorePaths {
-  readonly file: string;
-  readonly objects: string;
-  readonly keys: string;
-  readonly checkpoints: string;
-  /** Keys, encrypted to offline keys. */
-  readonly recovery: string;
-}
-
-export function storePaths(
-  options: Pick<StoreOptions, 'directory' | 'keysDirectory' | 'checkpointsDirectory'>,
-): StorePaths {
-  return {
-    file: join(options.directory, 'store.sqlite'),
-    objects: join(options.directory, 'objects'),
-    keys: options.keysDirectory ?? join(options.directory, 'keys'),
-    checkpoints: options.checkpointsDirectory ?? join(options.directory, 'checkpoints'),
-    recovery: join(options.directory, 'recovery'),
-  };
-}
-
-/** The log is shorter than, or differs from, a checkpoint that was kept elsewhere: nothing may be signed. */
-export class LogInconsistent extends Error {
-  override name = 'LogInconsistent';
-}
-
 /**
- * Opens the store, and makes it if it is new.
- * @throws LogInconsistent where a log does not continue its last checkpoint kept outside the database.
+ * Opens the store, and makes it if it is new. A tenant whose log does not continue what was kept of it outside the
+ * database is held: it can be read, and nothing is recorded for it.
  * @throws KeyError where a tenant's key is missing or readable by others.
  */
 export async function openSqliteStore(options: StoreOptions): Promise<Store> {
@@ -94,10 +65,9 @@ export async function openSqliteStore(options: StoreOptions): Promise<Store> {
   try {
     db.pragma('busy_timeout = 10000');
     const context = createReadContext(db, paths.objects, paths.keys);
-    for (const tenant of db.prepare('SELECT tenant FROM checkpoint').pluck().all() as string[]) {
-      checkAgainstFile(db, context.tiles(tenant), paths, tenant);
-    }
-    sweepOrphans(db, paths.objects);
+    for (const tenant of db.prepare('SELECT tenant FROM checkpoint').pluck().all() as string[])
+      await holdOrRelease(writer, context, paths, tenant, (text) => options.warn?.(text));
+    const sweep = sweepOrphans(db, paths.objects);
     const mailboxes = mailboxReader(context);
     const keepRecovery = async (tenant: string) => {
       const certificates = options.recoveryCertificates ?? [];
@@ -107,6 +77,7 @@ export async function openSqliteStore(options: StoreOptions): Promise<Store> {
 
     return {
       ...evidenceReader(context),
+      ...logReader(context),
       ...queueReader(context),
       ...judgementReader(context),
       ...archiveReader(context),
@@ -246,7 +217,22 @@ export async function openSqliteStore(options: StoreOptions): Promise<Store> {
       },
       expunge: (tenant, mailbox, uids) => writer.call('expunge', tenant, { mailbox, uids }),
 
+      async rotateLogKey(tenant, rotation) {
+        const rotated = await writer.call('rotateLogKey', tenant, rotation);
+        await keepRecovery(tenant);
+        return rotated;
+      },
+      holdLog: (tenant, hold) => writer.call('holdLog', tenant, hold),
+      releaseLog: (tenant, source) => writer.call('releaseLog', tenant, source),
+      async closeLog(tenant, closing) {
+        const opened = await writer.call('closeLog', tenant, closing);
+        await keepRecovery(tenant);
+        return opened;
+      },
+      recordCosigned: (tenant, cosigned) => writer.call('recordCosigned', tenant, cosigned),
+
       async [Symbol.asyncDispose]() {
+        await sweep.end();
         db.close();
         await writer.close();
       },
@@ -270,9 +256,11 @@ export function openSqliteReader(
   if (!existsSync(paths.file)) throw new Error(`${paths.file}: there is no store`);
   const db = new Database(paths.file, { readonly: true });
   db.pragma('busy_timeout = 10000');
+  requireSchema(db);
   const context = createReadContext(db, paths.objects, paths.keys, loadKeys);
   return {
     ...evidenceReader(context),
+    ...logReader(context),
     ...queueReader(context),
     ...judgementReader(context),
     ...archiveReader(context),
@@ -280,51 +268,4 @@ export function openSqliteReader(
     ...mailboxReader(context),
     [Symbol.dispose]: () => void db.close(),
   };
-}
-
-/** A restored or truncated database is older than the checkpoint that was written away from it. */
-function checkAgainstFile(
-  db: Database.Database,
-  tiles: Parameters<typeof rootAt>[1],
-  paths: StorePaths,
-  tenant: string,
-): void {
-  const file = join(paths.checkpoints, tenant);
-  if (!existsSync(file)) return;
-  const row = db.prepare('SELECT origin, note FROM checkpoint WHERE tenant = ?').get(tenant) as {
-    origin: string;
-    note: string;
-  };
-  const key = verifierKey(row.origin, loadTenantKeys(paths.keys, tenant, false).logPublic);
-  const own = openCheckpoint(row.note, key);
-  const kept = openCheckpoint(readFileSync(file, 'utf8'), key);
-  if (kept.size > own.size) {
-    throw new LogInconsistent(
-      `log of ${tenant} has ${own.size} entries, but ${file} says ${kept.size}: the database is older than its checkpoint (restored? truncated?); nothing is signed. Restore the newest backup`,
-    );
-  }
-  if (!rootAt(kept.size, tiles).equals(kept.root)) {
-    throw new LogInconsistent(
-      `log of ${tenant} does not continue the checkpoint in ${file} (${kept.size} entries): its entries were changed; nothing is signed. Run evidence verify and restore the newest backup`,
-    );
-  }
-}
-
-/** Object files that no row names: left by a crash between writing a file and committing its row. */
-function sweepOrphans(db: Database.Database, objects: string): void {
-  for (const tenant of readdirSync(objects)) {
-    const uids = new Set(
-      (
-        db
-          .prepare('SELECT hex(uid) FROM object WHERE tenant = ? AND inline IS NULL')
-          .pluck()
-          .all(tenant) as string[]
-      ).map((hex) => hex.toLowerCase()),
-    );
-    for (const shard of readdirSync(join(objects, tenant))) {
-      for (const name of readdirSync(join(objects, tenant, shard))) {
-        if (!uids.has(name)) unlinkSync(join(objects, tenant, shard, name));
-      }
-    }
-  }
 }

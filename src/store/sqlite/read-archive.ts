@@ -42,7 +42,7 @@ export function archiveReader(context: ReadContext): ArchiveReader {
 
     async unsealed() {
       const heads = sql(
-        `SELECT c.tenant, c.size AS "to", c.note AS checkpoint,
+        `SELECT c.tenant, c.base + c.size AS "to", c.note AS checkpoint,
            COALESCE((SELECT MAX(to_idx) FROM archive_range r WHERE r.tenant = c.tenant), 0) AS "from"
          FROM checkpoint c ORDER BY c.tenant`,
       ).all() as { tenant: string; from: number; to: number; checkpoint: string }[];

@@ -4,8 +4,10 @@ import { parseEntry, SALT_LENGTH } from '../../evidence/canonical.ts';
 import type { Entry } from '../../evidence/entry.ts';
 import type { TileReader } from '../../evidence/merkle.ts';
 import { loadTenantKeys, type TenantKeys } from '../keys.ts';
+import type { LogInfo } from '../logs.ts';
 import { openChunk, unwrapKey } from '../sealing.ts';
 import { CorruptObject } from '../store.ts';
+import { keysOf, logRows } from './tenant-logs.ts';
 import { entryContext } from './write-context.ts';
 
 export interface EntryRow {
@@ -20,11 +22,14 @@ export interface EntryRow {
 export interface ReadContext {
   readonly db: Database.Database;
   readonly objectsDirectory: string;
+  readonly keysDirectory: string;
   sql(text: string): Database.Statement;
   keys(tenant: string): TenantKeys;
   /** Reads the tenant's keys anew when they are needed next. */
   forgetKeys(tenant: string): void;
-  tiles(tenant: string): TileReader;
+  tiles(tenant: string, log: number): TileReader;
+  /** All logs of the tenant, in order. */
+  logs(tenant: string): LogInfo[];
   /** Salt and canonical bytes of an entry. @throws CorruptObject naming it. */
   openEntry(tenant: string, row: EntryRow): { salt: Buffer; bytes: Buffer };
   entry(tenant: string, index: number): Entry | null;
@@ -41,6 +46,7 @@ export function createReadContext(
   const context: ReadContext = {
     db,
     objectsDirectory,
+    keysDirectory,
     sql(text) {
       let statement = statements.get(text);
       if (statement === undefined) {
@@ -60,13 +66,23 @@ export function createReadContext(
     forgetKeys(tenant) {
       keyring.delete(tenant);
     },
-    tiles(tenant) {
+    tiles(tenant, log) {
       return (level, n) =>
         (
           context
-            .sql('SELECT hashes FROM tile WHERE tenant = ? AND level = ? AND n = ?')
-            .get(tenant, level, n) as { hashes: Buffer } | undefined
+            .sql('SELECT hashes FROM tile WHERE tenant = ? AND log = ? AND level = ? AND n = ?')
+            .get(tenant, log, level, n) as { hashes: Buffer } | undefined
         )?.hashes ?? Buffer.alloc(0);
+    },
+    logs(tenant) {
+      return logRows(context.sql, tenant).map((row) => {
+        const opened = () => {
+          const entry = context.entry(tenant, row.base);
+          if (entry?.kind !== 'log-opened') throw new CorruptObject(`entry ${tenant}/${row.base}`);
+          return entry.key;
+        };
+        return { ...row, keys: keysOf(context.sql, keysDirectory, tenant, row, opened) };
+      });
     },
     openEntry(tenant, row) {
       const name = entryContext(tenant, row.idx);

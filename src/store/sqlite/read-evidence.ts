@@ -1,20 +1,15 @@
 /** Reads over the log and what is derived from it: entries, timelines, facts, searches. */
 
-import { openCheckpoint, verifierKey } from '../../evidence/checkpoint.ts';
 import type { Entry, EntryKind, SubmissionEntry, Verdict } from '../../evidence/entry.ts';
 import type { Fact, FactName } from '../../evidence/facts.ts';
-import { inclusionProof } from '../../evidence/merkle.ts';
-import { formatProof } from '../../evidence/proof.ts';
 import { judgedFacts, type LaterVerdict, standingFacts } from '../../evidence/standing.ts';
 import { keyedDigest } from '../sealing.ts';
-import type { LetterSummary, LogHead, Reader, SearchQuery } from '../store.ts';
+import type { LetterSummary, Reader, SearchQuery } from '../store.ts';
 import type { ReadContext } from './read-context.ts';
 
 type EvidenceReader = Pick<
   Reader,
   | 'tenants'
-  | 'head'
-  | 'proof'
   | 'entry'
   | 'timeline'
   | 'search'
@@ -110,26 +105,6 @@ export function evidenceReader(context: ReadContext): EvidenceReader {
   return {
     async tenants() {
       return sql('SELECT tenant FROM checkpoint ORDER BY tenant').pluck().all() as string[];
-    },
-
-    async head(tenant) {
-      const row = sql('SELECT origin, note FROM checkpoint WHERE tenant = ?').get(tenant) as
-        | { origin: string; note: string }
-        | undefined;
-      if (row === undefined) throw new Error(`tenant ${tenant} has no log`);
-      const { size, root } = openCheckpoint(
-        row.note,
-        verifierKey(row.origin, context.keys(tenant).logPublic),
-      );
-      return { size, root, checkpoint: row.note } satisfies LogHead;
-    },
-
-    async proof(tenant, index) {
-      const row = sql('SELECT size, note FROM checkpoint WHERE tenant = ?').get(tenant) as
-        | { size: number; note: string }
-        | undefined;
-      if (row === undefined || index < 0 || index >= row.size) return null;
-      return formatProof(index, inclusionProof(index, row.size, context.tiles(tenant)), row.note);
     },
 
     async entry(tenant, index) {

@@ -2,6 +2,7 @@
 import type { CheckFact, Entry, VerdictEntry } from '../../evidence/entry.ts';
 import type { AwaitedConfirmation, Reader } from '../store.ts';
 import type { ReadContext } from './read-context.ts';
+import { holdRows } from './tenant-logs.ts';
 
 type JudgementReader = Pick<
   Reader,
@@ -59,6 +60,9 @@ export function judgementReader(context: ReadContext): JudgementReader {
       return [...messages].map(([index, addresses]) => ({ index, addresses }));
     },
     async lock(tenant) {
+      const [hold] = holdRows(sql, tenant);
+      if (hold !== undefined)
+        return { reason: `the evidence log is held: ${hold.reason}`, since: hold.since, actor: 'gateway' };
       return (
         (sql('SELECT reason, since, actor FROM tenant_lock WHERE tenant = ?').get(tenant) as
           | { reason: string; since: string; actor: string }

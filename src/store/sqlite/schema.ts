@@ -236,6 +236,61 @@ const migrations: readonly string[] = [
   CREATE TABLE waiting_private (tenant TEXT NOT NULL, idx INTEGER NOT NULL, address TEXT NOT NULL, object TEXT NOT NULL,
     PRIMARY KEY (tenant, idx, address)) STRICT, WITHOUT ROWID;
   `,
+  `
+  -- A tenant may have several logs, one after the other: a log that no longer continues what was seen of it is
+  -- closed, and the next one begins. \`base\` is the index of a log's first entry.
+  ALTER TABLE checkpoint ADD COLUMN log INTEGER NOT NULL DEFAULT 1;
+  ALTER TABLE checkpoint ADD COLUMN base INTEGER NOT NULL DEFAULT 0;
+  DROP TRIGGER checkpoint_grows;
+  CREATE TRIGGER checkpoint_grows BEFORE UPDATE ON checkpoint
+    WHEN NEW.log < OLD.log OR NEW.base < OLD.base
+      OR (NEW.log = OLD.log AND (NEW.size < OLD.size OR NEW.base <> OLD.base))
+    BEGIN SELECT RAISE(ABORT, 'checkpoint only grows'); END;
+  CREATE TABLE closed_log (
+    tenant TEXT NOT NULL, log INTEGER NOT NULL, origin TEXT NOT NULL, base INTEGER NOT NULL,
+    size INTEGER NOT NULL, note TEXT NOT NULL,
+    PRIMARY KEY (tenant, log)
+  ) STRICT, WITHOUT ROWID;
+  ${appendOnly('closed_log')}
+
+  -- Keys that sign a log for checkpoints of more than \`after\` entries. The first key of a tenant's first log has
+  -- no row. \`until\`: epoch ms up to which the key before signs beside it.
+  CREATE TABLE log_key (
+    tenant TEXT NOT NULL, log INTEGER NOT NULL, after INTEGER NOT NULL, key TEXT NOT NULL, until INTEGER NOT NULL,
+    PRIMARY KEY (tenant, log, after)
+  ) STRICT, WITHOUT ROWID;
+  ${appendOnly('log_key')}
+
+  -- Why nothing is signed for a tenant: who says so, and the checkpoint that its log does not continue.
+  CREATE TABLE log_hold (
+    tenant TEXT NOT NULL, source TEXT NOT NULL, since TEXT NOT NULL, reason TEXT NOT NULL,
+    known_size INTEGER NOT NULL, known_note TEXT,
+    PRIMARY KEY (tenant, source)
+  ) STRICT, WITHOUT ROWID;
+
+  -- The newest checkpoint that witnesses have cosigned, with their lines.
+  CREATE TABLE cosigned (
+    tenant TEXT NOT NULL, log INTEGER NOT NULL, size INTEGER NOT NULL, note TEXT NOT NULL,
+    PRIMARY KEY (tenant, log)
+  ) STRICT, WITHOUT ROWID;
+  CREATE TRIGGER cosigned_grows BEFORE UPDATE ON cosigned WHEN NEW.size < OLD.size
+    BEGIN SELECT RAISE(ABORT, 'cosigned only grows'); END;
+
+  CREATE TABLE tile_by_log (
+    tenant TEXT NOT NULL, log INTEGER NOT NULL, level INTEGER NOT NULL, n INTEGER NOT NULL, hashes BLOB NOT NULL,
+    PRIMARY KEY (tenant, log, level, n)
+  ) STRICT, WITHOUT ROWID;
+  INSERT INTO tile_by_log SELECT tenant, 1, level, n, hashes FROM tile;
+  DROP TABLE tile;
+  ALTER TABLE tile_by_log RENAME TO tile;
+  CREATE TRIGGER tile_grows BEFORE UPDATE ON tile
+    WHEN length(NEW.hashes) < length(OLD.hashes) OR substr(NEW.hashes, 1, length(OLD.hashes)) <> OLD.hashes
+    BEGIN SELECT RAISE(ABORT, 'tile only grows'); END;
+  CREATE TRIGGER tile_no_delete BEFORE DELETE ON tile BEGIN SELECT RAISE(ABORT, 'tile is append-only'); END;
+
+  -- Finds the row of an object file without reading the table: the sweep at start must not grow with the store.
+  CREATE INDEX object_file ON object (tenant, uid) WHERE inline IS NULL;
+  `,
 ];
 
 export const SCHEMA_VERSION = migrations.length;
@@ -269,6 +324,18 @@ export function migrate(db: Database.Database): void {
       db.pragma(`user_version = ${next + 1}`);
     })();
   }
+}
+
+/** For readers, which cannot bring a store forward. @throws Error where it is of another release. */
+export function requireSchema(db: Database.Database): void {
+  const version = db.pragma('user_version', { simple: true }) as number;
+  if (version === SCHEMA_VERSION) return;
+  db.close();
+  throw new Error(
+    version > SCHEMA_VERSION
+      ? `the store has schema ${version}, this release knows ${SCHEMA_VERSION}: use a newer release`
+      : `the store has schema ${version}, this release works with ${SCHEMA_VERSION}: start the gateway once, which brings it forward`,
+  );
 }
 
 /** INSERT statement of an evidence table. */

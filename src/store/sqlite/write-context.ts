@@ -1,28 +1,22 @@
 /** What a write command works with: the connection, the tenants' logs, and what to tell after the commit. */
 import type Database from 'better-sqlite3';
+import { GatewayError } from '../../errors.ts';
 import { commitmentOf, entryBytes, SALT_LENGTH } from '../../evidence/canonical.ts';
-import { createNoteSigner, type NoteSigner, signCheckpoint, verifierKey } from '../../evidence/checkpoint.ts';
+import { signCheckpoint } from '../../evidence/checkpoint.ts';
 import { ENTRY_VERSION, type Entry, type EntryBody } from '../../evidence/entry.ts';
-import { appendLeaves, edgeRoot, leafHash, loadEdge, type TreeEdge } from '../../evidence/merkle.ts';
+import { appendLeaves, edgeRoot, leafHash } from '../../evidence/merkle.ts';
 import { type EvidenceTable, evidenceTables, projectionOf } from '../../evidence/projection.ts';
-import { loadTenantKeys, type TenantKeys } from '../keys.ts';
+import { loadTenantKeys } from '../keys.ts';
 import { keyedDigest, newKey, random, sealChunk, wrapKey } from '../sealing.ts';
 import type { Change } from '../store.ts';
 import { followAwaited } from './awaited.ts';
 import { followPrivateMail } from './private-mail.ts';
 import { insertSql } from './schema.ts';
-
-export interface TenantLog {
-  keys: TenantKeys;
-  readonly origin: string;
-  readonly signer: NoteSigner;
-  edge: TreeEdge;
-  /** Leaves of the running transaction, not yet in the tree. */
-  pending: Buffer[];
-}
+import { openLog, type TenantLog } from './writer-log.ts';
 
 export interface WriteContext {
   readonly db: Database.Database;
+  readonly options: ContextOptions;
   /** Epoch milliseconds of the running command. */
   now: number;
   /** Told to subscribers after the commit. */
@@ -33,7 +27,9 @@ export interface WriteContext {
   log(tenant: string): TenantLog;
   /** Reads the tenant's keys anew; those of before still open what was staged under them. */
   reloadKeys(tenant: string): TenantLog;
-  /** Appends an entry with its projection; returns it with index and time. */
+  /** The next use of the tenant's log loads it anew: its rows were changed beside it. */
+  reloadLog(tenant: string): void;
+  /** Appends an entry with its projection; returns it with index and time. @throws evidence-held */
   append(tenant: string, body: EntryBody): Entry;
 }
 
@@ -63,6 +59,7 @@ export function createWriteContext(
 
   const context: WriteContext = {
     db,
+    options,
     now: 0,
     changes: [],
     unlink: [],
@@ -70,7 +67,7 @@ export function createWriteContext(
     log(tenant) {
       let log = logs.get(tenant);
       if (log === undefined) {
-        log = openLog(sql, options, tenant);
+        log = openLog(sql, options.keysDirectory, options.originPrefix, tenant, context.now);
         logs.set(tenant, log);
       }
       return log;
@@ -82,9 +79,15 @@ export function createWriteContext(
       log.keys = { ...fresh, wraps: [...fresh.wraps, ...former] };
       return log;
     },
+    reloadLog(tenant) {
+      if ((logs.get(tenant)?.pending.length ?? 0) > 0)
+        throw new Error(`log of ${tenant} has entries that are not committed`);
+      logs.delete(tenant);
+    },
     append(tenant, body) {
       const log = context.log(tenant);
-      const index = log.edge.size + log.pending.length;
+      if (log.held) throw new GatewayError('evidence-held', tenant);
+      const index = log.base + log.edge.size + log.pending.length;
       const entry = {
         v: ENTRY_VERSION,
         tenant,
@@ -128,18 +131,21 @@ export function createWriteContext(
         const { edge, changed } = appendLeaves(log.edge, log.pending);
         for (const tile of changed) {
           sql(
-            'INSERT INTO tile (tenant, level, n, hashes) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET hashes = excluded.hashes',
-          ).run(tenant, tile.level, tile.n, tile.hashes);
+            'INSERT INTO tile (tenant, log, level, n, hashes) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET hashes = excluded.hashes',
+          ).run(tenant, log.number, tile.level, tile.n, tile.hashes);
         }
         const note = signCheckpoint(
           { origin: log.origin, size: edge.size, root: edgeRoot(edge) },
-          log.signer,
+          ...log.signers,
         );
         sql(
           'INSERT INTO checkpoint (tenant, origin, size, note) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET size = excluded.size, note = excluded.note',
         ).run(tenant, log.origin, edge.size, note);
         log.edge = edge;
         log.pending = [];
+        // The checkpoint over the change of keys carries both signatures, later ones only while they overlap.
+        if (log.signers.length > 1 && log.overlapUntil <= context.now) log.signers = [log.signers[0]!];
+        context.changes.push({ topic: 'log', tenant });
         notes.set(tenant, note);
       }
       return notes;
@@ -156,34 +162,4 @@ export function createWriteContext(
 /** Additional data of an entry's encryption: binds it to its place. */
 export function entryContext(tenant: string, index: number): string {
   return `entry/${tenant}/${index}`;
-}
-
-function openLog(
-  sql: (text: string) => Database.Statement,
-  options: ContextOptions,
-  tenant: string,
-): TenantLog {
-  const row = sql('SELECT origin, size FROM checkpoint WHERE tenant = ?').get(tenant) as
-    | { origin: string; size: number }
-    | undefined;
-  const keys = loadTenantKeys(options.keysDirectory, tenant, row === undefined);
-  const origin = row?.origin ?? `${options.originPrefix}/${tenant}`;
-  const read = (level: number, n: number) =>
-    (
-      sql('SELECT hashes FROM tile WHERE tenant = ? AND level = ? AND n = ?').get(tenant, level, n) as
-        | { hashes: Buffer }
-        | undefined
-    )?.hashes ?? Buffer.alloc(0);
-  return {
-    keys,
-    origin,
-    signer: createNoteSigner(origin, keys.logPrivate),
-    edge: loadEdge(row?.size ?? 0, read),
-    pending: [],
-  };
-}
-
-/** Body of the first entry of a log. */
-export function openedBody(log: TenantLog): EntryBody {
-  return { kind: 'log-opened', origin: log.origin, key: verifierKey(log.origin, log.keys.logPublic) };
 }

@@ -20,7 +20,7 @@ export interface WriterData {
   readonly file: string;
   readonly objects: string;
   readonly keys: string;
-  readonly checkpoints: string;
+  readonly checkpoints: readonly string[];
   readonly originPrefix: string;
 }
 

@@ -11,7 +11,7 @@ import type {
   SentCopyEntry,
 } from '../../../evidence/entry.ts';
 import type { WriteContext } from '../write-context.ts';
-import { openedBody } from '../write-context.ts';
+import { openedBody } from '../writer-log.ts';
 import { deliveriesOf, deposit } from './deposit.ts';
 import { planReverification, recordVerdict, type WireVerdict } from './judgement.ts';
 import { insertMessage, releaseObject } from './object.ts';
@@ -25,7 +25,7 @@ type FetchedBody<E> = Omit<Body<E>, 'signatures'>;
 
 export function openTenant(context: WriteContext, tenant: string): void {
   const log = context.log(tenant);
-  if (log.edge.size + log.pending.length === 0) context.append(tenant, openedBody(log));
+  if (!log.held && log.edge.size + log.pending.length === 0) context.append(tenant, openedBody(log));
 }
 
 export type WireFetchedBody =

@@ -30,6 +30,7 @@ import {
   rescheduleTransaction,
   settleHandover,
 } from './letters.ts';
+import { closeLog, holdLog, recordCosigned, releaseLog, rotateLogKey } from './logs.ts';
 import {
   appendMessage,
   changeFlags,
@@ -88,6 +89,11 @@ export const commands = {
   moveMessages,
   changeFlags,
   expunge,
+  rotateLogKey,
+  holdLog,
+  releaseLog,
+  closeLog,
+  recordCosigned,
 };
 
 export type Commands = typeof commands;
