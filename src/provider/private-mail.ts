@@ -9,7 +9,7 @@ import { CONFIRMATIONS, INBOX } from '../directory/mailboxes.ts';
 import type { Actor, ConfirmationEntry, Entry, InboundEntry, NotificationEntry } from '../evidence/entry.ts';
 import type { Clock } from '../observe/clock.ts';
 import type { Log } from '../observe/log.ts';
-import type { Store, WaitingMessage } from '../store/store.ts';
+import type { MailboxOwner, Store, WaitingMessage } from '../store/store.ts';
 import { keywordOf } from './judge.ts';
 import { composeMail, deliver, type TellOperators } from './notices.ts';
 import { type Rounds, startRounds } from './rounds.ts';
@@ -50,18 +50,17 @@ export interface PrivateMail {
 
 export function createPrivateMail(deps: PrivateMailDeps): PrivateMail {
   const { store, directory, tenant, log } = deps;
-  const operatorsTold = new Set<number>();
+  /** Entries of which everybody was told since the start. */
+  const known = new Set<number>();
 
   async function tellOperators(
     config: TenantConfig,
     index: number,
     waiting: readonly string[],
   ): Promise<void> {
-    if (operatorsTold.has(index)) return;
     const addresses = waiting.filter((address) => address !== '');
     const text = incidentTexts.undeliverable(`${tenant}/${index}`, addresses);
     await deps.tell(config, { text, once: `undeliverable/${index}` });
-    operatorsTold.add(index);
   }
 
   async function told(
@@ -74,6 +73,7 @@ export function createPrivateMail(deps: PrivateMailDeps): PrivateMail {
       for (const kept of withheld) if (entry !== null) await tellWithheld(deps, config, entry, kept);
     }
     if (waiting.length > 0) await tellOperators(config, index, waiting);
+    known.add(index);
   }
 
   async function lookOnce(stopped: () => boolean): Promise<void> {
@@ -82,7 +82,10 @@ export function createPrivateMail(deps: PrivateMailDeps): PrivateMail {
       if (config === undefined || stopped()) return;
       const { index, addresses } = message;
       // A crash right after the message was recorded has told nobody.
-      await tellOperators(config, index, addresses);
+      if (!known.has(index)) {
+        const withheld = addresses.flatMap((address) => routeWaiting(directory(), config, address).withheld);
+        await told(config, index, { waiting: addresses, withheld });
+      }
       const entry = await messageOf(store, tenant, index);
       if (entry !== null && (await keptBack(store, tenant, entry)) !== null) continue;
       for (const address of addresses) {
@@ -121,8 +124,11 @@ function routesOf({ directory }: PrivateMailDeps, config: TenantConfig, message:
     throw new Error(
       `the configuration names no place for ${message.addresses[lost] || 'it'}; say to whom it goes: --to LOGIN`,
     );
+  const destinations = routes.flatMap((route) => route.destinations);
   return {
-    destinations: routes.flatMap((route) => route.destinations),
+    destinations: destinations.filter(
+      ({ owner }, i) => i === destinations.findIndex((other) => ownerName(other.owner) === ownerName(owner)),
+    ),
     forward: [...new Set(routes.flatMap((route) => route.forward))],
     waiting: [],
     withheld: [],
@@ -174,12 +180,16 @@ async function put(
       ...(entry.kind === 'confirmation' ? { counts: entry.counts, statedTime: entry.statedTime } : {}),
       reason,
     });
+  const destinations = route.destinations.filter(
+    ({ owner }) => !entry.delivered.some((delivery) => delivery.owner === ownerName(owner)),
+  );
   await store.placeWaiting(tenant, {
     letter: letter ?? index,
     about: index,
     addresses,
     ...by,
-    deposits: route.destinations.map(({ owner, reason }) => ({
+    // Who was addressed by two names has their copy.
+    deposits: destinations.map(({ owner, reason }) => ({
       owner,
       mailbox: entry.kind === 'inbound' ? INBOX : CONFIRMATIONS,
       reason,
@@ -188,6 +198,11 @@ async function put(
     })),
     ...(route.forward.length === 0 ? {} : { forward: { recipients: route.forward, prefix: block(null) } }),
   });
+}
+
+/** As entries name the owner of a mailbox. */
+function ownerName({ type, name }: MailboxOwner): string {
+  return type === 'shared' ? `shared:${name}` : name;
 }
 
 /** To the persons and to the own server: that there is one, from whom, since when, and what to do. */

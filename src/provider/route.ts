@@ -102,7 +102,8 @@ export function routeFallback(directory: Directory, tenant: TenantConfig, isPriv
 export function routeWaiting(directory: Directory, tenant: TenantConfig, address: string): Route {
   const place = address === '' ? undefined : placeOf(directory, tenant, address, address, true);
   if (place !== undefined && !isNoPlace(place)) return merge([place], []);
-  return merge(fallbackPlace(directory, tenant, `fallback for ${address || 'nobody named'}`, true), []);
+  const fallback = fallbackPlace(directory, tenant, `fallback for ${address || 'nobody named'}`, true);
+  return merge(place === undefined ? fallback : [place, ...fallback], []);
 }
 
 /** True where the message goes nowhere and waits for nobody. */

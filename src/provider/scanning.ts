@@ -6,6 +6,7 @@ import type { TenantConfig } from '../config/schema.ts';
 import type { Directory } from '../directory/directory.ts';
 import { QUARANTINE } from '../directory/mailboxes.ts';
 import type { Entry, ScanFact } from '../evidence/entry.ts';
+import { isPrivateEntry } from '../evidence/private.ts';
 import { letterOf } from '../evidence/projection.ts';
 import { ClamdUnavailable } from '../inspection/clamd.ts';
 import type { Scanned, Scanner } from '../inspection/scanner.ts';
@@ -186,14 +187,10 @@ async function withVerdictOfNow(
   }));
 }
 
-function isPrivate(entry: Entry): boolean {
-  return 'demail' in entry && entry.demail.options.includes('private');
-}
-
 /** Private mail is for its addressee alone (TR-01201 FU 3.3), and malware for nobody. */
 function quarantined(config: TenantConfig, entry: Entry, { deposits }: HeldMessage): Deposit[] {
   const { quarantine } = config;
-  if (quarantine === undefined || isPrivate(entry) || !config.delivery.facade) return [];
+  if (quarantine === undefined || isPrivateEntry(entry) || !config.delivery.facade) return [];
   const shared = config.sharedMailboxes.some(({ name }) => name === quarantine);
   return [
     {
