@@ -11,6 +11,7 @@ import { recoveryNote } from '../store/recovery.ts';
 import { type StorePaths, storePaths } from '../store/sqlite/open.ts';
 import { probeEndpoint } from './check-endpoints.ts';
 import { type LoginOptions, logIn, tenantsToLogIn } from './check-login.ts';
+import { probeScanner } from './check-scanner.ts';
 import { type CommonOptions, type Context, withCommonOptions } from './context.ts';
 import { connectToGateway } from './control.ts';
 import { exit } from './exit.ts';
@@ -54,6 +55,7 @@ async function check(options: CheckOptions, context: Context) {
   results.push(...(await checkCertificates(config)));
   results.push(...(await checkPorts(config)));
   results.push(...(await checkEndpoints(config)));
+  results.push(...(await checkScanner(config)));
   results.push(...checkCalendars(config));
   results.push(...(await checkStore(config)));
   results.push(...(await checkIncidents(config)));
@@ -185,6 +187,13 @@ async function probeProvider(provider: ProviderConfig, protocol: 'smtp' | 'imap'
   const endpoint = provider[protocol];
   if (endpoint.security === 'none') return 'not tried: a connector logs in by itself (--login tries it)';
   return await probeEndpoint(endpoint, protocol, provider.trustAnchors);
+}
+
+async function checkScanner({ malware, limits }: Config): Promise<Result[]> {
+  if (malware === undefined) return [];
+  const { socket, host, port } = malware.clamd;
+  const place = socket ?? `${host}:${port}`;
+  return [await examine('malware scanner', place, () => probeScanner(malware, limits.messageSize))];
 }
 
 /** A login at level high serves what lies in the account (TR-01201 FU 3.3.5), at whatever hour it happens. */

@@ -53,7 +53,7 @@ export function register(program: Command, context: Context): void {
     .option('--private-id <id>', 'private-id of a hand-over')
     .option('--subject <text>', 'part of the subject')
     .option('--file-reference <reference>', 'file reference (Aktenzeichen), whole')
-    .option('--kind <kind>', 'submission, inbound, confirmation, notification, sent-copy, notice')
+    .option('--kind <kind>', 'submission, refused, inbound, confirmation, notification, sent-copy, notice')
     .option('--since <time>', 'from this time on (2026-03-01 or 2026-03-01T08:00:00Z)')
     .option('--until <time>', 'up to this time')
     .option('--fact <fact>', 'letters of which this is known, such as received')

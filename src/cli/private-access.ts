@@ -60,6 +60,8 @@ export function withoutContent(entry: Entry): Entry {
   if ('attachments' in entry) shown.attachments = entry.attachments.map((a) => ({ ...a, name: null }));
   if ('checks' in entry && entry.checks) shown.checks = entry.checks.map(withoutReason);
   if ('comparisons' in entry && entry.comparisons) shown.comparisons = entry.comparisons.map(withoutReason);
+  if ('signatures' in entry && entry.signatures)
+    shown.signatures = entry.signatures.map(({ checks: _, ...rest }) => ({ ...rest, signer: null }));
   if (entry.kind === 'handover-intent') shown.edits = entry.edits.map(withoutValues);
   if (entry.kind === 'submission') {
     shown.removedHeaders = entry.removedHeaders.map(({ name }) => ({ name, value: HIDDEN }));

@@ -7,6 +7,7 @@ import { z } from 'zod';
 import { weekdays } from '../demail/calendar.ts';
 import { laender, localHolidays } from '../demail/holidays.ts';
 import { dispatchOptions } from '../evidence/entry.ts';
+import { pinAttributes } from '../pki/signer-pins.ts';
 
 const unitMs = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 const unitBytes = { B: 1, KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3 } as const;
@@ -98,6 +99,11 @@ const loginCalendar = z.strictObject({
   closed: z.array(z.iso.date('a date such as "2026-12-24" (in quotes)')).default([]),
 });
 
+/** Attributes that must stand in the name, each with that value alone. */
+const distinguishedName = z
+  .strictObject(Object.fromEntries(pinAttributes.map((name) => [name, z.string().min(1).optional()])))
+  .refine((name) => Object.keys(name).length > 0, 'at least one attribute, such as O');
+
 const provider = z.strictObject({
   /** Name of the account, unique in the file; shown in logs and entries. */
   account: id,
@@ -113,6 +119,23 @@ const provider = z.strictObject({
    * under another authority than that of their servers. Empty: `trustAnchors`.
    */
   signatureAnchors: z.array(z.string()).default([]),
+  /** Who signs for which provider; empty: whoever has a path to an anchor. */
+  signers: z
+    .array(
+      z
+        .strictObject({
+          /** Of its servers (X-de-mail-originator-provider) and of its system addresses. */
+          domains: z.array(domainPattern).min(1),
+          subject: distinguishedName.optional(),
+          issuer: distinguishedName.optional(),
+          certificates: z.array(fingerprint).min(1).optional(),
+        })
+        .refine(
+          (s) => s.subject !== undefined || s.issuer !== undefined || s.certificates !== undefined,
+          'at least one of subject, issuer, certificates',
+        ),
+    )
+    .default([]),
   /** Where it is looked up whether a signer's certificate was revoked. */
   revocation: z
     .strictObject({

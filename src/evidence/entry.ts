@@ -232,6 +232,7 @@ export interface RefusedEntry {
   readonly header: HeaderFacts;
   readonly message: ObjectFact;
   readonly attachments: readonly Attachment[];
+  readonly options: readonly DispatchOption[];
   readonly scan: ScanFact;
 }
 

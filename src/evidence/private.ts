@@ -5,6 +5,7 @@ import type { Entry } from './entry.ts';
 export function isPrivateEntry(entry: Entry): boolean {
   switch (entry.kind) {
     case 'submission':
+    case 'refused':
       return entry.options.includes('private');
     case 'inbound':
     case 'confirmation':

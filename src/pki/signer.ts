@@ -4,6 +4,7 @@ import { buildChain } from './chain.ts';
 import { check } from './check.ts';
 import { checkRevocation } from './revocation.ts';
 import { revocationFrom, revocationMemory } from './revocation-sources.ts';
+import type { SignerPin } from './signer-pins.ts';
 import type { CheckResult, Material, RevocationSource, TrustStore } from './types.ts';
 
 /** Clocks of signers and ours may differ by that much. */
@@ -18,6 +19,8 @@ export interface Circumstances {
    * happened to the key between claim and this moment is therefore a doubt (EN 319 102-1 5.6).
    */
   readonly time: Date;
+  /** Who signs for which provider; absent or empty: whoever has a path to an anchor. */
+  readonly pins?: readonly SignerPin[];
 }
 
 export interface SignerInput {

@@ -11,6 +11,7 @@ import { verifyConfirmationXml } from './confirmation-xml.ts';
 import { verifyAssertion } from './saml.ts';
 import { verifySignature } from './signature.ts';
 import { type Circumstances, checkSigner, type SignerInput } from './signer.ts';
+import { checkPins, claimedProviders } from './signer-pins.ts';
 import { type CheckResult, type Material, type Protection, type VerdictReport, verdictOf } from './types.ts';
 import { readAcknowledgement } from './xml-acknowledgement.ts';
 import type { VerifiedXml } from './xmldsig.ts';
@@ -68,7 +69,10 @@ export async function verifyDeMail(
     covered = coveredFields(fields, integrity.value);
     checkHashes(integrity, verdict);
     if (protection === 'signed') signer = checkSignature(integrity, verdict);
-    if (signer !== null) await verdict.addSigner({ signer, others: [], claimed }, '');
+    if (signer !== null) {
+      await verdict.addSigner({ signer, others: [], claimed }, '');
+      verdict.addPins(signer, claimedProviders(covered, isStatement(fields)), '');
+    }
   }
   checkDuty(fields, protection, verdict);
   if (statement !== null) await checkStatement(fields, covered, statement, claimed, verdict);
@@ -304,13 +308,14 @@ async function checkStatement(
   if (confirmationType(fields) === null) {
     const { checks, signed } = verifyAssertion({ xml, covered, at: claimed ?? verdict.time });
     verdict.addAll(checks);
-    if (signed !== null) await verdict.addXmlSigner(signed, claimed);
+    if (signed !== null) await verdict.addXmlSigner(signed, claimed, claimedProviders(covered, true));
     return;
   }
   const { checks, signed, acknowledgement } = verifyConfirmationXml({ xml, covered });
   verdict.addAll(checks);
   const stated = acknowledgement?.time.utc ?? null;
-  if (signed !== null) await verdict.addXmlSigner(signed, stated === null ? claimed : new Date(stated));
+  const at = stated === null ? claimed : new Date(stated);
+  if (signed !== null) await verdict.addXmlSigner(signed, at, claimedProviders(covered, true));
 }
 
 interface Verdict {
@@ -319,7 +324,10 @@ interface Verdict {
   addAll(checks: readonly CheckResult[]): void;
   /** Path and revocation of a signer's certificate; the names of the checks begin with `prefix`. */
   addSigner(input: SignerInput, prefix: string): Promise<void>;
-  addXmlSigner(signed: VerifiedXml, claimed: Date | null): Promise<void>;
+  /** `providers`: domains of the provider that the message names. */
+  addPins(signer: Certificate, providers: readonly string[], prefix: string): void;
+  /** Without `providers` nobody says who it should be: an XML file alone. */
+  addXmlSigner(signed: VerifiedXml, claimed: Date | null, providers?: readonly string[]): Promise<void>;
   report(integrity: Protection): VerdictReport;
 }
 
@@ -335,11 +343,19 @@ function createVerdict(circumstances: Circumstances): Verdict {
       checks.push(...found.map((item) => ({ ...item, name: prefix + item.name, code: prefix + item.code })));
       for (const item of kept) material.set(item.sha256, item);
     },
-    async addXmlSigner(signed, claimed) {
+    addPins(signer, providers, prefix) {
+      const found = checkPins(circumstances.pins ?? [], signer, providers);
+      if (found !== null) checks.push({ ...found, name: prefix + found.name, code: prefix + found.code });
+    },
+    async addXmlSigner(signed, claimed, providers) {
       const signer = readCertificate(signed.signer);
+      if (signer === null) {
+        verdict.add('xml-certificate-chain', 'undecided', "the signer's certificate cannot be read");
+        return;
+      }
       const { others, crls } = signed;
-      if (signer !== null) await verdict.addSigner({ signer, others, crls, claimed }, 'xml-');
-      else verdict.add('xml-certificate-chain', 'undecided', "the signer's certificate cannot be read");
+      await verdict.addSigner({ signer, others, crls, claimed }, 'xml-');
+      if (providers !== undefined) verdict.addPins(signer, providers, 'xml-');
     },
     report: (integrity) => ({
       verdict: verdictOf(checks),

@@ -38,7 +38,12 @@ export async function judge(
   try {
     const trust = await readTrustFiles(anchorsOf(provider));
     const revocation = await revocationOf(deps, provider, network);
-    const { verdict, checks, material } = await verifyDeMail(content, { trust, revocation, time });
+    const { verdict, checks, material } = await verifyDeMail(content, {
+      trust,
+      revocation,
+      time,
+      pins: provider.signers,
+    });
     return { verdict, checks, material };
   } catch (error) {
     const unusable = error instanceof UnusableInput;

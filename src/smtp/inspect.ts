@@ -32,10 +32,10 @@ export async function inspectSubmission(
   const { message } = submission;
   const scan = deps.scanner === undefined ? null : await scanMessage(deps, deps.scanner, submission);
   if (scan?.result === 'infected') {
-    const { actor, listener, envelope, sender, header, attachments } = submission;
+    const { actor, listener, envelope, sender, header, attachments, options } = submission;
     return {
       result: 'malware',
-      refusal: { actor, listener, envelope, sender, header, attachments, scan, message },
+      refusal: { actor, listener, envelope, sender, header, attachments, options, scan, message },
       error: new GatewayError('malware-found', scan.detail),
     };
   }

@@ -162,6 +162,7 @@ it('keeps a refused message with its bytes and finds it again', async () => {
     sender: erika.name,
     header: { messageId: '<1@x>', subject: 'Antrag', from: erika.name, date: null },
     attachments: [],
+    options: [],
     scan: { result: 'infected', detail: 'Eicar', scanner: 'ClamAV 1' },
     message,
   });
