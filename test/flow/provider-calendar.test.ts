@@ -3,6 +3,7 @@ import net, { type AddressInfo } from 'node:net';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { Actor, Entry } from '../../src/evidence/entry.ts';
 import { createManualClock, type ManualClock } from '../../src/observe/testing/manual-clock.ts';
+import { stageBytes } from '../../src/provider/staging.ts';
 import { max, openSimulator, openWorld, type SimulatedProvider, type World } from './provider-world.ts';
 
 let provider: SimulatedProvider;
@@ -270,6 +271,73 @@ it('logs in to check only through the gate, with intent and outcome', async () =
     expect.stringContaining('Karte verloren'),
   ]);
   expect(logins(await w.entries())).toHaveLength(4);
+});
+
+it('lets nobody in while it is closed, whoever asks: retries, resending, own server, later looks', async () => {
+  const clock = monday('15:59');
+  await using w = await world(clock, { sentFolder: 'Sent', onUncertain: 'resend' });
+  const link = await w.startLink();
+  const handed = await w.submit();
+  await w.until(async () => (await w.entries()).some((e) => e.kind === 'handover-outcome'));
+  // A connection that was used is kept for the next letter, but not beyond the window.
+  expect(smtp.open).toBe(1);
+  await clock.advance(60_000);
+  await w.until(async () => imap.open + smtp.open === 0);
+  await w.until(async () => (await w.store.openIntents('stadt')).length === 0);
+  const made = [imap.made, smtp.made];
+  const count = logins(await w.entries()).length;
+
+  const waiting = await w.submit();
+  const doubtful = await w.submit();
+  const attempt = { letter: doubtful, transaction: 0, attempt: 1 };
+  const item = (await w.store.transaction('stadt', doubtful, 0))!;
+  const header = await stageBytes(w.store, 'stadt', Buffer.from('Subject: x\r\n\r\n'));
+  await w.store.recordHandoverIntent('stadt', {
+    ...attempt,
+    endpoint: 'x',
+    recipients: item.recipients,
+    handed: { sha256: '0'.repeat(64), size: 1, header, bodyFrom: 0 },
+    edits: [],
+  });
+  await w.store.recordHandoverOutcome('stadt', {
+    ...attempt,
+    result: 'in-doubt',
+    recipients: [],
+    reply: 'broke off',
+    peer: { endpoint: 'x' },
+  });
+  const by = { tenant: 'stadt', actor: operator, reason: 'eilt' };
+  await link.retryTransaction({ ...by, letter: waiting, transaction: 0 });
+  await link.settle({ ...by, letter: doubtful, transaction: 0, decision: 'resend' });
+  await link.retryNow('stadt');
+  await link.refresh();
+  await expect(link.fetchNow('stadt')).rejects.toThrow('waits for login window');
+  await clock.advance(2 * hour);
+  expect([imap.made, smtp.made]).toEqual(made);
+  expect(logins(await w.entries())).toHaveLength(count);
+  const open = (await w.store.openTransactions('stadt')).map(({ letter, state }) => [letter, state]);
+  expect(open).toEqual([
+    [waiting, 'queued'],
+    [doubtful, 'queued'],
+  ]);
+  expect(open.flat()).not.toContain(handed);
+});
+
+it('a calendar that a reload brings ends connections at once', async () => {
+  const clock = monday('20:00');
+  await using w = await world(clock, { loginCalendar: undefined });
+  const link = await w.startLink();
+  await w.until(() => outcome(w, 'imap'));
+  expect(imap.open).toBe(1);
+  const { stadt } = await provider.accounts({
+    authLevel: 'high',
+    loginCalendar: office,
+    imap: { host: '127.0.0.1', port: imap.port },
+  });
+  w.useTenants({ provider: { stadt: stadt! } });
+  await link.refresh();
+  await w.until(async () => imap.open === 0);
+  expect((await statusOf(link)).imap.waits).toContain('waits for login window');
 });
 
 it('does not count closed hours against the time for retries', async () => {
