@@ -28,6 +28,7 @@ const handover = {
 export const controlRequest = z.discriminatedUnion('command', [
   z.strictObject({ command: z.literal('status') }),
   z.strictObject({ command: z.literal('stop') }),
+  z.strictObject({ command: z.literal('reload') }),
   z.strictObject({
     command: z.literal('fetch-now'),
     tenant: z.string().optional(),

@@ -2,7 +2,8 @@
  * The wiring: opens the store, starts the services on it, closes them in reverse order. Nothing here knows
  * what a service does; services know nothing of each other.
  */
-import { mkdir, readFile } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
+import { ConfigError } from './config/load.ts';
 import type { Config } from './config/schema.ts';
 import { type ControlRequest, serveControl } from './control.ts';
 import { createAuthenticator } from './directory/authenticator.ts';
@@ -13,6 +14,7 @@ import { lockStore } from './lock.ts';
 import type { Log } from './observe/log.ts';
 import { tlsServerOptions } from './pki/tls.ts';
 import { type ProviderLink, startProviderLink } from './provider/link.ts';
+import { compareConfigs, type Reloaded, readListenerTls } from './reload.ts';
 import { startSmtp } from './smtp/listener.ts';
 import { openSqliteStore } from './store/sqlite/open.ts';
 import type { Store } from './store/store.ts';
@@ -25,6 +27,13 @@ export interface GatewayOptions {
   /** Where the configuration came from, for `status`. */
   readonly configFile: string;
   readonly log: Log;
+  /** Reads the configuration again; absent: it cannot be reloaded. @throws ConfigError */
+  readonly load?: () => Config;
+}
+
+/** Every reason why a configuration could not be taken over. */
+export interface ReloadRefused {
+  readonly errors: readonly string[];
 }
 
 export interface Gateway {
@@ -32,6 +41,8 @@ export interface Gateway {
   readonly ports: ListenerPorts;
   /** Resolves when the control socket was asked to stop the gateway. */
   readonly stopRequested: Promise<void>;
+  /** Reads configuration and certificates again. What cannot be used changes nothing, and is logged. */
+  reload(): Promise<Reloaded | ReloadRefused>;
   /** Drains and closes everything, the last opened first. */
   close(): Promise<void>;
 }
@@ -41,7 +52,7 @@ export interface Gateway {
  * @throws Unavailable where the store is in use or a port is busy (it names the port and its key)
  * @throws KeyError where the store must not be used as it is
  */
-export async function startGateway({ config, configFile, log }: GatewayOptions): Promise<Gateway> {
+export async function startGateway({ config, configFile, log, load }: GatewayOptions): Promise<Gateway> {
   await using opened = new AsyncDisposableStack();
   await mkdir(config.data, { recursive: true, mode: 0o700 });
   opened.use(await lockStore(config.data, 'gateway'));
@@ -57,12 +68,12 @@ export async function startGateway({ config, configFile, log }: GatewayOptions):
       warn: (text) => log.warn({ room: 'store' }, text),
     }),
   );
-  const directory = createDirectory(config);
-  const deps = { store, directory: () => directory, log };
+  const tls = await readListenerTls(config);
+  let current = { config, directory: createDirectory(config), tls };
+  const deps = { store, directory: () => current.directory, log };
   for (const { id } of config.tenants) await store.openTenant(id);
 
   const authenticator = createAuthenticator({ ...deps, limits: config.limits });
-  const tls = await readTls(config);
   const scanner = config.malware && createScanner(config.malware);
   const inside = { ...deps, dataDir: config.data, scanner };
   const link = await startProviderLink({ ...inside, hostname: config.hostname });
@@ -74,10 +85,41 @@ export async function startGateway({ config, configFile, log }: GatewayOptions):
   imap = await startImap({
     ...deps,
     authenticator,
-    tls: () => tlsServerOptions(tls),
+    tls: () => tlsServerOptions(current.tls),
     listeners: config.listeners,
     limits: { sessions: config.limits.imapSessions, messageSize: config.limits.messageSize },
   });
+
+  const running = { smtp, imap };
+  async function takeOver(next: Config): Promise<Reloaded> {
+    const compared = compareConfigs(current.config, next, config);
+    const wanted = { config: next, directory: createDirectory(next), tls: await readListenerTls(next) };
+    for (const { id } of next.tenants) await store.openTenant(id);
+    // From here on nothing is refused any more.
+    if (next.log.level !== current.config.log.level) log.level = next.log.level;
+    current = wanted;
+    running.smtp.reloaded({ tls: wanted.tls, relays: next.relays });
+    running.imap.reloaded();
+    await link.refresh().catch((error) => log.error({ error: String(error) }, 'accounts not all restarted'));
+    log.info({ ...compared }, 'configuration reloaded');
+    return compared;
+  }
+  let reloading: Promise<unknown> = Promise.resolve();
+  /** One after the other: two at once could leave the older one in force. */
+  function reload(): Promise<Reloaded | ReloadRefused> {
+    const next = reloading.then(async () => {
+      try {
+        if (load === undefined) throw new Error('this gateway was started without a file');
+        return await takeOver(load());
+      } catch (error) {
+        const errors = error instanceof ConfigError ? error.lines : [(error as Error).message];
+        log.error({ errors }, 'configuration not reloaded; the one in force stays');
+        return { errors };
+      }
+    });
+    reloading = next;
+    return next;
+  }
 
   const ports = { ...smtp.ports, ...imap.ports };
   const stop = Promise.withResolvers<void>();
@@ -93,19 +135,21 @@ export async function startGateway({ config, configFile, log }: GatewayOptions):
   opened.use(
     await serveControl(
       config.data,
-      (request) => obey(request, { store, link, config, status, stop: stop.resolve }),
+      (request) =>
+        obey(request, { store, link, config: () => current.config, status, reload, stop: stop.resolve }),
       log.child({ room: 'control' }),
     ),
   );
   log.info({ ports, data: config.data }, 'gateway ready');
-  const running = opened.move();
-  return { ports, stopRequested: stop.promise, close: () => running.disposeAsync() };
+  const held = opened.move();
+  return { ports, stopRequested: stop.promise, reload, close: () => held.disposeAsync() };
 }
 
 interface Powers {
   readonly store: Store;
   readonly link: ProviderLink;
-  readonly config: Config;
+  readonly config: () => Config;
+  readonly reload: Gateway['reload'];
   readonly status: () => Promise<unknown>;
   readonly stop: () => void;
 }
@@ -113,7 +157,7 @@ interface Powers {
 /** Does what a command asked for over the control socket. */
 async function obey(
   request: ControlRequest,
-  { store, link, config, status, stop }: Powers,
+  { store, link, config, status, reload, stop }: Powers,
 ): Promise<unknown> {
   switch (request.command) {
     case 'status':
@@ -121,8 +165,10 @@ async function obey(
     case 'stop':
       stop();
       return { pid: process.pid };
+    case 'reload':
+      return await reload();
     case 'fetch-now': {
-      const wanted = request.tenant === undefined ? config.tenants.map(({ id }) => id) : [request.tenant];
+      const wanted = request.tenant === undefined ? config().tenants.map(({ id }) => id) : [request.tenant];
       await Promise.all(wanted.map((tenant) => link.fetchNow(tenant, request.outsideHours)));
       return { tenants: wanted };
     }
@@ -145,7 +191,7 @@ async function obey(
     case 'queue-settle':
       return await link.settle(request);
     case 'private-operators':
-      return Object.fromEntries(config.tenants.map(({ id, privateMail }) => [id, privateMail.operators]));
+      return Object.fromEntries(config().tenants.map(({ id, privateMail }) => [id, privateMail.operators]));
     case 'private-deliver':
       return await link.placePrivate(request);
     case 'rotate-log-key': {
@@ -161,11 +207,4 @@ async function obey(
     case 'record-access':
       return await store.recordAccess(request.tenant, request.access);
   }
-}
-
-async function readTls({ tls }: Config) {
-  const [certificate, key, ...clientAuthorities] = await Promise.all(
-    [tls.certificate, tls.key, ...tls.clientAuthorities].map((file) => readFile(file)),
-  );
-  return { certificate: certificate!, key: key!, clientAuthorities };
 }

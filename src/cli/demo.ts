@@ -69,6 +69,7 @@ async function runDemo(options: DemoOptions, context: Context) {
   return await serve({
     config,
     configFile,
+    load: () => loadConfig(configFile, { data: dataDir }),
     failure: simulator.ended,
     onReady: ({ ports }) => {
       printWelcome({ config, ports, simulator: simulator.ports, caFile, name }, options, context);

@@ -11,6 +11,7 @@ import { CommandError, type ExitCode, exit } from './exit.ts';
 import * as keys from './keys.ts';
 import * as privateMail from './private.ts';
 import * as queue from './queue.ts';
+import * as reload from './reload.ts';
 import * as start from './start.ts';
 import * as stop from './stop.ts';
 import * as tenant from './tenant.ts';
@@ -21,6 +22,7 @@ import * as verify from './verify.ts';
 const registrations: readonly ((program: Command, context: Context) => void)[] = [
   start.register,
   stop.register,
+  reload.register,
   demo.register,
   tour.register,
   check.register,

@@ -12,20 +12,24 @@ const drainMs = 8000;
 export interface ServeOptions {
   readonly config: Config;
   readonly configFile: string;
+  /** Reads the configuration again, for SIGHUP and `reload`. @throws ConfigError */
+  readonly load: () => Config;
   /** Called once everything listens. */
   readonly onReady: (gateway: Gateway) => void;
   /** Ends the gateway as a failure when it resolves, with the reason. */
   readonly failure?: Promise<string>;
 }
 
-export async function serve({ config, configFile, onReady, failure }: ServeOptions): Promise<ExitCode> {
+export async function serve({ config, configFile, load, onReady, failure }: ServeOptions): Promise<ExitCode> {
   const log = createLog(config.log.level);
   const signals = new AbortController();
   const told = Promise.race(
     ['SIGTERM', 'SIGINT'].map((name) => once(process, name, { signal: signals.signal }).then(() => name)),
   );
   told.catch(() => {}); // aborted below
-  const gateway = await startGateway({ config, configFile, log });
+  const gateway = await startGateway({ config, configFile, log, load });
+  const hangUp = () => void gateway.reload();
+  process.on('SIGHUP', hangUp);
   onReady(gateway);
   const reason = await Promise.race([
     told,
@@ -37,6 +41,7 @@ export async function serve({ config, configFile, onReady, failure }: ServeOptio
   else log.info({ reason }, 'stopping');
   // A second signal ends the process at once, as it does by default.
   signals.abort();
+  process.off('SIGHUP', hangUp);
   const outcome = await Promise.race([
     gateway.close().then(() => 'drained'),
     wait(drainMs, 'late', { ref: false }),

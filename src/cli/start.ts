@@ -14,6 +14,7 @@ export function register(program: Command, context: Context): void {
       return serve({
         config,
         configFile,
+        load: () => loadFor(options, context).config,
         onReady: (gateway) => {
           printListening(gateway.ports, options, context);
           context.print('demail-gateway ready');

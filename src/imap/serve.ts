@@ -11,6 +11,7 @@ import { printText } from './codec/printer.ts';
 import { appendCommand } from './commands/append.ts';
 import { commands } from './commands/index.ts';
 import { type Connection, Disconnected } from './connection.ts';
+import { dismiss, rightsOf } from './reloaded.ts';
 import {
   type Answer,
   badAnswer,
@@ -37,6 +38,7 @@ export async function runSession(
     principal: null,
     privateAccess: null,
     opened: new Set(),
+    rights: null,
     shared: [],
     view: null,
     unwatch: null,
@@ -58,6 +60,12 @@ export async function runSession(
     session.onDirty?.();
   };
   deps.closing.addEventListener('abort', onClosing);
+  const onReload = (): void => {
+    if (session.rights === rightsOf(session) || (session.busy && !session.onDirty)) return;
+    dismiss(session);
+    session.onDirty?.();
+  };
+  deps.onReload.add(onReload);
   try {
     connection.send(`* OK [CAPABILITY ${capabilities(session)}] demail-gateway ready\r\n`);
     await connection.flush();
@@ -70,6 +78,7 @@ export async function runSession(
   } finally {
     clearTimeout(loginTimer);
     deps.closing.removeEventListener('abort', onClosing);
+    deps.onReload.delete(onReload);
     session.unwatch?.[Symbol.dispose]();
     connection.end();
   }
@@ -81,6 +90,7 @@ function sayClosing(session: Session): void {
 
 async function serve(session: Session): Promise<void> {
   let badInRow = 0;
+  let directory = session.deps.directory();
   while (!session.ended) {
     const event = await nextEvent(session);
     if (event === null || session.ended) return;
@@ -99,6 +109,11 @@ async function serve(session: Session): Promise<void> {
         break;
     }
     if (session.deps.closing.aborted) sayClosing(session);
+    if (session.deps.directory() !== directory) {
+      // The reload came while a command ran.
+      directory = session.deps.directory();
+      if (!session.ended && session.rights !== rightsOf(session)) dismiss(session);
+    }
     if (badInRow >= session.deps.limits.badCommands) bye(session, 'Too many bad commands');
   }
 }

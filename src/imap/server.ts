@@ -35,6 +35,8 @@ export interface ImapDeps {
 
 export interface ImapServer extends AsyncDisposable {
   readonly ports: { readonly imap?: number; readonly imaps?: number };
+  /** The directory is another one: whoever lost or changed rights has to log in again. */
+  reloaded(): void;
   /** Says BYE to every client and resolves when all are gone, within some seconds. */
   close(): Promise<void>;
 }
@@ -67,6 +69,7 @@ export async function startImap(deps: ImapDeps): Promise<ImapServer> {
     sentCopies,
     recent: createRecentTracker(),
     closing: closing.signal,
+    onReload: new Set(),
   };
   const running = new Map<Socket, Promise<void>>();
   const strangers = createStrangers();
@@ -122,7 +125,10 @@ export async function startImap(deps: ImapDeps): Promise<ImapServer> {
   };
   deps.signal?.addEventListener('abort', () => void close(), { once: true });
   if (deps.signal?.aborted) await close();
-  return { ports, close, [Symbol.asyncDispose]: close };
+  const reloaded = () => {
+    for (const tell of [...session.onReload]) tell();
+  };
+  return { ports, reloaded, close, [Symbol.asyncDispose]: close };
 }
 
 /** One client, from its first byte to its last. Never throws. */

@@ -39,6 +39,8 @@ export interface SessionDeps {
   readonly recent: RecentTracker;
   /** Aborted when the server closes. */
   readonly closing: AbortSignal;
+  /** Called after a reload of the configuration. */
+  readonly onReload: Set<() => void>;
 }
 
 /** What a session's login says about private mail. */
@@ -61,6 +63,8 @@ export interface Session {
   privateAccess: PrivateAccess | null;
   /** Entries of private De-Mails that this session has opened. */
   readonly opened: Set<number>;
+  /** What the login allows, as of login: see reloaded.ts. */
+  rights: string | null;
   /** Shared mailboxes that the user may open, as of login. */
   shared: readonly MailboxOwner[];
   view: MailboxView | null;

@@ -7,6 +7,7 @@ function account() {
   const clock = createManualClock();
   const said: string[] = [];
   const incidents: Incidents = {
+    learn: async () => {},
     open: (_tenant, incident, text) => said.push(`open ${incident}: ${text.en}`),
     close: (_tenant, incident) => said.push(`close ${incident}`),
     settled: async () => {},

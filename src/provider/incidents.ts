@@ -12,6 +12,8 @@ import type { Said } from './texts.ts';
 export interface Incidents {
   open(tenant: string, incident: string, text: Said): void;
   close(tenant: string, incident: string, text: Said): void;
+  /** Reads which incidents of a tenant are open; those of the tenants at the start are known. */
+  learn(tenant: string): Promise<void>;
   /** Resolves when everything said so far is recorded or waits for its next try. */
   settled(): Promise<void>;
   stop(): void;
@@ -44,9 +46,10 @@ export async function createIncidents(deps: IncidentDeps): Promise<Incidents> {
   let recording: Wanted | undefined;
   /** Recorded, but the notice about it failed. */
   const untold = new Set<string>();
-  for (const { id } of deps.directory().tenants) {
-    for (const { incident } of await store.incidents(id)) recorded.set(key(id, incident), 'opened');
-  }
+  const learn = async (tenant: string) => {
+    for (const { incident } of await store.incidents(tenant)) recorded.set(key(tenant, incident), 'opened');
+  };
+  for (const { id } of deps.directory().tenants) await learn(id);
   let working: Promise<void> | undefined;
   let retry: Disposable | undefined;
   let stopped = false;
@@ -104,6 +107,7 @@ export async function createIncidents(deps: IncidentDeps): Promise<Incidents> {
   return {
     open: (tenant, incident, text) => want({ tenant, incident, state: 'opened', text }),
     close: (tenant, incident, text) => want({ tenant, incident, state: 'closed', text }),
+    learn,
     async settled() {
       while (working) await working;
     },

@@ -143,6 +143,8 @@ interface Account {
   readonly scanning: Rounds;
   readonly settlement: Settlement;
   readonly gate: Gate;
+  /** How the account is reached, as configured at its start. */
+  readonly connectsBy: string;
   readonly health: { readonly smtp: Health; readonly imap: Health; readonly forward: Health };
 }
 
@@ -161,12 +163,20 @@ export async function startProviderLink(deps: LinkDeps): Promise<ProviderLink> {
     const wanted = new Set(directory().tenants.map((tenant) => tenant.id));
     for (const id of wanted) {
       const running = accounts.get(id);
-      if (running !== undefined) running.gate.refresh();
-      else if (await isHeld(id)) held.add(id);
-      else {
-        held.delete(id);
-        accounts.set(id, await startAccount({ ...deps, clock }, incidents, tell, id));
+      if (running?.connectsBy === connectsBy(deps, id)) {
+        running.gate.refresh();
+        continue;
       }
+      // Another address or certificate: connections of the old kind end first.
+      if (running !== undefined) {
+        accounts.delete(id);
+        await closeAccount(running, 5_000);
+      } else if (await isHeld(id)) {
+        held.add(id);
+        continue;
+      } else await incidents.learn(id);
+      held.delete(id);
+      accounts.set(id, await startAccount({ ...deps, clock }, incidents, tell, id));
     }
     for (const id of held) if (!wanted.has(id)) held.delete(id);
     for (const [id, account] of accounts) {
@@ -328,6 +338,7 @@ async function startAccount(
     scanning,
     settlement,
     gate,
+    connectsBy: connectsBy(deps, tenant),
     health: sides,
   };
 }
@@ -384,6 +395,14 @@ function forwardPool(deps: Deps, tenant: string): Pool {
       signal,
     );
   });
+}
+
+function connectsBy(deps: Pick<Deps, 'directory'>, tenant: string): string {
+  const { account, smtp, imap, user, password, clientIdentity, trustAnchors } = configOf(
+    deps,
+    tenant,
+  ).provider;
+  return JSON.stringify([account, smtp, imap, user, password, clientIdentity, trustAnchors]);
 }
 
 function configOf(deps: Pick<Deps, 'directory'>, tenant: string): TenantConfig {

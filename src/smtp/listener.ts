@@ -7,7 +7,7 @@ import type { Log } from '../observe/log.ts';
 import { type ServerIdentity, tlsServerOptions } from '../pki/tls.ts';
 import { Unavailable } from '../unavailable.ts';
 import { type GatewayConnection, GatewayServer } from './connection.ts';
-import { createRelayAdmission } from './relay-admission.ts';
+import { createRelayAdmission, type RelayAdmission } from './relay-admission.ts';
 import { createHandlers, type Handlers, type ListenerName, type SessionDeps } from './session.ts';
 
 export interface SmtpDeps extends Omit<SessionDeps, 'limits'> {
@@ -23,6 +23,8 @@ export interface SmtpDeps extends Omit<SessionDeps, 'limits'> {
 export interface SmtpService {
   /** Ports as bound; of the listeners that are configured. */
   readonly ports: Partial<Record<ListenerName, number>>;
+  /** From now on new connections see this certificate, and relays are admitted by this list. */
+  reloaded(next: Pick<SmtpDeps, 'tls'> & { readonly relays: Config['relays'] }): void;
   /**
    * Stops listening, lets messages in transfer finish (at most `graceMs`), says 421 to the others.
    * Resolves when every connection is closed.
@@ -43,7 +45,7 @@ export async function startSmtp(deps: SmtpDeps): Promise<SmtpService> {
   const names = (['submission', 'submissions', 'relay'] as const).filter(
     (name) => deps.config.listeners[name],
   );
-  const running: { name: ListenerName; server: GatewayServer; handlers: Handlers }[] = [];
+  const running: (Opened & { readonly name: ListenerName })[] = [];
   try {
     for (const name of names) running.push({ name, ...(await openListener(name, deps)) });
   } catch (error) {
@@ -60,36 +62,48 @@ export async function startSmtp(deps: SmtpDeps): Promise<SmtpService> {
     ports: Object.fromEntries(
       running.map(({ name, server }) => [name, (server.server.address() as AddressInfo).port]),
     ),
+    reloaded({ tls, relays }) {
+      for (const { name, server, admission } of running) {
+        server.updateSecureContext({ ...tlsServerOptions(tls), ...relayTls(name, tls) });
+        admission?.replace(relays);
+      }
+    },
     close,
   };
 }
 
-async function openListener(
-  name: ListenerName,
-  deps: SmtpDeps,
-): Promise<{ server: GatewayServer; handlers: Handlers }> {
+/** Relay hosts are asked for a certificate; which ones count is decided by fingerprint. */
+function relayTls(name: ListenerName, { clientAuthorities }: SmtpDeps['tls']) {
+  if (name !== 'relay') return {};
+  return {
+    requestCert: true,
+    rejectUnauthorized: false,
+    ...(clientAuthorities?.length && { ca: clientAuthorities.join('\n') }),
+  };
+}
+
+interface Opened {
+  readonly server: GatewayServer;
+  readonly handlers: Handlers;
+  /** Of the relay listener alone. */
+  readonly admission: RelayAdmission | undefined;
+}
+
+async function openListener(name: ListenerName, deps: SmtpDeps): Promise<Opened> {
   const { hostname, limits, listeners, relays } = deps.config;
   const { address, port } = listeners[name]!;
   const log = deps.log.child({ room: 'smtp', listener: name });
-  const handlers = createHandlers(
-    name,
-    { ...deps, limits },
-    name === 'relay' ? createRelayAdmission(relays) : undefined,
-    (session, { code, line }) => {
-      for (const connection of server.connections) {
-        if (connection.session !== session) continue;
-        connection.send(code, line);
-        connection.close();
-      }
-    },
-  );
+  const admission = name === 'relay' ? createRelayAdmission(relays) : undefined;
+  const handlers = createHandlers(name, { ...deps, limits }, admission, (session, { code, line }) => {
+    for (const connection of server.connections) {
+      if (connection.session !== session) continue;
+      connection.send(code, line);
+      connection.close();
+    }
+  });
   const server: GatewayServer = new GatewayServer({
     ...tlsServerOptions(deps.tls),
-    ...(name === 'relay' && {
-      requestCert: true,
-      rejectUnauthorized: false,
-      ...(deps.tls.clientAuthorities?.length && { ca: deps.tls.clientAuthorities.join('\n') }),
-    }),
+    ...relayTls(name, deps.tls),
     secure: name === 'submissions',
     name: hostname,
     banner: 'De-Mail gateway',
@@ -124,7 +138,7 @@ async function openListener(
     });
     server.listen(port, address, resolve);
   });
-  return { server, handlers };
+  return { server, handlers, admission };
 }
 
 /** TLS alerts by which a client says that it does not trust our certificate. */
@@ -151,13 +165,7 @@ function createFailureLog(log: Log, now: () => number) {
   };
 }
 
-async function closeListener({
-  server,
-  handlers,
-}: {
-  server: GatewayServer;
-  handlers: Handlers;
-}): Promise<void> {
+async function closeListener({ server, handlers }: Opened): Promise<void> {
   const open = [...server.connections].map((connection) => connection._socket);
   const closed = new Promise<void>((resolve) => server.close(resolve));
   const dismiss = (all: boolean): void => {

@@ -41,3 +41,11 @@ it.each<[string, Buffer | undefined, string | undefined]>([
 it('nobody is admitted without relays', () => {
   expect(createRelayAdmission([]).admit('127.0.0.1', certificate)).toBeUndefined();
 });
+
+it('another list counts as soon as it replaces the first', () => {
+  const renewed = createRelayAdmission([]);
+  renewed.replace([
+    { name: 'neu', tenants: ['stadt'], addresses: ['192.0.2.7'], certificates: [], role: 'staff' },
+  ]);
+  expect(renewed.admit('192.0.2.7', undefined)?.name).toBe('neu');
+});

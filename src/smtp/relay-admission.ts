@@ -9,14 +9,13 @@ export interface RelayAdmission {
    * address. Its chain and dates are not: the fingerprint names one key, and TLS has proven it.
    */
   admit(address: string, certificate: Buffer | undefined): RelayConfig | undefined;
+  /** Another list counts from now on. */
+  replace(relays: readonly RelayConfig[]): void;
 }
 
 /** Prepares the lists once. */
 export function createRelayAdmission(relays: readonly RelayConfig[]): RelayAdmission {
-  const byCertificate = new Map(
-    relays.flatMap((relay) => relay.certificates.map((fingerprint) => [fingerprint, relay] as const)),
-  );
-  const byAddress = relays.map((relay) => ({ relay, list: blockList(relay.addresses) }));
+  let { byCertificate, byAddress } = listsOf(relays);
   return {
     admit(address, certificate) {
       const named = certificate && byCertificate.get(createHash('sha256').update(certificate).digest('hex'));
@@ -26,6 +25,18 @@ export function createRelayAdmission(relays: readonly RelayConfig[]): RelayAdmis
       if (family === 0) return undefined;
       return byAddress.find(({ list }) => list.check(plain, family === 4 ? 'ipv4' : 'ipv6'))?.relay;
     },
+    replace(next) {
+      ({ byCertificate, byAddress } = listsOf(next));
+    },
+  };
+}
+
+function listsOf(relays: readonly RelayConfig[]) {
+  return {
+    byCertificate: new Map(
+      relays.flatMap((relay) => relay.certificates.map((fingerprint) => [fingerprint, relay] as const)),
+    ),
+    byAddress: relays.map((relay) => ({ relay, list: blockList(relay.addresses) })),
   };
 }
 

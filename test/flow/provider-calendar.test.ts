@@ -333,11 +333,33 @@ it('a calendar that a reload brings ends connections at once', async () => {
     authLevel: 'high',
     loginCalendar: office,
     imap: { host: '127.0.0.1', port: imap.port },
+    smtp: { host: '127.0.0.1', port: smtp.port },
   });
   w.useTenants({ provider: { stadt: stadt! } });
   await link.refresh();
   await w.until(async () => imap.open === 0);
   expect((await statusOf(link)).imap.waits).toContain('waits for login window');
+});
+
+it('an account that a reload moves ends its connection to the old place, and begins at the new one', async () => {
+  const clock = monday('09:00');
+  await using w = await world(clock);
+  const link = await w.startLink();
+  await w.until(() => outcome(w, 'imap'));
+  await link.refresh();
+  expect(imap.open).toBe(1);
+  const { stadt } = await provider.accounts({ authLevel: 'high', loginCalendar: office });
+  w.useTenants({ provider: { stadt: stadt! } });
+  await link.refresh();
+  await w.until(async () => imap.open === 0);
+  await link.fetchNow('stadt');
+  const recorded = logins(await w.entries());
+  expect(recorded.map(({ kind }) => kind)).toEqual([
+    'login-intent',
+    'login-outcome',
+    'login-intent',
+    'login-outcome',
+  ]);
 });
 
 it('does not count closed hours against the time for retries', async () => {

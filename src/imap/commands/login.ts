@@ -6,6 +6,7 @@ import type { CommandOf } from '../codec/command.ts';
 import { userLimits } from '../codec/parser.ts';
 import { ownTree } from '../mailbox-names.ts';
 import { privateAccess } from '../private-mail.ts';
+import { rightsOf } from '../reloaded.ts';
 import { type Answer, ok, type Session } from '../session.ts';
 
 export async function login(session: Session, command: CommandOf<'LOGIN'>): Promise<Answer> {
@@ -33,6 +34,7 @@ export async function logIn(session: Session, user: string, password: string): P
   session.privateAccess = privateAccess(principal, connection.peerCertificate);
   session.principal = principal;
   session.shared = shared;
+  session.rights = rightsOf(session);
   session.parser.setLimits(userLimits);
   session.onLogin();
   const { restricted, problem } = session.privateAccess;
