@@ -1,4 +1,5 @@
 import { hash } from 'node:crypto';
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { IntegrityHash } from '../../demail/integrity.ts';
 import { derDigestAlgorithm } from '../../pki/digest-algorithm.ts';
@@ -297,6 +298,27 @@ describe('records that do not', () => {
       reducedHashTree: change(reducedHashTree!),
     }));
     expect((await verify(record, now)).wrong).toContain(code);
+  });
+
+  test('a digest that the record does not list', async () => {
+    const record = { ...(await renewedTwice()), digestAlgorithms: [derDigestAlgorithm('sha256')] };
+    expect(await verify(record, now)).toMatchObject({
+      verdict: 'invalid',
+      wrong: ['record-digest-unlisted'],
+    });
+  });
+
+  test('any byte changed', async () => {
+    const bytes = printEvidenceRecord(await renewedTwice());
+    const tokens = timestampVerifier({ trust, revocation: revocationMemory([]) });
+    await fc.assert(
+      fc.asyncProperty(fc.nat(bytes.length - 1), fc.integer({ min: 1, max: 255 }), async (at, flip) => {
+        const changed = Buffer.from(bytes);
+        changed[at]! ^= flip;
+        expect((await verify(changed, now, { verifyToken: tokens })).verdict).not.toBe('valid');
+      }),
+      { numRuns: 150 },
+    );
   });
 
   test('bytes that are no record', async () => {

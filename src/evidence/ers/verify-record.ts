@@ -4,7 +4,8 @@
  */
 import type { IntegrityHash } from '../../demail/integrity.ts';
 import { check } from '../../pki/check.ts';
-import { digestLength } from '../../pki/digest-algorithm.ts';
+import { readSingle } from '../../pki/der.ts';
+import { digestLength, readDigestAlgorithm } from '../../pki/digest-algorithm.ts';
 import type { TimestampReport } from '../../pki/timestamp.ts';
 import { readTimestampToken, type TimestampToken } from '../../pki/timestamp-token.ts';
 import { type CheckResult, type Material, type VerdictReport, verdictOf } from '../../pki/types.ts';
@@ -62,6 +63,7 @@ export async function verifyEvidenceRecord(input: RecordInput): Promise<RecordRe
   const checks = [
     check('record-form', 'passed', `${steps.length} archive time-stamps in ${record.chains.length} chains`),
   ];
+  checks.push(...listedChecks(record, steps));
   if (input.objects.length === 0) checks.push(check('record-objects', 'undecided', 'no document was given'));
   const material = new Map<string, Material>();
   let renewBefore: Date | null = null;
@@ -100,6 +102,17 @@ function stepsOf({ chains }: EvidenceRecord): Step[] {
       };
     }),
   );
+}
+
+/** RFC 4998 3.1: the head of the record lists every digest that documents were hashed with. Nothing protects it. */
+function listedChecks({ digestAlgorithms }: EvidenceRecord, steps: readonly Step[]): CheckResult[] {
+  const listed = digestAlgorithms.map((algorithm) => readDigestAlgorithm(readSingle(algorithm)));
+  return steps
+    .filter(({ place, digest }) => place === 1 && digest !== null && !listed.includes(digest))
+    .map((step) => {
+      const reason = `${nameOf(step)}: its digest ${step.digest} is not among those that the record lists`;
+      return check('record-digest', 'failed', reason, 'record-digest-unlisted');
+    });
 }
 
 /** RFC 4998 5.3, 1 and 3: the documents, bound to everything before, are the first list; nothing else is. */
