@@ -1,6 +1,7 @@
 /**
  * What a token needs before anything may cover it (BSI TR-ESOR-ERS A3.4-2): the whole path of certificates, and for
- * each of them a CRL issued after the token. CRLs, not OCSP: embedded responses break other verifiers.
+ * each of them a CRL issued after the token. CRLs, not OCSP: embedded responses break other verifiers. Done again right
+ * before a renewal covers it: the list must be current then.
  */
 import type { Certificate } from './certificate.ts';
 import { nameOf } from './chain.ts';
