@@ -360,9 +360,13 @@ function deliveries(entry: {
   source: { account: string; folder: string; uid: number };
   message: ObjectFact;
   delivered: readonly { owner: string; mailbox: string; reason: string }[];
+  waitsFor?: readonly string[];
 }): string[] {
   return [
     `fetched from ${entry.source.account}/${entry.source.folder} UID ${entry.source.uid}, ${entry.message.size} bytes, SHA-256 ${entry.message.sha256}`,
     ...entry.delivered.map((d) => `into ${d.owner} / ${d.mailbox} (${d.reason})`),
+    ...(entry.waitsFor ?? []).map(
+      (address) => `private: waits for ${address || 'a person (nobody is named)'}`,
+    ),
   ];
 }

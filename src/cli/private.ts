@@ -37,7 +37,7 @@ async function list(options: CommonOptions & { tenant?: string }, context: Conte
       if (options.json) context.printJson(line);
       else
         context.print(
-          `${tenant}/${index}  ${line.time}  ${line.kind}  from ${line.sender ?? 'unknown'}  for ${addresses.map((address) => address || 'nobody named').join(', ')}`,
+          `${tenant}/${index}  ${line.time}  ${line.kind}  from ${printable(line.sender ?? 'unknown')}  for ${addresses.map((address) => printable(address) || 'nobody named').join(', ')}`,
         );
     }
   }
@@ -54,6 +54,11 @@ async function describe(reader: Reader, tenant: string, index: number, addresses
     sender: entry !== null && 'demail' in entry ? (entry.demail.sender ?? entry.header.from) : null,
     addresses: addresses.filter((address) => address !== ''),
   };
+}
+
+/** Senders come from outside: nothing of them may steer the terminal. */
+function printable(text: string): string {
+  return text.replace(/[^\x20-\x7e]/g, '?');
 }
 
 async function deliver(name: string, options: DeliverOptions, context: Context) {

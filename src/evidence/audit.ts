@@ -36,6 +36,10 @@ export interface AuditSource {
   /** Rows of an evidence table as they lie, `idx` first. */
   rows(tenant: string, table: EvidenceTable): Iterable<readonly Cell[]>;
   openRecipients(tenant: string): Iterable<OpenRecipient>;
+  /** Private messages that wait for an address. */
+  waitingPrivate(tenant: string): Iterable<WaitingAddress>;
+  /** Objects that count as private messages. */
+  privateObjects(tenant: string): Iterable<string>;
   objects(tenant: string): Iterable<AuditObject>;
   object(tenant: string, object: string): AuditObject | null;
   /** Mailbox rows whose object is gone. */
@@ -68,6 +72,12 @@ export interface OpenRecipient {
   readonly tx: number;
   readonly address: string;
   readonly state: string;
+}
+
+/** A private message waits for this address. */
+export interface WaitingAddress {
+  readonly index: number;
+  readonly address: string;
 }
 
 /** Something that does not fit, and where. */

@@ -7,6 +7,7 @@ import { commitmentOf, entryBytes, parseEntry } from './canonical.ts';
 import type { ClosedLog, Entry } from './entry.ts';
 import { objectsOf } from './objects-of.ts';
 import { createOutboxReplay } from './outbox-replay.ts';
+import { createPrivateReplay } from './private-replay.ts';
 import { createProjectionCheck } from './projection-check.ts';
 import { createLogCheck } from './verify-log.ts';
 import { verifyObjects } from './verify-objects.ts';
@@ -75,6 +76,7 @@ function verifyTenant(
   const claims: ObjectClaims = { objects: new Map(), handed: [] };
   const projection = createProjectionCheck(source, tenant, report);
   const outbox = createOutboxReplay();
+  const privateMail = createPrivateReplay();
   const submitted = new Map<number, string>();
   const logs = source.logs(tenant);
   const heads: TenantHead[] = [];
@@ -112,6 +114,7 @@ function verifyTenant(
     if (entry !== null) {
       projection.entry(entry);
       outbox.entry(entry);
+      privateMail.entry(entry);
       collectClaims(entry, claims, submitted);
     }
     onEntry();
@@ -119,6 +122,8 @@ function verifyTenant(
   if (check !== null) endLog(null);
   projection.end();
   for (const { place, problem } of outbox.compare(source.openRecipients(tenant))) report(place, problem);
+  const marks = { waiting: source.waitingPrivate(tenant), objects: source.privateObjects(tenant) };
+  for (const { place, problem } of privateMail.compare(marks)) report(place, problem);
   if (source.keptCheckpoints(tenant).length === 0 && logs.length > 0)
     report(
       'checkpoint outside the database',

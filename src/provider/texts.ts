@@ -237,15 +237,15 @@ Von:     ${about.sender ?? '(nicht genannt)'}
 Am:      ${time}
 Vorgang: ${letter}
 
-Persönliche De-Mails gehen nur in das Postfach der Person, an die sie gerichtet sind: in kein geteiltes
-Postfach und nicht an den eigenen Mailserver. ${
-        waits
-          ? `Diese wird aufbewahrt, bis feststeht, wer sie
-lesen soll. Nennen Sie dem Betrieb die Person und den Vorgang; er stellt sie zu mit
+Persönliche De-Mails gehen nur in das Postfach der Person, an die sie gerichtet sind:
+in kein geteiltes Postfach und nicht an den eigenen Mailserver.
+${
+  waits
+    ? `Diese wird aufbewahrt, bis feststeht, wer sie lesen soll. Nennen Sie dem Betrieb
+die Person und den Vorgang; er stellt sie zu mit
     demail-gateway private deliver ${letter} --to LOGIN --reason …`
-          : `Diese liegt in Ihrem Postfach
-im De-Mail-Gateway; öffnen Sie sie dort.`
-      }
+    : 'Diese liegt in Ihrem Postfach im De-Mail-Gateway; öffnen Sie sie dort.'
+}
 `,
     };
   }
@@ -258,14 +258,15 @@ From:   ${about.sender ?? '(not named)'}
 At:     ${time}
 Letter: ${letter}
 
-Private De-Mails go into the mailbox of the person they are addressed to: into no shared mailbox, and not to the
-own mail server. ${
-      waits
-        ? `This one is kept until it is known who is to read it. Tell the operator the person and the
-letter; it is delivered by
+Private De-Mails go into the mailbox of the person they are addressed to: into no shared
+mailbox, and not to the own mail server.
+${
+  waits
+    ? `This one is kept until it is known who is to read it. Tell the operator the person
+and the letter; it is delivered by
     demail-gateway private deliver ${letter} --to LOGIN --reason …`
-        : 'This one lies in your mailbox in the De-Mail gateway; open it there.'
-    }
+    : 'This one lies in your mailbox in the De-Mail gateway; open it there.'
+}
 `,
   };
 }

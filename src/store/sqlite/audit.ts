@@ -1,7 +1,7 @@
 /** The SQLite engine's view for verification: one read transaction, no writer. */
 import { existsSync } from 'node:fs';
 import Database from 'better-sqlite3';
-import type { AuditObject, AuditSource, OpenRecipient } from '../../evidence/audit.ts';
+import type { AuditObject, AuditSource, OpenRecipient, WaitingAddress } from '../../evidence/audit.ts';
 import { verifierKey } from '../../evidence/note.ts';
 import { type Cell, evidenceTables } from '../../evidence/projection.ts';
 import type { MessageIndex } from '../../mime/types.ts';
@@ -81,6 +81,15 @@ export function openAudit(paths: StorePaths): AuditSource & Disposable {
         .prepare(`SELECT ${evidenceTables[table].join(', ')} FROM ${table} WHERE tenant = ? ORDER BY rowid`)
         .raw()
         .iterate(tenant) as Iterable<readonly Cell[]>,
+    waitingPrivate: (tenant) =>
+      db
+        .prepare('SELECT idx AS "index", address FROM waiting_private WHERE tenant = ?')
+        .iterate(tenant) as Iterable<WaitingAddress>,
+    privateObjects: (tenant) =>
+      db
+        .prepare('SELECT object FROM private_message WHERE tenant = ?')
+        .pluck()
+        .iterate(tenant) as Iterable<string>,
     openRecipients: (tenant) =>
       db
         .prepare(
