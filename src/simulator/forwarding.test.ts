@@ -1,12 +1,21 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { optionsSchema } from './options.ts';
 import { checkIntegrity } from './testing/check-message.ts';
-import { allOf, handover, header, submit, type TestSimulator, testSimulator } from './testing/customer.ts';
+import {
+  allOf,
+  type Customer,
+  handover,
+  header,
+  openCustomer,
+  type TestSimulator,
+  testSimulator,
+} from './testing/customer.ts';
 
 const at = (local: string) => `${local}@buerger.de-mail.example`;
 const citizen = (id: string, more: object = {}) => ({ id, holder: id, addresses: [at(id)], ...more });
 
 let shared: TestSimulator;
+let customer: Customer;
 beforeAll(async () => {
   shared = await testSimulator({
     accounts: [
@@ -22,8 +31,12 @@ beforeAll(async () => {
       citizen('circle', { movedTo: at('round') }),
     ],
   });
+  customer = await openCustomer(shared.simulator);
 });
-afterAll(() => shared[Symbol.asyncDispose]());
+afterAll(async () => {
+  await customer[Symbol.asyncDispose]();
+  await shared[Symbol.asyncDispose]();
+});
 
 const typeOf = (mail: Buffer) => header(mail, 'X-de-mail-message-type');
 
@@ -32,7 +45,7 @@ async function sendTo(local: string, headers: Record<string, string> = {}) {
   const { simulator } = shared;
   const before = simulator.counts();
   const to = [at(local)];
-  await submit(simulator, {
+  await customer.send({
     to,
     message: handover({ 'X-de-mail-chosen-recipient': `to=${to[0]}`, To: to[0]!, ...headers }),
   });

@@ -7,19 +7,25 @@ import { type Lie, lieNames } from './lies.ts';
 import { checkIntegrity, partsOf } from './testing/check-message.ts';
 import {
   allOf,
+  type Customer,
   handover,
   header,
   max,
-  submit,
+  openCustomer,
   type TestSimulator,
   testSimulator,
 } from './testing/customer.ts';
 
 let shared: TestSimulator;
+let customer: Customer;
 beforeAll(async () => {
   shared = await testSimulator({ crl: { port: 0 } });
+  customer = await openCustomer(shared.simulator);
 });
-afterAll(() => shared[Symbol.asyncDispose]());
+afterAll(async () => {
+  await customer[Symbol.asyncDispose]();
+  await shared[Symbol.asyncDispose]();
+});
 
 const signed = { ok: true, reason: 'signature' };
 const xmlOf = (mail: Buffer) => partsOf(mail)[0]!.content.toString();
@@ -49,23 +55,30 @@ async function tell(...lies: Lie[]): Promise<Outcome> {
   simulator.faults.withhold = ['dispatch', 'retrieval'];
   const privateId = `second-${lies.join('-')}`;
   const send = (id: string) =>
-    submit(simulator, {
+    customer.send({
       message: handover({ 'X-de-mail-private-id': id, 'X-de-mail-authoritative': 'yes' }),
     });
   await send('first');
   await simulator.settled();
-  const earlier = (await allOf(simulator, 'stadt-waren')).at(-1)!;
   const known = simulator.messages('stadt-waren', 'INBOX').length;
+  const [earlier] = await allOf(simulator, 'stadt-waren', 'INBOX', known - 1);
+  const knownToMax = simulator.messages('max.mustermann', 'INBOX').length;
   simulator.faults.lies = lies;
   await send(privateId);
   await simulator.settled();
-  const receipts = (await allOf(simulator, 'stadt-waren')).slice(known);
-  const delivered = (await allOf(simulator, 'max.mustermann')).find(
+  const receipts = await allOf(simulator, 'stadt-waren', 'INBOX', known);
+  const delivered = (await allOf(simulator, 'max.mustermann', 'INBOX', knownToMax)).find(
     (mail) =>
       header(mail, 'X-de-mail-private-id') === privateId &&
       header(mail, 'X-de-mail-message-type') === 'normal',
   )!;
-  return { receipts, earlier, delivered, sent: (await allOf(simulator, 'stadt-waren', 'Sent')).at(-1)! };
+  const sent = simulator.messages('stadt-waren', 'Sent').at(-1)!;
+  return {
+    receipts,
+    earlier: earlier!,
+    delivered,
+    sent: await simulator.read('stadt-waren', 'Sent', sent.uid),
+  };
 }
 
 test('honest, for comparison', async () => {

@@ -4,9 +4,11 @@ import { startSimulator } from './simulator.ts';
 import { checkIntegrity } from './testing/check-message.ts';
 import {
   allOf,
+  type Customer,
   handover,
   header,
   max,
+  openCustomer,
   submit,
   type TestSimulator,
   testSimulator,
@@ -16,10 +18,15 @@ const typeOf = (mail: Buffer) => header(mail, 'X-de-mail-message-type');
 const at = (local: string) => `${local}@buerger.de-mail.example`;
 
 let shared: TestSimulator;
+let customer: Customer;
 beforeAll(async () => {
   shared = await testSimulator();
+  customer = await openCustomer(shared.simulator);
 });
-afterAll(() => shared[Symbol.asyncDispose]());
+afterAll(async () => {
+  await customer[Symbol.asyncDispose]();
+  await shared[Symbol.asyncDispose]();
+});
 
 /** Hands over one message under a private-id of its own; what comes back to the sender about it. */
 async function sendTo(local: string, headers: Record<string, string>, body?: string): Promise<Buffer[]> {
@@ -28,7 +35,7 @@ async function sendTo(local: string, headers: Record<string, string>, body?: str
     { 'X-de-mail-chosen-recipient': `to=${at(local)}`, 'X-de-mail-private-id': privateId, ...headers },
     body,
   );
-  await submit(shared.simulator, { to: [at(local)], message });
+  await customer.send({ to: [at(local)], message });
   await shared.simulator.settled();
   const inbox = await allOf(shared.simulator, 'stadt-waren');
   return inbox.filter((mail) => header(mail, 'X-de-mail-private-id') === privateId);

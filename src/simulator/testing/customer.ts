@@ -71,9 +71,16 @@ export interface Handover {
   readonly password?: { readonly user: string; readonly pass: string };
 }
 
-/** Hands one message over; rejects with nodemailer's error, whose `response` is the provider's reply. */
-export async function submit(simulator: Simulator, handing: Handover = {}): Promise<string> {
-  const { account = 'stadt-waren', from = erika, to = [max], message = handover(), password } = handing;
+export interface Customer extends AsyncDisposable {
+  /** Resolves with the provider's reply; rejects with nodemailer's error, whose `response` it is. */
+  send(handing?: Pick<Handover, 'from' | 'to' | 'message'>): Promise<string>;
+}
+
+/** One connection for many messages: each new one waits 100 ms for its greeting. */
+export async function openCustomer(
+  simulator: Simulator,
+  { account = 'stadt-waren', password }: Pick<Handover, 'account' | 'password'> = {},
+): Promise<Customer> {
   const identity = await simulator.clientIdentity(account);
   const connection = new SMTPConnection({
     host: '127.0.0.1',
@@ -84,22 +91,40 @@ export async function submit(simulator: Simulator, handing: Handover = {}): Prom
       ...(password ? {} : { cert: identity.certificatePem, key: identity.keyPem }),
     },
   });
-  const { promise, resolve, reject } = Promise.withResolvers<string>();
-  connection.on('error', reject);
-  connection.on('end', () => reject(new Error('connection ended')));
-  const send = () =>
-    connection.send({ from, to: [...to] }, message, (error, info) =>
-      error ? reject(error) : resolve(info.response),
-    );
-  connection.connect(() => {
-    if (!password) return send();
-    connection.login({ credentials: password } as never, (error) => (error ? reject(error) : send()));
-  });
+  const gone = Promise.withResolvers<never>();
+  gone.promise.catch(() => {});
+  connection.on('error', gone.reject);
+  connection.on('end', () => gone.reject(new Error('connection ended')));
+  const step = <T>(begin: (done: (error: Error | null | undefined, result?: T) => void) => void) => {
+    const { promise, resolve, reject } = Promise.withResolvers<T | undefined>();
+    begin((error, result) => (error ? reject(error) : resolve(result)));
+    return Promise.race([promise, gone.promise]);
+  };
+  const close = () => connection.close();
   try {
-    return await promise;
-  } finally {
-    connection.close();
+    await step((done) => connection.connect(done));
+    if (password) await step((done) => connection.login({ credentials: password } as never, done));
+  } catch (error) {
+    close();
+    throw error;
   }
+  return {
+    async send({ from = erika, to = [max], message = handover() } = {}) {
+      const reply = await step<string>((done) =>
+        connection.send({ from, to: [...to] }, message, (error, info) => done(error, info?.response)),
+      );
+      return reply ?? '';
+    },
+    async [Symbol.asyncDispose]() {
+      close();
+    },
+  };
+}
+
+/** Hands one message over, in a connection of its own. */
+export async function submit(simulator: Simulator, handing: Handover = {}): Promise<string> {
+  await using customer = await openCustomer(simulator, handing);
+  return await customer.send(handing);
 }
 
 /** An imapflow client of an account, logged in by certificate; closed by `await using`. */
@@ -121,10 +146,15 @@ export async function reader(simulator: Simulator, account = 'stadt-waren') {
   });
 }
 
-/** Every message of a mailbox, as the simulator keeps it. */
-export async function allOf(simulator: Simulator, account: string, mailbox = 'INBOX'): Promise<Buffer[]> {
-  const uids = simulator.messages(account, mailbox).map(({ uid }) => uid);
-  return Promise.all(uids.map((uid) => simulator.read(account, mailbox, uid)));
+/** Every message of a mailbox, as the simulator keeps it; from the one at that index on. */
+export async function allOf(
+  simulator: Simulator,
+  account: string,
+  mailbox = 'INBOX',
+  from = 0,
+): Promise<Buffer[]> {
+  const uids = simulator.messages(account, mailbox).slice(from);
+  return Promise.all(uids.map(({ uid }) => simulator.read(account, mailbox, uid)));
 }
 
 /** Topmost value of a header, unfolded. */
