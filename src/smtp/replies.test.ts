@@ -305,5 +305,7 @@ it('who may be of several tenants is answered in the language that they share, e
   await using wire = await dial(mixed.ports.relay);
   await wire.say('EHLO mta.example');
   expect(await wire.open('')).toContain('Mail without a sender');
+  await wire.secure();
+  expect(await wire.open('')).toContain('Mail without a sender');
   expect(await wire.open(ERIKA, 'max@mail.example')).toContain('Der Empfaenger ist keine');
 });

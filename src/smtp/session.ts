@@ -72,7 +72,8 @@ export function createHandlers(
       return { type: 'relay', relay };
     }
     // Looked up again: the login may have been removed since.
-    const login = (session.user as Principal | undefined)?.user.login;
+    // `false` until somebody has logged in.
+    const login = (session.user as Partial<Principal> | undefined)?.user?.login;
     const principal = login === undefined ? undefined : deps.directory().user(login);
     if (principal === undefined) throw new GatewayError('authentication-required');
     return { type: 'user', principal };
@@ -90,13 +91,14 @@ export function createHandlers(
     if (session?.remoteAddress === undefined) return directory.tenants;
     const sender = accepted.get(session.envelope)?.sender;
     if (sender !== undefined) return [sender.tenant];
-    const user = (session.user as Principal | undefined)?.user.login;
-    const principal = user === undefined ? undefined : directory.user(user);
-    if (principal !== undefined) return [principal.tenant];
-    const relay = admission?.admit(session.remoteAddress, certificates.get(session));
-    return relay === undefined
-      ? directory.tenants
-      : directory.tenants.filter(({ id }) => relay.tenants.includes(id));
+    try {
+      const identity = identityOf(session);
+      return identity.type === 'user'
+        ? [identity.principal.tenant]
+        : directory.tenants.filter(({ id }) => identity.relay.tenants.includes(id));
+    } catch {
+      return directory.tenants;
+    }
   }
 
   function beginMail(address: string, session: SMTPServerSession): void {

@@ -22,7 +22,7 @@ let folder: string;
 let ca: string;
 
 beforeAll(async () => {
-  gateway = await startGateway();
+  gateway = await startGateway({ dailyQuota: 'messages: 1000, recipients: 1000' });
   folder = await mkdtemp(join(tmpdir(), 'demail-clients-'));
   ca = join(folder, 'ca.pem');
   await writeFile(ca, (await identities()).authority);

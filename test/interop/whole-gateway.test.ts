@@ -181,5 +181,5 @@ it('a Postfix in front relays De-Mail over verified TLS, and tells its users why
   });
   const log = await postfix.log();
   expect(log).toMatch(/Verified TLS connection established to localhost/);
-  expect(log).toMatch(/550 5\.1\.2 Recipient is not a De-Mail address/);
+  expect(log).toMatch(/550 5\.1\.2 Der Empfaenger ist keine De-Mail-Adresse/);
 });
