@@ -1,8 +1,12 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { expect, test } from 'vitest';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { describe, expect, it, test } from 'vitest';
 import { createIndexer } from '../mime/structure.ts';
 import { findSignatures } from './embedded-signatures.ts';
+import { signCms } from './testing/sign-cms.ts';
+import { issue } from './testing/test-pki.ts';
 
 const fixture = (name: string) => readFileSync(new URL(`../../test/fixtures/cms/${name}`, import.meta.url));
 const base64 = (bytes: Buffer) => bytes.toString('base64').replace(/.{76}/g, '$&\r\n');
@@ -123,4 +127,84 @@ test('broken signatures and ordinary mail raise no exception', async () => {
   expect(await find(broken)).toMatchObject([
     { kind: 'p7s', part: '1', signer: null, report: { intact: false } },
   ]);
+});
+
+describe('a message of 45 MiB', () => {
+  setFlagsFromString('--expose-gc');
+  const size = 45 * 1024 * 1024;
+  const line = `${Buffer.alloc(57, 'x').toString('base64')}\r\n`;
+  const block = Buffer.from(line.repeat(2_000));
+
+  /** The message in pieces that nobody keeps: head, so many blocks, tail. Counts the bytes held by the reader. */
+  function large(head: string, tail: string) {
+    const count = Math.ceil(size / block.length);
+    const whole = head.length + count * block.length + tail.length;
+    const at = (from: number, to: number): Buffer => {
+      if (from < head.length) return Buffer.from(head.slice(from, Math.min(to, head.length)));
+      const inside = from - head.length;
+      if (inside >= count * block.length)
+        return Buffer.from(
+          tail.slice(inside - count * block.length, to - head.length - count * block.length),
+        );
+      const start = inside % block.length;
+      return block.subarray(start, Math.min(block.length, start + to - from));
+    };
+    let most = 0;
+    const collect = runInNewContext('gc') as () => void;
+    collect();
+    const before = process.memoryUsage().arrayBuffers;
+    async function* read(start: number, end: number) {
+      let pieces = 0;
+      for (let from = start; from < end; ) {
+        const piece = Buffer.from(at(from, end));
+        yield piece;
+        from += piece.length;
+        // Whoever keeps a piece, or a view of it, keeps these bytes.
+        piece.fill(0);
+        pieces += 1;
+        if (pieces % 10 !== 0) continue;
+        collect();
+        most = Math.max(most, process.memoryUsage().arrayBuffers - before);
+      }
+    }
+    return { read, whole, most: () => most };
+  }
+
+  async function find(head: string, tail: string) {
+    const { read, whole, most } = large(head, tail);
+    const indexer = createIndexer();
+    for await (const piece of read(0, whole)) indexer.push(piece);
+    const found = await findSignatures(indexer.finish(), read);
+    // Collected buffers are given back with a delay of a round or two.
+    expect(most()).toBeGreaterThan(0);
+    expect(most()).toBeLessThan(8 * 1024 * 1024);
+    return found;
+  }
+
+  const partHead = (type: string, name: string) =>
+    `Content-Type: ${type}; name="${name}"\r\nContent-Transfer-Encoding: base64\r\n\r\n`;
+  const digestOfContent = () => {
+    const hash = createHash('sha256');
+    const decoded = Buffer.from(block.toString(), 'base64');
+    for (let i = 0; i < Math.ceil(size / block.length); i += 1) hash.update(decoded);
+    return hash.digest();
+  };
+
+  it('as a PDF is looked through without being kept', async () => {
+    const mixed = 'Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n';
+    expect(await find(mixed + partHead('application/pdf', 'a.pdf'), '\r\n--b--\r\n')).toEqual([]);
+  });
+
+  it('beside its .p7s is digested to the byte, without being kept', async () => {
+    const digest = digestOfContent();
+    const signer = issue('Erika');
+    const info = signCms(Buffer.alloc(0), signer, { signedAt: null, digest });
+    const p7s = part('application/pkcs7-signature', 'a.bin.p7s', info);
+    const mixed = 'Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n';
+    const [beside] = await find(
+      mixed + partHead('application/octet-stream', 'a.bin'),
+      `\r\n--b\r\n${p7s}\r\n--b--\r\n`,
+    );
+    expect(beside).toMatchObject({ kind: 'p7s', report: { intact: true } });
+  });
 });
