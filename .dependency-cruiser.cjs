@@ -2,7 +2,7 @@
  * The import rules of docs/architecture.md, "Rooms".
  * services -> directory, evidence, store -> pure rooms; no service imports another.
  */
-const services = ['smtp', 'provider', 'imap', 'preservation', 'console'];
+const services = ['smtp', 'provider', 'imap', 'preservation', 'console', 'transparency'];
 const pure = '^src/(demail|mime|imap/codec)/';
 
 module.exports = {
@@ -28,7 +28,7 @@ module.exports = {
       name: 'evidence-core-is-pure',
       severity: 'error',
       from: {
-        path: '^src/evidence/((entry|merkle|checkpoint|proof|facts|projection|canonical)\\.ts$|ers/)',
+        path: '^src/evidence/((entry|merkle|checkpoint|cosignature|log-keys|log-notes|note|proof|tile-path|witness-request|facts|projection|canonical)\\.ts$|ers/)',
         pathNot: '\\.test\\.ts$',
       },
       to: { path: '^src/(config|directory|store|observe|smtp|provider|imap|cli|simulator)/|^(node:)?(fs|net|tls|http|https|dns|child_process|worker_threads)(/|$)' },
@@ -37,7 +37,7 @@ module.exports = {
       name: 'foundations-know-no-service',
       severity: 'error',
       from: { path: '^src/(config|directory|evidence|store|pki|observe|inspection)/', pathNot: '\\.test\\.ts$' },
-      to: { path: '^src/(smtp|provider|imap|preservation|console|cli|simulator)/|^src/(main|gateway)\\.ts$' },
+      to: { path: '^src/(smtp|provider|imap|preservation|console|transparency|cli|simulator)/|^src/(main|gateway)\\.ts$' },
     },
     {
       name: 'simulator-shares-no-norm-code',

@@ -18,6 +18,8 @@ import { compareConfigs, type Reloaded, readListenerTls } from './reload.ts';
 import { startSmtp } from './smtp/listener.ts';
 import { openSqliteStore } from './store/sqlite/open.ts';
 import type { Store } from './store/store.ts';
+import { startTransparency } from './transparency/start.ts';
+import { startWitness } from './transparency/witness.ts';
 
 export type ListenerName = keyof Config['listeners'];
 export type ListenerPorts = Readonly<Partial<Record<ListenerName, number>>>;
@@ -71,7 +73,13 @@ export async function startGateway({ config, configFile, log, load }: GatewayOpt
   const tls = await readListenerTls(config);
   let current = { config, directory: createDirectory(config), tls };
   const deps = { store, directory: () => current.directory, log };
-  for (const { id } of config.tenants) await store.openTenant(id);
+  const tenants = config.tenants.map(({ id }) => id);
+  // Before anything is signed: what have the witnesses seen of these logs?
+  const transparency = opened.use(
+    await startTransparency({ store, config: config.evidence, tenants, originPrefix: config.hostname, log }),
+  );
+  for (const id of tenants) await store.openTenant(id);
+  const witness = config.witness && opened.use(await startWitness(config.witness, log));
 
   const authenticator = createAuthenticator({ ...deps, limits: config.limits });
   const scanner = config.malware && createScanner(config.malware);
@@ -131,6 +139,13 @@ export async function startGateway({ config, configFile, log, load }: GatewayOpt
     data: config.data,
     ports,
     accounts: await link.status(),
+    tilesPort: transparency.port,
+    witness: witness === undefined ? null : { port: witness.port, key: witness.key },
+    held: Object.fromEntries(
+      (await Promise.all(tenants.map(async (id) => [id, await store.holds(id)] as const))).filter(
+        ([, holds]) => holds.length > 0,
+      ),
+    ),
   });
   opened.use(
     await serveControl(

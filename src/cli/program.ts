@@ -18,6 +18,7 @@ import * as tenant from './tenant.ts';
 import * as tour from './tour.ts';
 import * as user from './user.ts';
 import * as verify from './verify.ts';
+import * as witness from './witness.ts';
 
 const registrations: readonly ((program: Command, context: Context) => void)[] = [
   start.register,
@@ -33,6 +34,7 @@ const registrations: readonly ((program: Command, context: Context) => void)[] =
   keys.register,
   user.register,
   verify.register,
+  witness.register,
 ];
 
 /** Runs one command line. Never throws; the result is the exit code. */

@@ -25,7 +25,7 @@ export const LOCAL_SOURCES = /^(database|file )/;
 export function checkHead(context: ReadContext, tenant: string, files: readonly string[]): HeadProblem[] {
   const logs = context.logs(tenant);
   const log = logs.at(-1);
-  if (log === undefined) return [];
+  if (log === undefined) return lost(files);
   const own = attempt(() => checkDatabase(context, tenant, log));
   const problems: HeadProblem[] =
     own === null ? [] : [{ source: 'database', reason: own, knownSize: log.size, knownNote: null }];
@@ -40,6 +40,17 @@ export function checkHead(context: ReadContext, tenant: string, files: readonly 
     }
   }
   return problems;
+}
+
+/** A database without the tenant's log, and a checkpoint of it: it was emptied or made anew, the tenant is not new. */
+function lost(files: readonly string[]): HeadProblem[] {
+  return files.flatMap((file) => {
+    const note = readKept(file);
+    if (note === null) return [];
+    const knownSize = sizeSaid(note);
+    const reason = `it signs ${knownSize} entries, the database has no log of this tenant`;
+    return [{ source: `file ${file}`, reason, knownSize, knownNote: note }];
+  });
 }
 
 /** Where checkpoints of a tenant are kept: one file in each folder, one for each log among the published tiles. */

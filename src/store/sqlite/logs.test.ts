@@ -206,6 +206,20 @@ describe('a log that does not continue what was seen of it', () => {
     expect((await findings()).found).toEqual([]);
   });
 
+  it('is held where the database has no log of the tenant any more, and can be closed', async () => {
+    for (const suffix of ['', '-wal', '-shm'])
+      await rm(join(directory, `store.sqlite${suffix}`), { force: true });
+    await use(async (store) => {
+      expect((await store.holds(tenant))[0]!.reason).toMatch(/signs 4 entries, the database has no log/);
+      await expect(look(store)).rejects.toMatchObject({ code: 'evidence-held' });
+      expect((await store.closeLog(tenant, { actor, reason: 'disk lost' })).origin).toBe(
+        'test.example/stadt.4',
+      );
+      await look(store);
+    });
+    expect((await findings()).found).toEqual([]);
+  });
+
   it('cannot be closed while nothing is wrong', async () => {
     await use(async (store) => {
       await expect(store.closeLog(tenant, { actor, reason: 'why not' })).rejects.toThrow(/is not held/);

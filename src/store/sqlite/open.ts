@@ -91,6 +91,8 @@ export async function openSqliteStore(options: StoreOptions): Promise<Store> {
       },
 
       async openTenant(tenant) {
+        if (db.prepare('SELECT 1 FROM checkpoint WHERE tenant = ?').get(tenant) === undefined)
+          await holdOrRelease(writer, context, paths, tenant, (text) => options.warn?.(text));
         await writer.call('openTenant', tenant, undefined as never);
         await keepRecovery(tenant);
       },

@@ -71,7 +71,7 @@ export function closeLog(
   const holds = holdRows(sql, tenant);
   if (holds.length === 0)
     throw new Error(`the log of ${tenant} is not held: there is nothing that closing it would mend`);
-  const old = logRows(sql, tenant).at(-1)!;
+  const old = logRows(sql, tenant).at(-1) ?? lostLog(holds, `${options.originPrefix}/${tenant}`);
   const keys = keysOf(sql, options.keysDirectory, tenant, old, () => '').map(({ key }) => key);
   const lastKey = keys.at(-1)!;
   const number = old.number + 1;
@@ -116,12 +116,10 @@ export function closeLog(
     old.size,
     old.note,
   );
-  sql(`UPDATE checkpoint SET log = ?, origin = ?, base = ?, size = 0, note = '' WHERE tenant = ?`).run(
-    number,
-    origin,
-    base,
-    tenant,
-  );
+  sql(
+    `INSERT INTO checkpoint (tenant, log, origin, base, size, note) VALUES (?, ?, ?, ?, 0, '')
+     ON CONFLICT DO UPDATE SET log = excluded.log, origin = excluded.origin, base = excluded.base, size = 0, note = ''`,
+  ).run(tenant, number, origin, base);
   sql('INSERT INTO log_key (tenant, log, after, key, until) VALUES (?, ?, -1, ?, 0)').run(
     tenant,
     number,
@@ -148,6 +146,12 @@ function endOf({ knownSize, knownNote }: Hold, old: LogRow, tenant: string): num
   const origin = knownNote?.slice(0, knownNote.indexOf('\n')) ?? old.origin;
   const base = new RegExp(`/${tenant}\\.(\\d{1,15})$`).exec(origin)?.[1];
   return (origin === old.origin || base === undefined ? old.base : Number(base)) + knownSize;
+}
+
+/** Stands for the log of a database that has none of it any more. */
+function lostLog(holds: readonly Hold[], origin: string): LogRow {
+  const note = holds.find(({ knownNote }) => knownNote !== null)?.knownNote ?? `${origin}\n`;
+  return { number: 1, origin: note.slice(0, note.indexOf('\n')), base: 0, size: 0, note: '', closed: true };
 }
 
 /** Root that the database's own checkpoint states; empty where not even that can be read. */
