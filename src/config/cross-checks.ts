@@ -82,6 +82,18 @@ function checkTenant(tenant: TenantConfig, at: Path, add: (path: Path, message: 
     unique('De-Mail alias', alias.demail, [...path, 'demail'], 'an address is mapped once');
   });
 
+  for (const [control, option] of [
+    ['fromReadReceipt', 'retrieval'],
+    ['fromImportance', 'authoritative'],
+  ] as const) {
+    if (!tenant.options[control]) continue;
+    const path: Path = [...at, 'options', control];
+    // Otherwise every message with that control would be refused.
+    if (!tenant.options.permitted.includes(option)) add(path, `${option} is not among options.permitted`);
+    if (tenant.provider.authLevel !== 'high')
+      add(path, `${option} needs provider.authLevel high (TR-01201 FU 3.3)`);
+  }
+
   for (const list of ['default', 'permitted'] as const) {
     tenant.options[list].forEach((option, i) => {
       const needsHigh = needsLevelHigh(option);

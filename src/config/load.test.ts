@@ -142,6 +142,26 @@ bogus: 1
       'private needs provider.authLevel high',
     ],
     [
+      'a control beyond the level',
+      `${good}    options: { fromReadReceipt: true }\n`,
+      'retrieval needs provider.authLevel high',
+    ],
+    [
+      'a control for what is not permitted',
+      `${good}    options: { fromImportance: true, permitted: [dispatch] }\n`,
+      'authoritative is not among options.permitted',
+    ],
+    [
+      'a quota of nothing',
+      good.replace('account: stadt\n', 'account: stadt\n      dailyQuota: { messages: 0 }\n'),
+      'tenants[0].provider.dailyQuota.messages',
+    ],
+    [
+      'a time zone that is none',
+      good.replace('    name: Stadt\n', '    name: Stadt\n    timeZone: Europe/Schwerin\n'),
+      'an IANA time zone such as Europe/Berlin',
+    ],
+    [
       'a user with no hash',
       good.replace('        passwordHash: $argon2id$x\n', ''),
       'a user has either passwordHash or passwordHashFile',
