@@ -1,10 +1,10 @@
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { connect, type TLSSocket } from 'node:tls';
-import { expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { demoAccounts } from './options.ts';
 import type { Simulator } from './simulator.ts';
-import { testSimulator } from './testing/customer.ts';
+import { type TestSimulator, testSimulator } from './testing/customer.ts';
 
 const small = Buffer.from('From: a@x\r\nSubject: eins\r\n zwei\r\n\r\nText\r\n');
 
@@ -46,6 +46,13 @@ async function wire(simulator: Simulator, account?: string): Promise<Wire> {
 const withPassword = demoAccounts().map((account) =>
   account.id === 'stadt-waren' ? { ...account, password: 'demo' } : account,
 );
+
+let shared: TestSimulator;
+beforeAll(async () => {
+  shared = await testSimulator();
+  await shared.simulator.deposit('ego-mv', small);
+});
+afterAll(() => shared[Symbol.asyncDispose]());
 
 test('greetings and logins', async () => {
   await using open = await testSimulator({ accounts: withPassword });
@@ -95,9 +102,7 @@ test.each([
   ['SEARCH OR SUBJECT nichts NOT BODY text', ['* SEARCH']],
   ['UID SEARCH TEXT eins UNSEEN', ['* SEARCH 1']],
 ])('%s', async (command, responses) => {
-  await using open = await testSimulator();
-  await open.simulator.deposit('ego-mv', small);
-  await using client = await wire(open.simulator, 'ego-mv');
+  await using client = await wire(shared.simulator, 'ego-mv');
   await client.say('', /^\*/);
   await client.say('a EXAMINE INBOX\r\n');
   const answer = await client.say(`a ${command}\r\n`, /^a /);

@@ -50,6 +50,15 @@ test('runs as a process, obeys its control socket, ends on SIGTERM', async () =>
   expect(await order({ do: 'login', account: 'nobody' })).toMatchObject({ ok: false });
   expect(await order('nonsense')).toMatchObject({ ok: false });
   expect(await order({ do: 'renumber', account: 'ego-mv' })).toEqual({ ok: true });
+  const address = 'a@ego-mv.de-mail.example';
+  expect(await order({ do: 'identify', account: 'max.mustermann', to: address })).toEqual({ ok: true });
+  expect(await order({ do: 'identify', account: 'nohigh', to: address })).toMatchObject({ ok: false });
+  expect(await order({ do: 'clock', at: '2027-03-01T08:00:00Z' })).toEqual({ ok: true });
+  expect(await order({ do: 'clock', at: 'soon' })).toMatchObject({ ok: false });
+  expect(await order({ do: 'clock' })).toEqual({ ok: true });
+  expect(await order({ do: 'revoke', at: '2026-11-24T08:00:00Z' })).toEqual({ ok: true });
+  expect(await order({ do: 'login', account: 'ego-mv', level: 'high' })).toEqual({ ok: true });
+  expect(await order({ do: 'timestamp', faults: ['wrong-nonce'] })).toMatchObject({ ok: false });
   expect(await order({ do: 'settle' })).toEqual({ ok: true });
   // Going away with answers unread resets the connection; the simulator goes on.
   const hasty = connect(join(directory, 'control.sock'));
@@ -58,7 +67,7 @@ test('runs as a process, obeys its control socket, ends on SIGTERM', async () =>
   hasty.destroy();
   await once(hasty, 'close');
   const status = await order({ do: 'status' });
-  expect(status.messages['ego-mv']).toEqual({ INBOX: 1, Sent: 0 });
+  expect(status.messages['ego-mv']).toEqual({ INBOX: 2, Sent: 0 });
   expect(status.ports).toEqual(ready.ports);
 
   child.kill('SIGTERM');
