@@ -53,7 +53,11 @@ describe('an authority that does its work', () => {
   test('gives a token that is valid once a later list is inside', async () => {
     const outcome = await order([local(tsa.url)]);
     if (!outcome.ok) throw new Error(outcome.failures[0]!.reason);
-    expect(outcome).toMatchObject({ url: tsa.url, failures: [], report: { verdict: 'indeterminate' } });
+    expect(outcome).toMatchObject({
+      server: { url: tsa.url },
+      failures: [],
+      report: { verdict: 'indeterminate' },
+    });
     const later = new Date(start.getTime() + 86_400_000);
     tsa.clock.set(later);
     const token = embedCrls(outcome.token, [tsa.crl()]);
@@ -103,7 +107,7 @@ describe('whatever an authority does wrong, the next one is asked', () => {
   ])('%s', async (fault, reason) => {
     tsa.faults.add(fault);
     const outcome = await order([local(tsa.url), local(second.url)]);
-    expect(outcome).toMatchObject({ ok: true, url: second.url });
+    expect(outcome).toMatchObject({ ok: true, server: { url: second.url } });
     expect(outcome.failures).toEqual([{ url: tsa.url, reason: expect.stringMatching(reason) }]);
   });
 

@@ -51,7 +51,7 @@ export interface TimestampFailure {
 export type TimestampOutcome =
   | {
       readonly ok: true;
-      readonly url: string;
+      readonly server: TimestampServer;
       /** TimeStampResp as it came. */
       readonly response: Buffer;
       /** The token as DER. */
@@ -71,7 +71,7 @@ export async function requestTimestamp(order: TimestampOrder): Promise<Timestamp
   for (const server of order.servers) {
     order.signal?.throwIfAborted();
     try {
-      return { ok: true, url: server.url, ...(await ask(server, order)), failures };
+      return { ok: true, server, ...(await ask(server, order)), failures };
     } catch (error) {
       order.signal?.throwIfAborted();
       failures.push({ url: server.url, reason: (error as Error).message });
