@@ -93,7 +93,7 @@ it('every mail of the corpus, deposited at the provider, comes out byte for byte
   await using world = await open('corpus');
   const link = await world.startLink();
   await link.fetchNow('stadt');
-  const entries = (await world.entries()).filter((e) => 'verdict' in e);
+  const entries = (await world.entries()).filter((e) => 'source' in e);
   expect(entries).toHaveLength(kept.size);
   const owners = ['inbound', 'notification', 'confirmation'];
   expect(entries.every((e) => owners.includes(e.kind))).toBe(true);
