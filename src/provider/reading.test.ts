@@ -18,6 +18,15 @@ function read(bytes: Buffer, chunk = 64 * 1024): Reading {
 
 const vector = (name: string) => readFile(new URL(`../../test/vectors/cases/${name}.eml`, import.meta.url));
 
+it.each([
+  ['X-de-mail-private: yes', true],
+  ['X-de-mail-confirmation-of-retrieve: yes', true],
+  ['X-de-mail-private: YES', false],
+  ['X-de-mail-confirmation-of-receipt: yes', false],
+])('%s makes it private: %s', (line, isPrivate) => {
+  expect(read(Buffer.from(`${line}\r\n\r\n`)).isPrivate).toBe(isPrivate);
+});
+
 describe('a confirmation', () => {
   it.each([
     ['confirm-dispatch-rsa-exc', 'dispatch'],

@@ -97,7 +97,8 @@ export function readMessage(capture: Capture, index: MessageIndex): Reading {
       envelopeTo: metadata.envelopeTo,
       actualRecipients: metadata.actualRecipients === null ? [] : addressesOf(metadata.actualRecipients),
     },
-    isPrivate: metadata.options.includes('private'),
+    // A retrieval confirmation implies private (FU 3.3.5), whatever the header says.
+    isPrivate: metadata.options.includes('private') || metadata.options.includes('retrieval'),
     confirmationType: confirmationType(fields),
     confirmation,
     correlation: correlate(metadata, confirmation),
