@@ -116,11 +116,10 @@ export function createDeliveryReports(deps: DeliveryReportDeps): DeliveryReports
       original: await returned(letter, report),
     });
     const recipients = results.map(({ address }) => address);
-    const what = [results[0]!.reply || note].filter(Boolean).join();
     const notice = await stageNotice(store, config, routeToSender(deps.directory(), config, letter), {
       letter: letter.index,
       about: action,
-      text: `${recipients.join(', ')}: ${what}`,
+      text: [recipients.join(', '), results[0]!.reply || note].filter(Boolean).join(': '),
       recipients,
       bytes,
     });
