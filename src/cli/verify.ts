@@ -8,6 +8,7 @@ import type { VerdictReport } from '../pki/types.ts';
 import { UnusableInput, verifyDeMail, verifyXmlFile } from '../pki/verify-demail.ts';
 import type { Context } from './context.ts';
 import { CommandError, type ExitCode, exit } from './exit.ts';
+import { type ShownSignature, senderSignatures } from './verify-signatures.ts';
 
 /** The XML of confirmations has some 20 KiB. */
 const MAX_XML_BYTES = 4 * 1024 * 1024;
@@ -65,7 +66,10 @@ async function verifyFile(
   options: VerifyOptions,
   context: Context,
 ): Promise<ExitCode> {
-  let report: VerdictReport & { readonly signedBytes?: Buffer | null };
+  let report: VerdictReport & {
+    readonly signedBytes?: Buffer | null;
+    readonly signatures?: readonly ShownSignature[];
+  };
   try {
     report = await verdictOn(file, circumstances);
   } catch (error) {
@@ -92,7 +96,10 @@ async function verdictOn(file: string, circumstances: Circumstances) {
   if (first.length === 0) throw new UnusableInput('it is empty');
   if (first.subarray(0, 4).equals(Buffer.from('PK\x03\x04')))
     throw new UnusableInput('archives are not read yet');
-  if (!looksLikeXml(first)) return await verifyDeMail(createReadStream(file), circumstances);
+  if (!looksLikeXml(first)) {
+    const report = await verifyDeMail(createReadStream(file), circumstances);
+    return { ...report, signatures: await senderSignatures(file, circumstances) };
+  }
   const { size } = await stat(file);
   if (size > MAX_XML_BYTES) throw new UnusableInput(`XML of more than ${MAX_XML_BYTES} bytes`);
   return await verifyXmlFile(await readFile(file), circumstances);
@@ -109,7 +116,14 @@ function looksLikeXml(first: Buffer): boolean {
   return /^(?:\xef\xbb\xbf|\xff\xfe|\xfe\xff)?[\s\0]*</.test(first.toString('latin1'));
 }
 
-function toJson(file: string, { verdict, integrity, signer, signedAt, checks, material }: VerdictReport) {
+type Report = VerdictReport & { readonly signatures?: readonly ShownSignature[] };
+
+function toJson(
+  file: string,
+  { verdict, integrity, signer, signedAt, checks, material, signatures = [] }: Report,
+) {
+  const steps = (list: VerdictReport['checks']) =>
+    list.map(({ name, code, result, reason }) => ({ name, code, result, reason }));
   return {
     file,
     verdict,
@@ -124,14 +138,22 @@ function toJson(file: string, { verdict, integrity, signer, signedAt, checks, ma
             serial: signer.serial,
             certificate_sha256: signer.certificateSha256,
           },
-    checks: checks.map(({ name, code, result, reason }) => ({ name, code, result, reason })),
+    checks: steps(checks),
     material: material.map(({ kind, sha256 }) => ({ kind, sha256 })),
+    sender_signatures: signatures.map(({ signedAt: at, checks: own, ...rest }) => ({
+      ...rest,
+      signed_at: at,
+      checks: steps(own),
+    })),
   };
 }
 
 const marks = { passed: '+', failed: '!', undecided: '?' };
 
-function toLines(file: string, { verdict, integrity, signer, signedAt, checks }: VerdictReport): string[] {
+function toLines(
+  file: string,
+  { verdict, integrity, signer, signedAt, checks, signatures = [] }: Report,
+): string[] {
   const by =
     signer === undefined
       ? ''
@@ -140,6 +162,12 @@ function toLines(file: string, { verdict, integrity, signer, signedAt, checks }:
   return [
     `${file}: ${verdict}${verdict === 'valid' ? kind : ''}${by}`,
     ...checks.map(({ name, result, reason }) => `  ${marks[result]} ${name}: ${printable(reason)}`),
+    ...signatures.flatMap((s) => [
+      printable(
+        `  sender's signature ${s.kind} in part ${s.part} by ${s.signer ?? 'unknown'}: ${s.verdict ?? 'recognised, not verified'}`,
+      ),
+      ...s.checks.map(({ name, result, reason }) => `    ${marks[result]} ${name}: ${printable(reason)}`),
+    ]),
   ];
 }
 
