@@ -62,6 +62,13 @@ export const controlRequest = z.discriminatedUnion('command', [
     decision: z.enum(['handed-over', 'resend', 'abandoned']),
   }),
   z.strictObject({ command: z.literal('queue-retry'), ...handover }),
+  z.strictObject({
+    command: z.literal('incident-close'),
+    tenant: z.string(),
+    incident: z.string().max(500),
+    actor,
+    reason: z.string().min(1).max(1000),
+  }),
   z.strictObject({ command: z.literal('private-operators') }),
   z.strictObject({
     command: z.literal('rotate-log-key'),

@@ -205,6 +205,8 @@ async function obey(
       return await link.retryTransaction(request);
     case 'queue-settle':
       return await link.settle(request);
+    case 'incident-close':
+      return await link.closeIncident(request);
     case 'private-operators':
       return Object.fromEntries(config().tenants.map(({ id, privateMail }) => [id, privateMail.operators]));
     case 'private-deliver':

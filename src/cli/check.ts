@@ -57,6 +57,7 @@ async function check(options: CheckOptions, context: Context) {
   results.push(...(await checkEndpoints(config)));
   results.push(...(await checkScanner(config)));
   results.push(...checkCalendars(config));
+  results.push(...checkAnchors(config));
   results.push(...(await checkStore(config)));
   results.push(...(await checkIncidents(config)));
   if (tenants.length > 0) {
@@ -194,6 +195,21 @@ async function checkScanner({ malware, limits }: Config): Promise<Result[]> {
   const { socket, host, port } = malware.clamd;
   const place = socket ?? `${host}:${port}`;
   return [await examine('malware scanner', place, () => probeScanner(malware, limits.messageSize))];
+}
+
+/** A confirmation counts only under an anchor: without any, all that the gateway is for stays unproven. */
+function checkAnchors(config: Config): Result[] {
+  return config.tenants.map(({ id, provider: { signatureAnchors, trustAnchors } }) => ({
+    check: 'anchors',
+    subject: id,
+    good: signatureAnchors.length + trustAnchors.length > 0,
+    detail:
+      signatureAnchors.length > 0
+        ? `confirmations count under ${signatureAnchors.join(', ')}`
+        : trustAnchors.length > 0
+          ? `confirmations count under ${trustAnchors.join(', ')} (provider.trustAnchors)`
+          : 'no confirmation will ever count: name the authority of their signatures in provider.signatureAnchors',
+  }));
 }
 
 /** A login at level high serves what lies in the account (TR-01201 FU 3.3.5), at whatever hour it happens. */

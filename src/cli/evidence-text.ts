@@ -207,7 +207,7 @@ function words(entry: Entry): string[] {
         `${entry.confirmation} confirmation for ${entry.recipients.join(', ') || 'nobody named'}, stated time ${entry.statedTime ?? 'none'}, verdict ${entry.verdict}`,
         entry.letter === null
           ? 'fits no letter'
-          : `fits hand-over ${entry.transaction} by ${entry.matchedBy}; ${countsWords(entry.counts)}`,
+          : `fits ${entry.transaction === null ? 'the De-Mail received' : `hand-over ${entry.transaction}`} by ${entry.matchedBy}; ${countsWords(entry.counts)}`,
         ...checkLines(entry.comparisons),
         ...deliveries(entry),
         ...checkLines(entry.checks),
@@ -237,6 +237,12 @@ function words(entry: Entry): string[] {
     case 'verdict':
       return [
         `verdict on entry ${entry.about}: ${entry.verdict}`,
+        ...(entry.confirms === undefined
+          ? []
+          : [
+              `${entry.confirms.confirmation} confirmation for ${entry.recipients.join(', ') || 'nobody named'}: ${countsWords(entry.confirms.counts)}`,
+              ...checkLines(entry.confirms.comparisons),
+            ]),
         ...checkLines(entry.checks),
         ...entry.material.map((m) => `rests on ${m.type}, ${m.size} bytes, SHA-256 ${m.sha256}`),
       ];

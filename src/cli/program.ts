@@ -8,6 +8,7 @@ import type { Context } from './context.ts';
 import * as demo from './demo.ts';
 import * as evidence from './evidence.ts';
 import { CommandError, type ExitCode, exit } from './exit.ts';
+import * as incident from './incident.ts';
 import * as keys from './keys.ts';
 import * as privateMail from './private.ts';
 import * as queue from './queue.ts';
@@ -30,6 +31,7 @@ const registrations: readonly ((program: Command, context: Context) => void)[] =
   queue.register,
   privateMail.register,
   tenant.register,
+  incident.register,
   evidence.register,
   keys.register,
   user.register,

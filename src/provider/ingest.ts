@@ -16,6 +16,7 @@ import { type Binding, createBinder, createBodyDigest, REPEATED } from './bind.t
 import { endDisputes } from './disputes.ts';
 import type { Incidents } from './incidents.ts';
 import {
+  anchorsOf,
   checkFacts,
   type Judgement,
   judge,
@@ -196,6 +197,10 @@ export function createIngest(deps: IngestDeps): Ingest {
     const failed = comparisons.find((c) => c.result === 'failed');
     const again = comparisons.find((c) => c.name === REPEATED);
     if (counts === 'no' && failed !== undefined) {
+      // What the operators are told once and for all is not told of each.
+      const config = deps.directory().tenant(tenant);
+      if (failed.name === 'signature' && config !== undefined && anchorsOf(config.provider).length === 0)
+        return;
       const text = incidentTexts.doesNotHold(entry, `${failed.name}: ${failed.reason}`);
       openForARound(`confirmation-does-not-hold ${index}`, text);
     } else if (again !== undefined) {
@@ -242,15 +247,21 @@ export function createIngest(deps: IngestDeps): Ingest {
     bodySha256: string | null,
   ): Promise<void> {
     const match = await matchLetter(store, tenant, reading);
-    await record({
+    const comparisons = match === null ? undefined : await binder.sentCopy(match, fields, bodySha256);
+    const index = await record({
       kind: 'sent-copy',
       ...base,
-      ...(match === null ? {} : { comparisons: await binder.sentCopy(match, fields, bodySha256) }),
+      ...(comparisons === undefined ? {} : { comparisons }),
       letter: match?.letter ?? null,
       transaction: match?.transaction ?? null,
       ...(aboutPrivate(reading, match) ? { private: true } : {}),
       deposits: [],
     });
+    const failed = comparisons?.find(({ result }) => result === 'failed');
+    if (index !== null && failed !== undefined) {
+      const text = incidentTexts.sentCopyDiffers(`${tenant}/${index}`, `${failed.name}: ${failed.reason}`);
+      openForARound(`sent-copy-differs ${index}`, text);
+    }
     if (match !== null) await settlement.byProvider(match.letter, match.transaction);
   }
 

@@ -55,7 +55,7 @@ export async function judge(
 }
 
 /** Providers sign under an authority of their own; without a list of those, that of the servers counts. */
-function anchorsOf(provider: ProviderConfig): readonly string[] {
+export function anchorsOf(provider: ProviderConfig): readonly string[] {
   return provider.signatureAnchors.length > 0 ? provider.signatureAnchors : provider.trustAnchors;
 }
 

@@ -14,6 +14,7 @@ import { loadTarget } from './connect.ts';
 import { settleCutOff } from './dangling.ts';
 import { type Deadlines, startDeadlines } from './deadlines.ts';
 import { startDiskWatch } from './disk.ts';
+import { isDispute } from './disputes.ts';
 import { type Fetching, startFetching } from './fetch.ts';
 import type { FetchSettings } from './folder.ts';
 import { type Forwarding, startForwarding } from './forward.ts';
@@ -22,6 +23,7 @@ import { createHealth, type Health } from './health.ts';
 import { createHoldNotices } from './hold-notices.ts';
 import { createIncidents, type Incidents } from './incidents.ts';
 import { createIngest } from './ingest.ts';
+import { anchorsOf } from './judge.ts';
 import { checkLogins, type LoginFinding } from './login-check.ts';
 import { beginLogin, byGateway, type Occasion, resultOfFailure } from './logins.ts';
 import { createMailboxPolicy, type MailboxPolicy } from './mailbox-policy.ts';
@@ -36,7 +38,7 @@ import { startScanning } from './scanning.ts';
 import { createSettlement, type Decision, type Settlement } from './settle.ts';
 import { startSilence } from './silence.ts';
 import { openSession, type Timeouts } from './smtp-session.ts';
-import type { Said } from './texts.ts';
+import { incidentTexts, type Said } from './texts.ts';
 
 export interface LinkDeps {
   readonly store: Store;
@@ -122,6 +124,13 @@ export interface ProviderLink {
   retryTransaction(intervention: Intervention): Promise<void>;
   /** Settles a doubtful hand-over. @throws Error where it is not in doubt */
   settle(intervention: Intervention & { readonly decision: Decision }): Promise<void>;
+  /** Closes a disputed confirmation. @throws Error where it is not open, or ends by itself */
+  closeIncident(order: {
+    readonly tenant: string;
+    readonly incident: string;
+    readonly actor: Actor;
+    readonly reason: string;
+  }): Promise<void>;
   /** Places a private De-Mail that waits. @throws Error that says why it cannot be */
   placePrivate(order: PlaceOrder): Promise<void>;
   status(): Promise<AccountStatus[]>;
@@ -184,6 +193,7 @@ export async function startProviderLink(deps: LinkDeps): Promise<ProviderLink> {
       accounts.delete(id);
       await closeAccount(account, 5_000);
     }
+    for (const { id, provider } of directory().tenants) watchAnchors(deps, incidents, id, provider);
   }
 
   function account(tenant: string): Account {
@@ -249,6 +259,16 @@ export async function startProviderLink(deps: LinkDeps): Promise<ProviderLink> {
       await store.recordOperation(tenant, { actor, action: 'queue retry', subject, reason });
       health.smtp.retryNow();
       outbox.wake();
+    },
+    async closeIncident({ tenant, incident, actor, reason }) {
+      if (!isDispute(incident))
+        throw new Error(`${incident} ends by itself, when what is wrong is well again`);
+      const open = await store.incidents(tenant);
+      if (!open.some((one) => one.incident === incident))
+        throw new Error(`${incident} is not open for ${tenant}`);
+      await store.recordOperation(tenant, { actor, action: 'incident close', subject: incident, reason });
+      incidents.close(tenant, incident, incidentTexts.disputeClosed(actor.name, reason));
+      await incidents.settled();
     },
     settle: async (intervention) => account(intervention.tenant).settlement.byOperator(intervention),
     placePrivate: async (order) => account(order.tenant).privateMail.place(order),
@@ -355,6 +375,15 @@ async function closeAccount(account: Account, graceMs: number): Promise<void> {
     account.forwarding.close(graceMs),
   ]);
   account.gate.close();
+}
+
+/** Without an anchor no signature leads anywhere, and no confirmation ever counts. */
+function watchAnchors({ log }: LinkDeps, incidents: Incidents, tenant: string, provider: ProviderConfig) {
+  if (anchorsOf(provider).length > 0) incidents.close(tenant, 'no-anchors', incidentTexts.anchorsConfigured);
+  else {
+    log.warn({ tenant }, 'neither signatureAnchors nor trustAnchors: no confirmation will count');
+    incidents.open(tenant, 'no-anchors', incidentTexts.noAnchors);
+  }
 }
 
 function providerPool(deps: Deps, tenant: string, gate: Gate): Pool {

@@ -137,10 +137,10 @@ async function lookAt(deps: ReverifyDeps, config: TenantConfig, index: number): 
 }
 
 function isSame(latest: JudgedMessage, judgement: Judgement): boolean {
-  return (
-    latest.verdict === judgement.verdict &&
-    JSON.stringify(latest.checks) === JSON.stringify(checkFacts(judgement.checks))
-  );
+  // Entries are kept in canonical form, so the order of members says nothing.
+  const words = (checks: JudgedMessage['checks']) =>
+    JSON.stringify(checks.map(({ name, result, reason }) => [name, result, reason]));
+  return latest.verdict === judgement.verdict && words(latest.checks) === words(checkFacts(judgement.checks));
 }
 
 type Confirmation = Entry & ConfirmationEntry;

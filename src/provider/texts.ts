@@ -304,6 +304,10 @@ export const incidentTexts = {
     de: `Eine Bestätigung hält der Prüfung nicht stand und zählt nicht: ${entry}\n${reason}\nAlle Vergleiche zeigt demail-gateway evidence show.`,
     en: `A confirmation does not hold and does not count: ${entry}\n${reason}\nAll comparisons are shown by demail-gateway evidence show.`,
   }),
+  sentCopyDiffers: (entry: string, reason: string): Said => ({
+    de: `Was der Anbieter unter Gesendet aufbewahrt, ist nicht, was ihm übergeben wurde: ${entry}\n${reason}\nAlle Vergleiche zeigt demail-gateway evidence show.`,
+    en: `What the provider keeps under Sent is not what was handed over: ${entry}\n${reason}\nAll comparisons are shown by demail-gateway evidence show.`,
+  }),
   repeated: (entry: string, reason: string): Said => ({
     de: `Der Anbieter hat dasselbe noch einmal bestätigt, mit einer anderen Nachricht: ${entry}\n${reason}`,
     en: `The provider has confirmed the same once more, in another message: ${entry}\n${reason}`,
@@ -316,6 +320,14 @@ export const incidentTexts = {
     de: `Eine Bestätigung, die vorläufig zählte, ist ungültig: ${entry}\n${reason}`,
     en: `A confirmation that counted provisionally is invalid: ${entry}\n${reason}`,
   }),
+  noAnchors: {
+    de: 'Weder signatureAnchors noch trustAnchors sind eingestellt: Keine Bestätigung zählt, alle werden nur aufbewahrt. Tragen Sie die Zertifizierungsstelle ein, unter der Ihr De-Mail-Anbieter Bestätigungen signiert (provider.signatureAnchors); was bis dahin kam, zählt dann nachträglich.',
+    en: 'Neither signatureAnchors nor trustAnchors is configured: no confirmation counts, all are merely kept. Name the authority under which your De-Mail provider signs confirmations (provider.signatureAnchors); what came before counts then.',
+  },
+  anchorsConfigured: {
+    de: 'Vertrauensanker sind eingestellt; Bestätigungen zählen',
+    en: 'Anchors are configured; confirmations count',
+  },
   disputeEnded: (letter: string): Said => ({
     de: `Eine andere Bestätigung gleicher Art zählt für alle Empfänger: ${letter}`,
     en: `Another confirmation of that kind counts for every recipient: ${letter}`,
