@@ -88,7 +88,17 @@ async function judge(
   circumstances: Circumstances,
 ): Promise<CmsVerdict | null> {
   if (kind === 'pdf') return null;
-  if (report !== null) return await judgeCms(report, circumstances);
+  if (report !== null) {
+    return await judgeCms(report, circumstances).catch((error: unknown): CmsVerdict => {
+      // Verifying may fail, storing must not.
+      const reason = `the signer could not be verified: ${String(error)}`;
+      return {
+        verdict: 'indeterminate',
+        checks: [...report.checks, check('signer', 'undecided', reason)],
+        material: [],
+      };
+    });
+  }
   const checks = [check('cms-form', 'undecided', 'it is too large to be opened')];
   return { verdict: 'indeterminate', checks, material: [] };
 }
