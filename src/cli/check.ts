@@ -8,7 +8,7 @@ import type { Command } from 'commander';
 import type { Config, ProviderConfig } from '../config/schema.ts';
 import { createCalendar } from '../demail/calendar.ts';
 import { recoveryNote } from '../store/recovery.ts';
-import { type StorePaths, storePaths } from '../store/sqlite/open.ts';
+import { openSqliteReader, type StorePaths, storePaths } from '../store/sqlite/open.ts';
 import { probeEndpoint } from './check-endpoints.ts';
 import { type LoginOptions, logIn, tenantsToLogIn } from './check-login.ts';
 import { probeScanner } from './check-scanner.ts';
@@ -261,8 +261,38 @@ async function checkIncidents(config: Config): Promise<Result[]> {
   return results;
 }
 
+/** Does each log continue what is kept of it elsewhere, and is it not held? */
+async function checkLogs(config: Config, paths: StorePaths): Promise<Result[]> {
+  const folders = paths.checkpoints.filter((folder) => !existsSync(folder));
+  return [
+    ...folders.map((folder) => ({
+      check: 'log',
+      subject: folder,
+      good: true,
+      warning: true as const,
+      detail: 'this folder of checkpoints is not there: it proves nothing',
+    })),
+    ...(await Promise.all(
+      config.tenants.map(({ id }) =>
+        examine('log', id, async () => {
+          using reader = openSqliteReader(paths);
+          const [hold] = await reader.holds(id);
+          const said = hold === undefined ? reader.headProblems(id) : [hold];
+          if (said.length > 0)
+            throw new Error(`${said[0]!.source}: ${said[0]!.reason}; see docs/operations.md, A log is held`);
+          const log = (await reader.logs(id)).at(-1);
+          return log === undefined ? 'none yet' : `${log.size} entries, continues what is kept of it`;
+        }),
+      ),
+    )),
+  ];
+}
+
 async function checkStore(config: Config): Promise<Result[]> {
   const paths = storePaths({
+    checkpointFolders: config.evidence.checkpointFolders,
+    ...(config.checkpoints && { checkpointsDirectory: config.checkpoints.directory }),
+    ...(config.evidence.tiles && { tilesDirectory: config.evidence.tiles.directory }),
     directory: config.data,
     ...(config.keys?.directory !== undefined && { keysDirectory: config.keys.directory }),
   });
@@ -282,6 +312,7 @@ async function checkStore(config: Config): Promise<Result[]> {
         database.close();
       }
     }),
+    ...(await checkLogs(config, paths)),
     await examine('keys', paths.keys, async () => {
       const { mode } = await stat(paths.keys);
       if (mode & 0o077) throw new Error(`open to others (mode ${(mode & 0o777).toString(8)}); chmod 700 it`);

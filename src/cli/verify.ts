@@ -2,19 +2,23 @@
 import { createReadStream } from 'node:fs';
 import { open, readFile, stat } from 'node:fs/promises';
 import type { Command } from 'commander';
+import { looksLikeProof } from '../evidence/proof.ts';
 import { readRevocationFolder, readTrustFolder, revocationMemory } from '../pki/revocation-sources.ts';
 import type { Circumstances } from '../pki/signer.ts';
 import type { VerdictReport } from '../pki/types.ts';
 import { UnusableInput, verifyDeMail, verifyXmlFile } from '../pki/verify-demail.ts';
 import type { Context } from './context.ts';
 import { CommandError, type ExitCode, exit } from './exit.ts';
+import { verifyProofFile } from './verify-proof.ts';
 import { type ShownSignature, senderSignatures } from './verify-signatures.ts';
 
 /** The XML of confirmations has some 20 KiB. */
 const MAX_XML_BYTES = 4 * 1024 * 1024;
 
 interface VerifyOptions {
-  readonly trust: string;
+  readonly trust?: string;
+  readonly logKey?: string[];
+  readonly witnessKey?: string[];
   readonly crl?: string;
   readonly time?: string;
   readonly json?: boolean;
@@ -25,11 +29,13 @@ export function register(program: Command, context: Context): void {
   program
     .command('verify')
     .description('verify De-Mails and confirmations offline: integrity, signature, certificate, revocation')
-    .argument('<files...>', 'messages (.eml) or signed XML; the kind is told by the content')
-    .requiredOption(
+    .argument('<files...>', 'messages (.eml), signed XML or .tlog-proof; the kind is told by the content')
+    .option(
       '--trust <directory>',
       'certificates of the anchors, PEM or DER; others there help to build paths',
     )
+    .option('--log-key <key...>', 'verifier keys of the log, for a .tlog-proof')
+    .option('--witness-key <key...>', 'verifier keys of witnesses, for a .tlog-proof')
     .option('--crl <directory>', 'CRLs and OCSP responses, PEM or DER')
     .option('--time <time>', 'a moment at which the files are known to have existed (default: now)')
     .option('--json', 'print JSON, one object per file')
@@ -43,6 +49,26 @@ export function register(program: Command, context: Context): void {
 async function verify(files: readonly string[], options: VerifyOptions, context: Context): Promise<ExitCode> {
   if (options.printSignedBytes && files.length > 1)
     throw new CommandError(exit.usage, '--print-signed-bytes: one file at a time');
+  const proofs = new Set<string>();
+  for (const file of files) if (await isProof(file)) proofs.add(file);
+  const keys = { logKeys: options.logKey ?? [], witnessKeys: options.witnessKey ?? [] };
+  const codes: ExitCode[] = [];
+  for (const file of proofs) codes.push(await verifyProofFile(file, keys, options.json ?? false, context));
+  const others = files.filter((file) => !proofs.has(file));
+  if (others.length > 0) {
+    const circumstances = await readCircumstances(options);
+    for (const file of others) codes.push(await verifyFile(file, circumstances, options, context));
+  }
+  return worst(codes);
+}
+
+async function isProof(file: string): Promise<boolean> {
+  return looksLikeProof(await firstBytes(file).catch(() => Buffer.alloc(0)));
+}
+
+async function readCircumstances(options: VerifyOptions): Promise<Circumstances> {
+  if (options.trust === undefined)
+    throw new CommandError(exit.usage, '--trust <directory> is needed for messages and XML');
   const circumstances: Circumstances = {
     trust: await readable('--trust', options.trust, readTrustFolder),
     revocation: revocationMemory(
@@ -55,9 +81,7 @@ async function verify(files: readonly string[], options: VerifyOptions, context:
       exit.usage,
       `--trust ${options.trust}: no self-issued certificate in it, so no anchor`,
     );
-  const codes: ExitCode[] = [];
-  for (const file of files) codes.push(await verifyFile(file, circumstances, options, context));
-  return worst(codes);
+  return circumstances;
 }
 
 async function verifyFile(

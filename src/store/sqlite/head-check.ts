@@ -23,34 +23,35 @@ export const LOCAL_SOURCES = /^(database|file )/;
  * @param files checkpoints kept elsewhere; one that is missing says nothing.
  */
 export function checkHead(context: ReadContext, tenant: string, files: readonly string[]): HeadProblem[] {
+  // Read before the database: a running gateway writes a file after its commit.
+  const kept = files.map((file) => ({ source: `file ${file}`, ...tryRead(file) }));
   const logs = context.logs(tenant);
   const log = logs.at(-1);
-  if (log === undefined) return lost(files);
-  const own = attempt(() => checkDatabase(context, tenant, log));
+  const own = log === undefined ? null : attempt(() => checkDatabase(context, tenant, log));
   const problems: HeadProblem[] =
-    own === null ? [] : [{ source: 'database', reason: own, knownSize: log.size, knownNote: null }];
-  for (const file of files) {
-    const source = `file ${file}`;
-    try {
-      const note = readKept(file);
-      const problem = note === null ? null : compareWithNote(context, tenant, logs, note);
-      if (problem !== null) problems.push({ source, ...problem, knownNote: note });
-    } catch (error) {
-      problems.push({ source, reason: (error as Error).message, knownSize: log.size, knownNote: null });
-    }
+    own === null ? [] : [{ source: 'database', reason: own, knownSize: log!.size, knownNote: null }];
+  for (const { source, note, unreadable } of kept) {
+    if (unreadable !== null)
+      problems.push({ source, reason: unreadable, knownSize: log?.size ?? 0, knownNote: null });
+    if (note === null) continue;
+    const problem = log === undefined ? lost(note) : compareWithNote(context, tenant, logs, note);
+    if (problem !== null) problems.push({ source, ...problem, knownNote: note });
   }
   return problems;
 }
 
+function tryRead(file: string): { note: string | null; unreadable: string | null } {
+  try {
+    return { note: readKept(file), unreadable: null };
+  } catch (error) {
+    return { note: null, unreadable: (error as Error).message };
+  }
+}
+
 /** A database without the tenant's log, and a checkpoint of it: it was emptied or made anew, the tenant is not new. */
-function lost(files: readonly string[]): HeadProblem[] {
-  return files.flatMap((file) => {
-    const note = readKept(file);
-    if (note === null) return [];
-    const knownSize = sizeSaid(note);
-    const reason = `it signs ${knownSize} entries, the database has no log of this tenant`;
-    return [{ source: `file ${file}`, reason, knownSize, knownNote: note }];
-  });
+function lost(note: string): { reason: string; knownSize: number } {
+  const knownSize = sizeSaid(note);
+  return { reason: `it signs ${knownSize} entries, the database has no log of this tenant`, knownSize };
 }
 
 /** Where checkpoints of a tenant are kept: one file in each folder, one for each log among the published tiles. */

@@ -11,6 +11,7 @@ import {
   toWireObject,
   toWireSignatures,
 } from './commands/wire.ts';
+import { checkHead, type HeadProblem, keptFiles } from './head-check.ts';
 import { holdOrRelease } from './holds.ts';
 import { openObject, prepareObjectDirectory, type Staging, stageObject } from './objects.ts';
 import { type StorePaths, type StorePlaces, storePaths } from './paths.ts';
@@ -254,7 +255,7 @@ export async function openSqliteStore(options: StoreOptions): Promise<Store> {
 export function openSqliteReader(
   paths: StorePaths,
   loadKeys?: (tenant: string) => TenantKeys,
-): Reader & Disposable {
+): Reader & Disposable & { headProblems(tenant: string): readonly HeadProblem[] } {
   if (!existsSync(paths.file)) throw new Error(`${paths.file}: there is no store`);
   const db = new Database(paths.file, { readonly: true });
   db.pragma('busy_timeout = 10000');
@@ -268,6 +269,7 @@ export function openSqliteReader(
     ...archiveReader(context),
     ...scanReader(context),
     ...mailboxReader(context),
+    headProblems: (tenant) => checkHead(context, tenant, keptFiles(paths, tenant)),
     [Symbol.dispose]: () => void db.close(),
   };
 }
