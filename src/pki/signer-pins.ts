@@ -1,7 +1,7 @@
 /**
  * Which provider a certificate may sign for. A path to an anchor says that somebody trusted signed, not that the
  * provider did that the message names: under one authority there are several, and each could sign as another. The
- * norm names no field of the certificate for that (IO 3.1.20), so the configuration does.
+ * norm names no field of the certificate for that (IO 3.1.14), so the configuration does.
  */
 import { matchesDomain } from '../demail/domains.ts';
 import { readMetadata } from '../demail/metadata.ts';
