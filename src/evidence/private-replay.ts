@@ -4,6 +4,7 @@
  */
 import type { WaitingAddress } from './audit.ts';
 import type { Entry } from './entry.ts';
+import { isPrivateEntry } from './private.ts';
 
 export interface PrivateReplay {
   entry(entry: Entry): void;
@@ -23,8 +24,7 @@ export function createPrivateReplay(): PrivateReplay {
         case 'inbound':
         case 'confirmation':
         case 'notification':
-          // Entries of earlier releases do not say so, and have no row.
-          if (entry.private !== true) break;
+          if (!isPrivateEntry(entry)) break;
           if (!objects.has(entry.message.object)) objects.set(entry.message.object, entry.index);
           for (const address of entry.waitsFor ?? []) {
             const one = { index: entry.index, address };

@@ -11,8 +11,13 @@ export function isPrivateEntry(entry: Entry): boolean {
     case 'confirmation':
     case 'notification':
     case 'sent-copy':
-      // The second for what was recorded before entries said it outright.
-      return entry.private === true || entry.demail.options.includes('private');
+      // The others for what was recorded before entries said it outright (TR-01201 FU 3.1.2.3, 3.3.5).
+      return (
+        entry.private === true ||
+        entry.demail.options.includes('private') ||
+        entry.demail.options.includes('retrieval') ||
+        (entry.kind === 'confirmation' && entry.confirmation === 'retrieval')
+      );
     case 'placed':
     case 'opened':
       return true;

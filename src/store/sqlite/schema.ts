@@ -291,6 +291,11 @@ const migrations: readonly string[] = [
   -- Finds the row of an object file without reading the table: the sweep at start must not grow with the store.
   CREATE INDEX object_file ON object (tenant, uid) WHERE inline IS NULL;
   `,
+  `
+  -- Tenants whose entries are read once more (rebuild.ts): tables that came after them lack their rows.
+  CREATE TABLE rebuild (tenant TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
+  INSERT INTO rebuild SELECT tenant FROM checkpoint;
+  `,
 ];
 
 export const SCHEMA_VERSION = migrations.length;

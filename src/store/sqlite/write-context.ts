@@ -10,6 +10,7 @@ import { loadTenantKeys } from '../keys.ts';
 import { keyedDigest, newKey, random, sealChunk, wrapKey } from '../sealing.ts';
 import type { Change } from '../store.ts';
 import { followAwaited } from './awaited.ts';
+import { followIntents } from './open-intents.ts';
 import { followPrivateMail } from './private-mail.ts';
 import { insertSql } from './schema.ts';
 import { openLog, type TenantLog } from './writer-log.ts';
@@ -117,6 +118,7 @@ export function createWriteContext(
       }
       log.pending.push(leafHash(commitment));
       followAwaited(context, tenant, entry);
+      followIntents(context, tenant, entry);
       followPrivateMail(context, tenant, entry);
       return entry;
     },

@@ -12,6 +12,8 @@ import type { Change } from '../store.ts';
 import { createCheckpointFiles } from './checkpoint-files.ts';
 import { type CommandName, commands } from './commands/index.ts';
 import { objectFile } from './objects.ts';
+import { createReadContext } from './read-context.ts';
+import { rebuildTables } from './rebuild.ts';
 import { configure, migrate } from './schema.ts';
 import { startWalKeeper } from './wal-keeper.ts';
 import { createWriteContext } from './write-context.ts';
@@ -69,6 +71,9 @@ function run(): void {
   const db = new Database(data.file);
   configure(db);
   migrate(db);
+  rebuildTables(db, createReadContext(db, data.objects, data.keys), (text) =>
+    port.postMessage({ type: 'warning', text } satisfies WriterMessage),
+  );
   const context = createWriteContext(db, { keysDirectory: data.keys, originPrefix: data.originPrefix });
   const checkpoints = createCheckpointFiles(data.checkpoints, (text) =>
     port.postMessage({ type: 'warning', text } satisfies WriterMessage),

@@ -74,21 +74,7 @@ export function recordLoginIntent(
   tenant: string,
   body: Omit<LoginIntentEntry, 'kind'>,
 ): { index: number } {
-  return openIntent(context, tenant, { kind: 'login-intent', ...body });
-}
-
-function openIntent(
-  context: WriteContext,
-  tenant: string,
-  body: LoginIntentEntry | DeletionIntentEntry,
-): { index: number } {
-  const { index } = context.append(tenant, body);
-  context.sql('INSERT INTO open_intent (tenant, idx) VALUES (?, ?)').run(tenant, index);
-  return { index };
-}
-
-function closeIntent(context: WriteContext, tenant: string, index: number): void {
-  context.sql('DELETE FROM open_intent WHERE tenant = ? AND idx = ?').run(tenant, index);
+  return { index: context.append(tenant, { kind: 'login-intent', ...body }).index };
 }
 
 export function recordLoginOutcome(
@@ -97,7 +83,6 @@ export function recordLoginOutcome(
   body: Omit<LoginOutcomeEntry, 'kind'>,
 ): void {
   context.append(tenant, { kind: 'login-outcome', ...body });
-  closeIntent(context, tenant, body.intent);
 }
 
 export function recordDeletionIntent(
@@ -105,7 +90,7 @@ export function recordDeletionIntent(
   tenant: string,
   body: Omit<DeletionIntentEntry, 'kind'>,
 ): { index: number } {
-  return openIntent(context, tenant, { kind: 'deletion-intent', ...body });
+  return { index: context.append(tenant, { kind: 'deletion-intent', ...body }).index };
 }
 
 export function recordDeletionOutcome(
@@ -114,7 +99,6 @@ export function recordDeletionOutcome(
   body: Omit<DeletionOutcomeEntry, 'kind'>,
 ): void {
   context.append(tenant, { kind: 'deletion-outcome', ...body });
-  closeIntent(context, tenant, body.intent);
 }
 
 export function recordOpened(
