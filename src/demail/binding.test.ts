@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { parseHeader } from '../mime/header.ts';
+import { codePoint } from '../mime/testing/code-points.ts';
 import {
   compareBinding,
   compareSentCopy,
@@ -169,7 +170,7 @@ describe('binding', () => {
 
   it('gives reasons that steer no terminal and fit a line', () => {
     fc.assert(
-      fc.property(fc.string({ maxLength: 300, unit: 'binary' }), (text) => {
+      fc.property(fc.string({ maxLength: 300, unit: codePoint }), (text) => {
         const subject = text.replace(/[\r\n]/g, ' ');
         for (const { reason } of compareBinding(stated({ Subject: subject }), [handed()])) {
           expect(reason.length).toBeLessThan(300);

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Entry, SubmissionEntry } from '../evidence/entry.ts';
 import { createIndexer } from '../mime/structure.ts';
+import { codePoint } from '../mime/testing/code-points.ts';
 import { confirmedRecipients, type Match, notifiedRecipients } from './match.ts';
 import { createCapture, type Reading, readMessage } from './reading.ts';
 
@@ -93,7 +94,7 @@ it('any bytes give a reading', () => {
       '',
       '<Notification-Message xmlns="urn:de-mail"/>',
     ),
-    fc.string({ unit: 'binary', maxLength: 80 }),
+    fc.string({ unit: codePoint, maxLength: 80 }),
   );
   fc.assert(
     fc.property(fc.array(line, { maxLength: 40 }), fc.constantFrom('\r\n', '\n', '\r'), (lines, end) => {

@@ -218,11 +218,14 @@ it.each<[string, string, string[], string]>([
   ],
   ['Reply-To', erika, [`Reply-To: ${max}`], max],
 ])('refuses by %s', async (_, user, headers, detail) => {
-  const before = (await store.head(user.includes('dorf') ? 'dorf' : 'stadt')).size;
+  const tenant = user.includes('dorf') ? 'dorf' : 'stadt';
+  const before = (await store.head(tenant)).size;
   const reply = await send(user, headers);
   expect(reply).toMatch(/^550 5\.7\.1 /);
   expect(reply.endsWith(`(${detail})`)).toBe(true);
-  expect((await store.head(user.includes('dorf') ? 'dorf' : 'stadt')).size).toBe(before);
+  // Confirmations of earlier letters may come at any time.
+  const { size } = await store.head(tenant);
+  for (let i = before; i < size; i += 1) expect((await store.entry(tenant, i))?.kind).not.toBe('submission');
 });
 
 it('holds the daily quota before the provider does', async () => {
