@@ -20,8 +20,6 @@ import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path';
 import { KeyError, readSecret, secretExists, syncFolder, writeSecret } from './key-files.ts';
 
-export { KeyError } from './key-files.ts';
-
 export interface TenantKeys {
   readonly tenant: string;
   /** Wraps per-object and per-entry keys (AES-256-GCM). */

@@ -618,6 +618,8 @@ export interface Reader extends LogReader {
   /** Null for an index that is not there, or was erased. @throws CorruptObject */
   entryFiles(tenant: string, index: number): Promise<EntryFiles | null>;
 
+  /** The first `size` leaf hashes of a log, in order, a run of them at a time. */
+  leafHashes(tenant: string, size: number): AsyncIterable<Uint8Array>;
   /** Of each tenant that has entries under no seal. */
   unsealed(): Promise<UnsealedRange[]>;
   /** All seals and renewals, ascending. */

@@ -1,12 +1,14 @@
 /** Reads over seals and renewals, and the files that they cover. */
 import { parseEntry } from '../../evidence/canonical.ts';
 import type { ArchiveDigest } from '../../evidence/entry.ts';
-import type { ArchiveKind, Reader } from '../store.ts';
+import { HASH_LENGTH, TILE_WIDTH } from '../../evidence/merkle.ts';
+import { type ArchiveKind, CorruptObject, type Reader } from '../store.ts';
 import type { EntryRow, ReadContext } from './read-context.ts';
 
 type ArchiveReader = Pick<
   Reader,
   | 'entryFiles'
+  | 'leafHashes'
   | 'unsealed'
   | 'archiveTimestamps'
   | 'archiveToken'
@@ -38,6 +40,15 @@ export function archiveReader(context: ReadContext): ArchiveReader {
       if (row === undefined) return null;
       const { salt, bytes } = context.openEntry(tenant, row);
       return { entry: parseEntry(bytes), bytes, salt };
+    },
+
+    async *leafHashes(tenant, size) {
+      for (let n = 0; n * TILE_WIDTH < size; n++) {
+        const wanted = Math.min(TILE_WIDTH, size - n * TILE_WIDTH) * HASH_LENGTH;
+        const hashes = context.tiles(tenant)(0, n);
+        if (hashes.length < wanted) throw new CorruptObject(`tile 0/${n} of the log of ${tenant}`);
+        yield hashes.subarray(0, wanted);
+      }
     },
 
     async unsealed() {
