@@ -50,6 +50,7 @@ export const controlRequest = z.discriminatedUnion('command', [
     reason: z.string().min(1).max(1000),
     scope: z.string().max(200).optional(),
   }),
+  z.strictObject({ command: z.literal('evidence-seal') }),
   z.strictObject({
     command: z.literal('keys-rotate'),
     tenant: z.string(),

@@ -11,8 +11,11 @@ import { createDirectory } from './directory/create.ts';
 import { type ImapServer, startImap } from './imap/server.ts';
 import { createScanner } from './inspection/scanner.ts';
 import { lockStore } from './lock.ts';
+import { systemClock } from './observe/clock.ts';
 import type { Log } from './observe/log.ts';
 import { tlsServerOptions } from './pki/tls.ts';
+import { createPreservation } from './preservation/create.ts';
+import type { Preservation } from './preservation/preservation.ts';
 import { type ProviderLink, startProviderLink } from './provider/link.ts';
 import { compareConfigs, type Reloaded, readListenerTls } from './reload.ts';
 import { startSmtp } from './smtp/listener.ts';
@@ -86,6 +89,14 @@ export async function startGateway({ config, configFile, log, load }: GatewayOpt
   const inside = { ...deps, dataDir: config.data, scanner };
   const link = await startProviderLink({ ...inside, hostname: config.hostname });
   opened.defer(() => link.close());
+  const preservation = await createPreservation({
+    config,
+    store,
+    incidents: link.incidents,
+    clock: systemClock,
+    log,
+  });
+  if (preservation !== null) opened.defer(() => preservation.close());
   const smtp = await startSmtp({ ...inside, config, authenticator, tls, isLocked: link.isLocked });
   let imap: ImapServer | undefined;
   // Clients drain side by side, so that the whole end stays within its limit.
@@ -146,12 +157,21 @@ export async function startGateway({ config, configFile, log, load }: GatewayOpt
         ([, holds]) => holds.length > 0,
       ),
     ),
+    preservation: (await preservation?.status()) ?? null,
   });
   opened.use(
     await serveControl(
       config.data,
       (request) =>
-        obey(request, { store, link, config: () => current.config, status, reload, stop: stop.resolve }),
+        obey(request, {
+          store,
+          link,
+          preservation,
+          config: () => current.config,
+          status,
+          reload,
+          stop: stop.resolve,
+        }),
       log.child({ room: 'control' }),
     ),
   );
@@ -165,6 +185,7 @@ interface Powers {
   readonly link: ProviderLink;
   readonly config: () => Config;
   readonly reload: Gateway['reload'];
+  readonly preservation: Preservation | null;
   readonly status: () => Promise<unknown>;
   readonly stop: () => void;
 }
@@ -172,7 +193,7 @@ interface Powers {
 /** Does what a command asked for over the control socket. */
 async function obey(
   request: ControlRequest,
-  { store, link, config, status, reload, stop }: Powers,
+  { store, link, preservation, config, status, reload, stop }: Powers,
 ): Promise<unknown> {
   switch (request.command) {
     case 'status':
@@ -196,6 +217,9 @@ async function obey(
       if (!(await store.tenants()).includes(tenant)) throw new Error(`no tenant ${tenant} is known here`);
       return { changed: await store.setLock(tenant, lock) };
     }
+    case 'evidence-seal':
+      if (preservation === null) throw new Error('preservation.seal names no time-stamping authority');
+      return await preservation.sealNow();
     case 'keys-rotate': {
       const { tenant, actor, reason } = request;
       if (!(await store.tenants()).includes(tenant)) throw new Error(`no tenant ${tenant} is known here`);

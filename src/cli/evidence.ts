@@ -25,6 +25,7 @@ import { operator } from './operator.ts';
 import { storeOf } from './place.ts';
 import { isPrivateLetter, isPrivateMessage, privateReader, withoutContent } from './private-access.ts';
 import { openReader, requireStore } from './reader.ts';
+import { registerSeals } from './seal.ts';
 
 interface SearchOptions extends CommonOptions {
   readonly tenant?: string;
@@ -70,6 +71,8 @@ export function register(program: Command, context: Context): void {
         show(message, options, context),
       ),
     );
+
+  registerSeals(evidence, context);
 
   withCommonOptions(
     evidence

@@ -2,6 +2,7 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
+import { loadAlgorithms } from './algorithms.ts';
 import type { Config, HttpListenerConfig, SecretConfig, WitnessConfig } from './schema.ts';
 import type { Finding, Path } from './yaml.ts';
 
@@ -49,6 +50,16 @@ export function resolvePaths(config: Config, folder: string): void {
   }
   for (const witness of evidence.witnesses) witness.trustAnchors = witness.trustAnchors.map(from);
   if (config.witness) resolveWitness(config.witness, folder);
+  const { seal } = config.preservation;
+  if (seal) {
+    seal.trustAnchors = seal.trustAnchors.map(from);
+    if (seal.revocation.folder !== undefined) seal.revocation.folder = from(seal.revocation.folder);
+    for (const { authorization } of seal.authorities) {
+      if (authorization && 'file' in authorization) authorization.file = from(authorization.file);
+    }
+  }
+  if (config.preservation.algorithms !== undefined)
+    config.preservation.algorithms = from(config.preservation.algorithms);
   for (const { provider, users, delivery, senderSignatures, privateMail } of config.tenants) {
     senderSignatures.anchors = senderSignatures.anchors.map(from);
     privateMail.certificateAuthorities = privateMail.certificateAuthorities.map(from);
@@ -111,6 +122,14 @@ export function checkFiles(config: Config): Finding[] {
       checkCertificate(['evidence', 'witnesses', w, 'trustAnchors', i], path);
     });
   });
+  config.preservation.seal?.trustAnchors.forEach((path, i) => {
+    checkCertificate(['preservation', 'seal', 'trustAnchors', i], path);
+  });
+  config.preservation.seal?.authorities.forEach(({ authorization }, i) => {
+    if (authorization)
+      attempt(['preservation', 'seal', 'authorities', i, 'authorization'], () => readSecret(authorization));
+  });
+  attempt(['preservation', 'algorithms'], () => loadAlgorithms(config.preservation.algorithms));
   config.tenants.forEach((tenant, t) => {
     const at: Path = ['tenants', t, 'provider'];
     const { clientIdentity, password, trustAnchors, signatureAnchors } = tenant.provider;

@@ -384,6 +384,48 @@ export const witnessSchema = z.strictObject({
     .min(1),
 });
 
+const timestampAuthority = z.strictObject({
+  name: z.string().regex(/^[\w.-]{1,64}$/, 'letters, digits, ., _ and -'),
+  url: z.url({ protocol: /^https?$/ }),
+  /** Object identifier of the policy that tokens must be issued under. */
+  policy: z
+    .string()
+    .regex(/^[012](\.\d+)+$/)
+    .optional(),
+  /** Value of the Authorization header; sent over https only. */
+  authorization: secret.optional(),
+  /** May its address be a private one? */
+  privateAddress: z.boolean().default(false),
+});
+
+/** How the proof is kept for decades: seals, renewal (docs/evidence.md). */
+const preservation = z.strictObject({
+  seal: z
+    .strictObject({
+      every: duration.prefault('1d'),
+      /** An entry that stays unsealed for longer is an incident. */
+      alarmAfter: duration.prefault('1d'),
+      digest: z.enum(['sha256', 'sha384', 'sha512']).default('sha256'),
+      /** Asked in this order. */
+      authorities: z.array(timestampAuthority).min(1).max(10),
+      /** PEM files: the roots that time-stamps must lead to. */
+      trustAnchors: z.array(z.string()).min(1),
+      revocation: z
+        .strictObject({
+          /** Folder of CRLs, kept up to date by others. */
+          folder: z.string().optional(),
+          network: z.boolean().default(true),
+          privateAddresses: z.boolean().default(false),
+        })
+        .prefault({}),
+    })
+    .optional(),
+  /** How long before certificates or algorithms run out they are renewed. */
+  renewAhead: duration.prefault('90d'),
+  /** How long algorithms count; default: the list that comes along. */
+  algorithms: z.string().optional(),
+});
+
 export const configSchema = z.strictObject({
   /** Where the store lives; --data overrides. */
   data: z.string().default('./data'),
@@ -429,6 +471,7 @@ export const configSchema = z.strictObject({
   checkpoints: z.strictObject({ directory: z.string() }).optional(),
   evidence: evidence.prefault({}),
   witness: witnessSchema.optional(),
+  preservation: preservation.prefault({}),
   log: z.strictObject({ level: z.enum(['debug', 'info', 'warn', 'error']).default('info') }).prefault({}),
   malware: malware.optional(),
   relays: z.array(relay).default([]),

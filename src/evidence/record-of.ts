@@ -12,7 +12,7 @@ import {
   renewTimestamp,
   timestampRenewalDigest,
 } from './ers/renewal.ts';
-import { reduceStored } from './ers/stored-tree.ts';
+import { reduceHashTree } from './ers/hash-tree.ts';
 import { checkpointGroup, entryGroup } from './groups.ts';
 
 export type ArchiveReader = Pick<
@@ -108,9 +108,13 @@ export async function recordAt(
     const token = await reader.archiveToken(id);
     if (archived === undefined || token === null) throw new Error(`archive timestamp ${id} is missing`);
     const { digest, leaves } = archived;
-    const reducedHashTree = await reduceStored(digest, leaves, at, digests, (level, n) =>
-      reader.archiveTile(id, level, n),
-    );
+    const reducedHashTree = await reduceHashTree({
+      digest,
+      leaves,
+      position: at,
+      digests,
+      readTile: (level, n) => reader.archiveTile(id, level, n),
+    });
     return { digest, reducedHashTree, token: token.token };
   };
   const own = async (id: number) => {

@@ -2,7 +2,7 @@
 import type { ArchiveDigest } from '../evidence/entry.ts';
 import { type TimestampReport, verifyTimestamp } from '../pki/timestamp.ts';
 import { requestTimestamp, type TimestampFailure, type TimestampServer } from '../pki/timestamp-client.ts';
-import { embedCrls } from '../pki/timestamp-der.ts';
+import { completeToken } from '../pki/timestamp-completion.ts';
 import type { RevocationSource, TrustStore } from '../pki/types.ts';
 
 export interface Stamp {
@@ -56,7 +56,7 @@ export function createAuthorities({ servers, trust, revocation, now }: Authority
             'no time-stamping authority is configured',
         );
       return {
-        authority: nameOf(outcome.url),
+        authority: nameOf(outcome.server.url),
         token: outcome.token,
         response: outcome.response,
         genTime: outcome.report.token!.genTime.toISOString(),
@@ -64,17 +64,8 @@ export function createAuthorities({ servers, trust, revocation, now }: Authority
       };
     },
     async complete(token) {
-      // What the authority put in is of before genTime: asked for anew, and kept with the response.
-      const bare = embedCrls(token, []);
-      const report = await verifyTimestamp({ token: bare, trust, revocation: lists, time: new Date(now()) });
-      const open = report.checks.find(({ result }) => result !== 'passed');
-      if (open !== undefined) return { missing: open.reason };
-      return {
-        token: embedCrls(
-          bare,
-          report.material.filter(({ kind }) => kind === 'crl').map(({ der }) => der),
-        ),
-      };
+      const completed = await completeToken(token, { trust, revocation: lists, time: new Date(now()) });
+      return completed.ok ? { token: completed.token } : { missing: completed.reason };
     },
     verify: (token, time) => verifyTimestamp({ token, trust, revocation: lists, time }),
   };

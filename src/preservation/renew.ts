@@ -7,12 +7,11 @@ import { createHash, hash } from 'node:crypto';
 import { setImmediate } from 'node:timers/promises';
 import type { ArchiveDigest } from '../evidence/entry.ts';
 import { type AlgorithmPolicy, validUntil } from '../evidence/ers/algorithm-policy.ts';
-import { createHashTree } from '../evidence/ers/hash-tree.ts';
+import { createHashTree, type HashTreeBuilder } from '../evidence/ers/hash-tree.ts';
 import { hashTreeRenewalDigests } from '../evidence/ers/renewal.ts';
-import { tilesOf } from '../evidence/ers/stored-tree.ts';
 import { checkpointGroup, entryGroup } from '../evidence/groups.ts';
 import { type ArchiveReader, archiveIndex, recordAt } from '../evidence/record-of.ts';
-import type { ArchiveRecord, ArchiveTimestamp, Store } from '../store/store.ts';
+import type { ArchiveRecord, ArchiveTile, ArchiveTimestamp, Store } from '../store/store.ts';
 import type { Authorities, Stamp } from './authorities.ts';
 import { addBlank, type Excluded } from './seal.ts';
 
@@ -28,7 +27,12 @@ export interface RenewDeps {
   /** Told now and then; a hash-tree renewal of a large store takes hours. */
   readonly onProgress?: (done: number, all: number) => void;
   readonly signal?: AbortSignal;
+  /** Filled as tokens are looked at: many looks share it. */
+  readonly known: Map<number, Expiry>;
 }
+
+/** A token younger than this is not renewed for its own sake. */
+const SETTLED = 30 * 86_400_000;
 
 export interface Renewal {
   readonly id: number;
@@ -39,35 +43,63 @@ export interface Renewal {
   readonly excluded: readonly Excluded[];
 }
 
-/** Seals and renewals that nothing covers yet. */
+/**
+ * The newest archive timestamp of every chain, and the seals whose documents it stands for. A hash-tree renewal begins
+ * a new chain of the seals that it covers; what renewed their tokens before is history.
+ */
 export async function heads(
-  store: Pick<Store, 'archiveTimestamps' | 'renewalsOf'>,
-): Promise<ArchiveTimestamp[]> {
-  const found: ArchiveTimestamp[] = [];
-  for (const one of await store.archiveTimestamps()) {
-    if ((await store.renewalsOf(one.id)).length === 0) found.push(one);
+  store: Pick<Store, 'archiveTimestamps' | 'archiveCovers'>,
+): Promise<{ readonly one: ArchiveTimestamp; readonly seals: readonly ArchiveTimestamp[] }[]> {
+  const all = await store.archiveTimestamps();
+  const newestOf = new Map<number, number>();
+  const under = new Map<number, number[]>();
+  for (const { id, kind } of all) {
+    if (kind !== 'seal') continue;
+    newestOf.set(id, id);
+    under.set(id, [id]);
   }
-  return found;
+  const move = (seal: number, from: number, to: number) => {
+    newestOf.set(seal, to);
+    under.set(
+      from,
+      (under.get(from) ?? []).filter((other) => other !== seal),
+    );
+    under.set(to, [...(under.get(to) ?? []), seal]);
+  };
+  for (const { id, kind, covers } of await store.archiveCovers()) {
+    const seals = kind === 'hash-tree-renewal' ? [covers] : [...(under.get(covers) ?? [])];
+    for (const seal of seals) move(seal, newestOf.get(seal)!, id);
+  }
+  const byId = new Map(all.map((one) => [one.id, one]));
+  return all.flatMap((one) => {
+    const seals = under.get(one.id) ?? [];
+    return seals.length === 0 ? [] : [{ one, seals: seals.map((id) => byId.get(id)!) }];
+  });
 }
 
-/** When an archive timestamp stops to count, by its certificates, its signature and its digest. */
+/** When the proof of an archive timestamp stops to count. */
 export interface Expiry {
-  readonly one: ArchiveTimestamp;
-  /** Of the token: a time-stamp renewal helps. */
-  readonly token: Date | null;
-  /** Of the digest of its tree: only a hash-tree renewal helps. */
-  readonly tree: Date | null;
+  /** By certificates and signature of its token: a time-stamp renewal helps. Null: not known. */
+  readonly token: number | null;
+  /** By the digest of its tree: only a hash-tree renewal helps. */
+  readonly tree: number;
 }
 
-export async function expiryOf(deps: RenewDeps, one: ArchiveTimestamp): Promise<Expiry> {
+async function expiryOf(deps: RenewDeps, one: ArchiveTimestamp): Promise<Expiry> {
+  // A token that is final changes no more, and the list of algorithms only with a restart.
+  const known = deps.known.get(one.id);
+  if (known !== undefined) return known;
   const stored = await deps.store.archiveToken(one.id);
-  const tree = validUntil(deps.policy, { name: one.digest, purpose: 'digest', bits: null });
-  if (stored === null) return { one, token: null, tree };
-  const report = await deps.authorities.verify(stored.token, new Date(deps.now()));
-  const ends = [report.validUntil, ...report.algorithms.map((use) => validUntil(deps.policy, use))].filter(
-    (end) => end !== null,
-  );
-  return { one, token: ends.length === 0 ? null : new Date(Math.min(...ends.map(Number))), tree };
+  const tree = validUntil(deps.policy, { name: one.digest, purpose: 'digest', bits: null })?.getTime() ?? 0;
+  const report =
+    stored === null ? null : await deps.authorities.verify(stored.token, new Date(Date.parse(one.genTime)));
+  const ends = [
+    report?.validUntil ?? null,
+    ...(report?.algorithms ?? []).map((use) => validUntil(deps.policy, use)),
+  ].filter((end) => end !== null);
+  const expiry = { token: ends.length === 0 ? null : Math.min(...ends.map(Number)), tree };
+  deps.known.set(one.id, expiry);
+  return expiry;
 }
 
 /**
@@ -77,31 +109,50 @@ export async function expiryOf(deps: RenewDeps, one: ArchiveTimestamp): Promise<
 export async function renewDue(deps: RenewDeps): Promise<Renewal[]> {
   const limit = deps.now() + deps.ahead;
   const done: Renewal[] = [];
-  const expiries = await Promise.all((await heads(deps.store)).map((one) => expiryOf(deps, one)));
-  const old = expiries.filter(({ one, tree }) => one.final && (tree === null || tree.getTime() <= limit));
-  if (old.some(({ one }) => one.digest !== deps.digest)) {
-    const renewal = await renewHashTrees(
-      deps,
-      old.map(({ one }) => one).filter(({ digest }) => digest !== deps.digest),
-    );
-    if (renewal !== null) done.push(renewal);
+  const final = async () => (await heads(deps.store)).filter(({ one }) => one.final);
+  const oldSeals: ArchiveTimestamp[] = [];
+  for (const { one, seals } of await final()) {
+    if (one.digest !== deps.digest && (await expiryOf(deps, one)).tree <= limit) oldSeals.push(...seals);
   }
-  const due = (await Promise.all((await heads(deps.store)).map((one) => expiryOf(deps, one)))).filter(
-    ({ one }) => one.final,
-  );
-  for (const digest of new Set(due.map(({ one }) => one.digest))) {
-    const same = due.filter(({ one }) => one.digest === digest);
+  if (oldSeals.length > 0) done.push(await renewHashTrees(deps, oldSeals));
+  for (const [digest, same] of Map.groupBy(await final(), ({ one }) => one.digest)) {
+    let isDue = false;
+    for (const { one } of same) {
+      const { token } = await expiryOf(deps, one);
+      // Where even new tokens run out soon, every look would buy another one that does.
+      const isNew = deps.now() - Date.parse(one.genTime) < Math.min(deps.ahead / 3, SETTLED);
+      isDue ||= token !== null && token <= limit && !isNew;
+    }
     // One token costs the same for one as for all.
-    if (same.some(({ token }) => token !== null && token.getTime() <= limit))
-      done.push(
-        await renewTokens(
-          deps,
-          digest,
-          same.map(({ one }) => one),
-        ),
-      );
+    if (isDue) done.push(await renewTokens(deps, digest, same.map(({ one }) => one)));
   }
   return done;
+}
+
+interface CollectedTree extends HashTreeBuilder {
+  readonly tiles: readonly ArchiveTile[];
+}
+
+function collectTree(digest: ArchiveDigest): CollectedTree {
+  const tiles: ArchiveTile[] = [];
+  return { ...createHashTree(digest, (tile) => tiles.push(tile)), tiles };
+}
+
+/**
+ * The token as it is to be covered: what is under a renewal can never be mended, so the revocation list in it must be
+ * the newest there is. Where none can be had any more, the one that is in it stays.
+ */
+async function refreshedToken(
+  store: Pick<Store, 'archiveToken' | 'finishArchiveToken'>,
+  authorities: Authorities,
+  id: number,
+): Promise<Buffer> {
+  const stored = await store.archiveToken(id);
+  if (stored === null) throw new Error(`archive timestamp ${id} is missing`);
+  const completed = await authorities.complete(stored.token);
+  if ('missing' in completed || completed.token.equals(stored.token)) return stored.token;
+  await store.finishArchiveToken(id, completed.token);
+  return completed.token;
 }
 
 /** One new token over the newest ones of these chains. */
@@ -110,29 +161,27 @@ export async function renewTokens(
   digest: ArchiveDigest,
   covered: readonly ArchiveTimestamp[],
 ): Promise<Renewal> {
-  const tree = createHashTree(digest);
+  const tree = collectTree(digest);
   const covers: { id: number; position: number }[] = [];
   for (const { id } of covered) {
-    const stored = await store.archiveToken(id);
-    if (stored === null) throw new Error(`archive timestamp ${id} is missing`);
-    covers.push({ id, position: tree.add([hash(digest, stored.token, 'buffer')]) });
+    const token = await refreshedToken(store, authorities, id);
+    covers.push({ id, position: tree.add([hash(digest, token, 'buffer')]) });
   }
   return await record(store, authorities, 'timestamp-renewal', digest, tree, { covers });
 }
 
-/**
- * Everything under the seals that these chains began with, read again under `deps.digest`.
- * @returns null where there is none
- */
+/** Everything under these seals, read again under `deps.digest`. */
 export async function renewHashTrees(
   deps: RenewDeps,
-  old: readonly ArchiveTimestamp[],
-): Promise<Renewal | null> {
+  seals: readonly ArchiveTimestamp[],
+): Promise<Renewal> {
   const { store, digest } = deps;
   const index = await archiveIndex(store);
-  const seals = await sealsUnder(store, old, index);
-  if (seals.length === 0) return null;
-  const tree = createHashTree(digest);
+  const tree = collectTree(digest);
+  for (const { one, seals: under } of await heads(store)) {
+    if (under.some(({ id }) => seals.some((seal) => seal.id === id)))
+      await refreshedToken(store, deps.authorities, one.id);
+  }
   const covers: { id: number; position: number }[] = [];
   const excluded: Excluded[] = [];
   const all = seals.reduce((sum, { leaves }) => sum + leaves, 0);
@@ -146,7 +195,7 @@ export async function renewHashTrees(
         const reason = await addBound(deps, tree, index, place, (d) => documents(store, range.tenant, i, d));
         if (reason !== null) excluded.push({ tenant: range.tenant, index: i, reason });
         await setImmediate();
-        deps.onProgress?.(tree.size, all);
+        deps.onProgress?.(place.position + position, all);
       }
       const place = { id, position: range.position + range.to - range.from };
       await addBound(deps, tree, index, place, async (d) =>
@@ -157,8 +206,8 @@ export async function renewHashTrees(
   }
   const leafLists: { tenant: string; size: number; position: number }[] = [];
   for (const tenant of await store.tenants()) {
-    const { size, digest: value } = await leafListDigest(store, tenant, digest);
-    leafLists.push({ tenant, size, position: tree.add([value]) });
+    const size = await store.entryCount(tenant);
+    leafLists.push({ tenant, size, position: tree.add([await leafListDigest(store, tenant, digest, size)]) });
   }
   return await record(store, deps.authorities, 'hash-tree-renewal', digest, tree, {
     covers,
@@ -167,17 +216,16 @@ export async function renewHashTrees(
   });
 }
 
-/** Digest over a log's leaf hashes, one after the other. */
+/** Digest over the leaf hashes of a tenant's first `size` entries, one after the other. */
 export async function leafListDigest(
-  store: Pick<Store, 'head' | 'leafHashes'>,
+  store: Pick<Store, 'leafHashes'>,
   tenant: string,
   digest: ArchiveDigest,
-  upTo?: number,
-): Promise<{ size: number; digest: Buffer }> {
-  const size = upTo ?? (await store.head(tenant)).size;
+  size: number,
+): Promise<Buffer> {
   const list = createHash(digest);
   for await (const hashes of store.leafHashes(tenant, size)) list.update(hashes);
-  return { size, digest: list.digest() };
+  return list.digest();
 }
 
 async function documents(
@@ -193,7 +241,7 @@ async function documents(
 /** The group bound to its whole record so far. @returns why it is not covered; null where it is, or was erased */
 async function addBound(
   { store, digest }: RenewDeps,
-  tree: ReturnType<typeof createHashTree>,
+  tree: HashTreeBuilder,
   index: ReadonlyMap<number, ArchiveTimestamp>,
   place: { id: number; position: number },
   own: (digest: ArchiveDigest) => Promise<Buffer[] | null>,
@@ -214,34 +262,12 @@ async function addBound(
   }
 }
 
-/** The seals that chains began with: a hash-tree renewal covers those, not what renewed them since. */
-async function sealsUnder(
-  store: Store,
-  newest: readonly ArchiveTimestamp[],
-  index: ReadonlyMap<number, ArchiveTimestamp>,
-): Promise<ArchiveTimestamp[]> {
-  const wanted = new Set(newest.map(({ id }) => id));
-  const found: ArchiveTimestamp[] = [];
-  for (const one of index.values()) {
-    if (one.kind === 'seal' && (await leadsTo(store, one.id, wanted))) found.push(one);
-  }
-  return found;
-}
-
-async function leadsTo(store: Store, id: number, wanted: ReadonlySet<number>): Promise<boolean> {
-  if (wanted.has(id)) return true;
-  for (const next of await store.renewalsOf(id)) {
-    if (await leadsTo(store, next.id, wanted)) return true;
-  }
-  return false;
-}
-
 async function record(
   store: Store,
   authorities: Authorities,
   kind: Renewal['kind'],
   digest: ArchiveDigest,
-  builder: ReturnType<typeof createHashTree>,
+  builder: CollectedTree,
   parts: Pick<ArchiveRecord, 'covers'> & Partial<Pick<ArchiveRecord, 'leafLists' | 'excluded'>>,
 ): Promise<Renewal> {
   const tree = builder.finish();
@@ -252,11 +278,11 @@ async function record(
     digest,
     genTime: stamp.genTime,
     authority: stamp.authority,
-    leaves: tree.size,
+    leaves: tree.leaves,
     final: false,
     token: stamp.token,
     response: stamp.response,
-    tiles: tilesOf(tree),
+    tiles: builder.tiles,
     ranges: [],
     covers: parts.covers,
     leafLists: parts.leafLists ?? [],

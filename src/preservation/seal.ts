@@ -3,10 +3,9 @@ import { randomBytes } from 'node:crypto';
 import { setImmediate } from 'node:timers/promises';
 import type { ArchiveDigest } from '../evidence/entry.ts';
 import { createHashTree, type HashTreeBuilder } from '../evidence/ers/hash-tree.ts';
-import { tilesOf } from '../evidence/ers/stored-tree.ts';
 import { checkpointGroup, entryGroup } from '../evidence/groups.ts';
 import { digestLength } from '../pki/digest-algorithm.ts';
-import type { SealRange, Store } from '../store/store.ts';
+import type { ArchiveTile, SealRange, Store } from '../store/store.ts';
 import type { Authorities } from './authorities.ts';
 
 /** An entry that did not verify: it is not covered, and operators are told. */
@@ -46,7 +45,8 @@ export async function seal(deps: SealDeps, force = false): Promise<Sealing | nul
   const { store, authorities, digest } = deps;
   const unsealed = await store.unsealed();
   if (unsealed.length === 0 || !(force || unsealed.some(({ worthSealing }) => worthSealing))) return null;
-  const tree = createHashTree(digest);
+  const tiles: ArchiveTile[] = [];
+  const tree = createHashTree(digest, (tile) => tiles.push(tile));
   const ranges: SealRange[] = [];
   const excluded: Excluded[] = [];
   let position = 0;
@@ -67,11 +67,11 @@ export async function seal(deps: SealDeps, force = false): Promise<Sealing | nul
     digest,
     genTime: stamp.genTime,
     authority: stamp.authority,
-    leaves: finished.size,
+    leaves: finished.leaves,
     final: false,
     token: stamp.token,
     response: stamp.response,
-    tiles: tilesOf(finished),
+    tiles,
     ranges,
     covers: [],
     leafLists: [],

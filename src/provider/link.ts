@@ -134,6 +134,8 @@ export interface ProviderLink {
   /** Places a private De-Mail that waits. @throws Error that says why it cannot be */
   placePrivate(order: PlaceOrder): Promise<void>;
   status(): Promise<AccountStatus[]>;
+  /** Where other services have operators told. */
+  readonly incidents: Pick<Incidents, 'open' | 'close'>;
   /** Follows a changed configuration: new tenants start, removed ones stop. */
   refresh(): Promise<void>;
   /** Lets running hand-overs finish for at most `graceMs` (5 s), then breaks them off. */
@@ -232,6 +234,7 @@ export async function startProviderLink(deps: LinkDeps): Promise<ProviderLink> {
     throw error;
   }
   return {
+    incidents,
     fetchNow: async (tenant, outsideHours) => account(tenant).fetching.fetchNow(outsideHours),
     checkLogin: async (tenant, occasion, outsideHours) =>
       checkLogins(

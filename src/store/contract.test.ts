@@ -585,8 +585,9 @@ describe.each(engines)('the store on %s', (_, openStore) => {
       const renewal = record({ kind: 'timestamp-renewal', covers: [{ id: 1, position: 0 }] });
       await expect(store.recordArchiveTimestamp(renewal)).rejects.toThrow(/not final yet/);
       await store.finishArchiveToken(1, Buffer.from('token with its list'));
-      await expect(store.finishArchiveToken(1, Buffer.from('x'))).rejects.toThrow(/final already/);
+      await store.finishArchiveToken(1, Buffer.from('token with a newer list'));
       await store.recordArchiveTimestamp(renewal);
+      await expect(store.finishArchiveToken(1, Buffer.from('x'))).rejects.toThrow(/covered already/);
       expect(await store.renewalsOf(1)).toEqual([{ id: 2, kind: 'timestamp-renewal', position: 0 }]);
       expect(await store.archiveTimestamps()).toMatchObject([
         { id: 1, final: true },

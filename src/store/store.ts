@@ -403,7 +403,7 @@ export interface Transactor extends LogTransactor {
     by: { readonly actor: Actor; readonly reason: string },
     onProgress?: (rows: number) => void,
   ): Promise<{ corrupt: readonly string[] }>;
-  /** Puts in the token with its revocation data. @throws where it is final or covered already. */
+  /** Puts in the token with its revocation data: again until something covers it. @throws where that is so. */
   finishArchiveToken(id: number, token: Buffer): Promise<void>;
 
   // Mailboxes: habits, no evidence.
@@ -618,7 +618,9 @@ export interface Reader extends LogReader {
   /** Null for an index that is not there, or was erased. @throws CorruptObject */
   entryFiles(tenant: string, index: number): Promise<EntryFiles | null>;
 
-  /** The first `size` leaf hashes of a log, in order, a run of them at a time. */
+  /** Entries of a tenant, over all its logs. */
+  entryCount(tenant: string): Promise<number>;
+  /** The leaf hashes of a tenant's first `size` entries, in order, a run of them at a time. */
   leafHashes(tenant: string, size: number): AsyncIterable<Uint8Array>;
   /** Of each tenant that has entries under no seal. */
   unsealed(): Promise<UnsealedRange[]>;
@@ -629,6 +631,8 @@ export interface Reader extends LogReader {
   archiveRanges(id: number): Promise<SealRange[]>;
   /** Renewals of one archive timestamp, ascending: their number, and where it stands in their tree. */
   renewalsOf(id: number): Promise<{ id: number; kind: ArchiveKind; position: number }[]>;
+  /** Every renewal with what it covers, ascending. */
+  archiveCovers(): Promise<{ id: number; kind: ArchiveKind; covers: number }[]>;
   archiveLeafLists(id: number): Promise<ArchiveRecord['leafLists']>;
   archiveExcluded(id: number): Promise<ArchiveRecord['excluded']>;
   /** Hashes of a tile of an archive timestamp's tree; empty where there is none. */

@@ -1,24 +1,29 @@
 /** Reads over seals and renewals, and the files that they cover. */
 import { parseEntry } from '../../evidence/canonical.ts';
 import type { ArchiveDigest } from '../../evidence/entry.ts';
-import { HASH_LENGTH, TILE_WIDTH } from '../../evidence/merkle.ts';
+import { leafHash } from '../../evidence/merkle.ts';
 import { type ArchiveKind, CorruptObject, type Reader } from '../store.ts';
 import type { EntryRow, ReadContext } from './read-context.ts';
 
 type ArchiveReader = Pick<
   Reader,
   | 'entryFiles'
+  | 'entryCount'
   | 'leafHashes'
   | 'unsealed'
   | 'archiveTimestamps'
   | 'archiveToken'
   | 'archiveRanges'
   | 'renewalsOf'
+  | 'archiveCovers'
   | 'archiveLeafLists'
   | 'archiveExcluded'
   | 'archiveTile'
   | 'sealOf'
 >;
+
+/** Leaves at a time: snapshots stay short. */
+const RUN = 4096;
 
 interface TimestampRow {
   id: number;
@@ -42,12 +47,20 @@ export function archiveReader(context: ReadContext): ArchiveReader {
       return { entry: parseEntry(bytes), bytes, salt };
     },
 
+    async entryCount(tenant) {
+      return sql('SELECT COALESCE(MAX(idx) + 1, 0) FROM entry WHERE tenant = ?').pluck().get(tenant) as number;
+    },
+
     async *leafHashes(tenant, size) {
-      for (let n = 0; n * TILE_WIDTH < size; n++) {
-        const wanted = Math.min(TILE_WIDTH, size - n * TILE_WIDTH) * HASH_LENGTH;
-        const hashes = context.tiles(tenant)(0, n);
-        if (hashes.length < wanted) throw new CorruptObject(`tile 0/${n} of the log of ${tenant}`);
-        yield hashes.subarray(0, wanted);
+      for (let from = 0; from < size; from += RUN) {
+        const commitments = sql(
+          'SELECT commitment FROM entry WHERE tenant = ? AND idx >= ? AND idx < ? ORDER BY idx',
+        )
+          .pluck()
+          .all(tenant, from, Math.min(size, from + RUN)) as Buffer[];
+        if (commitments.length < Math.min(RUN, size - from))
+          throw new CorruptObject(`entries ${from} to ${from + RUN - 1} of ${tenant}: some are missing`);
+        yield Buffer.concat(commitments.map(leafHash));
       }
     },
 
@@ -96,6 +109,12 @@ export function archiveReader(context: ReadContext): ArchiveReader {
       return sql(
         'SELECT c.id, a.kind, c.position FROM archive_cover c JOIN archive_timestamp a ON a.id = c.id WHERE c.covers = ? ORDER BY c.id',
       ).all(id) as { id: number; kind: ArchiveKind; position: number }[];
+    },
+
+    async archiveCovers() {
+      return sql(
+        'SELECT c.id, a.kind, c.covers FROM archive_cover c JOIN archive_timestamp a ON a.id = c.id ORDER BY c.id, c.covers',
+      ).all() as { id: number; kind: ArchiveKind; covers: number }[];
     },
 
     async archiveLeafLists(id) {

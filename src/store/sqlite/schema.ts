@@ -296,6 +296,15 @@ const migrations: readonly string[] = [
   CREATE TABLE rebuild (tenant TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
   INSERT INTO rebuild SELECT tenant FROM checkpoint;
   `,
+  `
+  -- A token is covered with the newest revocation list that there is, so it may change up to then, and never after.
+  DROP TRIGGER archive_timestamp_once;
+  CREATE TRIGGER archive_timestamp_once BEFORE UPDATE ON archive_timestamp
+    WHEN EXISTS (SELECT 1 FROM archive_cover WHERE covers = OLD.id) OR NEW.final < OLD.final
+      OR NEW.id <> OLD.id OR NEW.kind <> OLD.kind OR NEW.digest <> OLD.digest OR NEW.gen_time <> OLD.gen_time
+      OR NEW.authority <> OLD.authority OR NEW.leaves <> OLD.leaves OR NEW.response <> OLD.response
+    BEGIN SELECT RAISE(ABORT, 'archive timestamp is covered'); END;
+  `,
 ];
 
 export const SCHEMA_VERSION = migrations.length;

@@ -4,7 +4,8 @@ import type Database from 'better-sqlite3';
 import type { EntryBody } from '../../evidence/entry.ts';
 import { loadEdge, type TreeEdge } from '../../evidence/merkle.ts';
 import { createNoteSigner, type NoteSigner, verifierKey } from '../../evidence/note.ts';
-import { createLogKey, KeyError, loadTenantKeys, logKeyFile, readLogKey, type TenantKeys } from '../keys.ts';
+import { KeyError } from '../key-files.ts';
+import { createLogKey, loadTenantKeys, logKeyFile, readLogKey, type TenantKeys } from '../keys.ts';
 import { holdRows, keyRows } from './tenant-logs.ts';
 
 export interface TenantLog {

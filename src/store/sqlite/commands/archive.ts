@@ -100,7 +100,9 @@ export function finishArchiveToken(
   { id, token }: { id: number; token: Buffer },
 ): void {
   const { changes } = context
-    .sql('UPDATE archive_timestamp SET token = ?, final = 1 WHERE id = ? AND final = 0')
+    .sql(
+      'UPDATE archive_timestamp SET token = ?1, final = 1 WHERE id = ?2 AND NOT EXISTS (SELECT 1 FROM archive_cover WHERE covers = ?2)',
+    )
     .run(token, id);
-  if (changes !== 1) throw new Error(`archive timestamp ${id} is final already, or does not exist`);
+  if (changes !== 1) throw new Error(`archive timestamp ${id} is covered already, or does not exist`);
 }
