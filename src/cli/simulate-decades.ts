@@ -37,8 +37,14 @@ const eras: readonly {
 }[] = [
   { from: 0, hash: 'sha256', tree: 'sha256', signature: 'rsa' },
   { from: 2031, hash: 'sha384', tree: 'sha384', signature: 'p256' },
-  { from: 2041, hash: 'sha512', tree: 'sha512', signature: 'brainpoolP256r1' },
-  { from: 2052, hash: 'sha512', tree: 'sha512', signature: 'p256' },
+  // The certificate of an authority lives for ten years: the next one begins in time.
+  { from: 2039, hash: 'sha512', tree: 'sha512', signature: 'brainpoolP256r1' },
+  { from: 2047, hash: 'sha512', tree: 'sha512', signature: 'p256' },
+  { from: 2055, hash: 'sha512', tree: 'sha512', signature: 'brainpoolP256r1' },
+  { from: 2063, hash: 'sha512', tree: 'sha512', signature: 'p256' },
+  { from: 2071, hash: 'sha512', tree: 'sha512', signature: 'brainpoolP256r1' },
+  { from: 2079, hash: 'sha512', tree: 'sha512', signature: 'p256' },
+  { from: 2087, hash: 'sha512', tree: 'sha512', signature: 'brainpoolP256r1' },
 ];
 
 const ends = (year: number) => new Date(Date.UTC(year, 11, 31, 23, 59, 59));
@@ -58,8 +64,8 @@ export async function simulateDecades(
 ) {
   const start = Date.now();
   const year = Number(until);
-  if (!/^\d{4}$/.test(until) || year < new Date(start).getUTCFullYear() || year > 2098)
-    throw new CommandError(exit.usage, `--until ${until}: a year up to 2098`);
+  if (!/^\d{4}$/.test(until) || year < new Date(start).getUTCFullYear() || year > 2095)
+    throw new CommandError(exit.usage, `--until ${until}: a year up to 2095`);
   const end = ends(year).getTime();
   const folder = await mkdtemp(join(tmpdir(), 'demail-decades-'));
   const say = (line: string, value: object) =>

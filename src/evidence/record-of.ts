@@ -5,6 +5,7 @@
 import type { ArchiveTimestamp, Reader } from '../store/store.ts';
 import type { ArchiveDigest } from './entry.ts';
 import { type EvidenceRecord, printEvidenceRecord } from './ers/evidence-record.ts';
+import { reduceHashTree } from './ers/hash-tree.ts';
 import {
   hashTreeRenewalDigests,
   newRecord,
@@ -12,7 +13,6 @@ import {
   renewTimestamp,
   timestampRenewalDigest,
 } from './ers/renewal.ts';
-import { reduceHashTree } from './ers/hash-tree.ts';
 import { checkpointGroup, entryGroup } from './groups.ts';
 
 export type ArchiveReader = Pick<

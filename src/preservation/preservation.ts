@@ -8,7 +8,7 @@ import type { Clock } from '../observe/clock.ts';
 import type { Log } from '../observe/log.ts';
 import type { Store } from '../store/store.ts';
 import type { Authorities } from './authorities.ts';
-import { type Renewal, type RenewDeps, renewDue } from './renew.ts';
+import { type Renewal, type RenewDeps, renewDue, runsOutSoon } from './renew.ts';
 import { type Excluded, type Sealing, seal } from './seal.ts';
 
 /** Where operators are told: once when it begins, once when it ends. */
@@ -164,8 +164,13 @@ export function startPreservation(deps: PreservationDeps): Preservation {
     };
     try {
       for (const renewal of await renewDue(renewDeps)) tellRenewed(renewal);
-      for (const tenant of await store.tenants())
+      const end = await runsOutSoon(renewDeps);
+      for (const tenant of await store.tenants()) {
         incidents.close(tenant, 'evidence-renewal', texts.renewalWorks);
+        if (end === null) incidents.close(tenant, 'evidence-authority', texts.authorityLasts);
+        else
+          incidents.open(tenant, 'evidence-authority', texts.authorityEnds(end.toISOString().slice(0, 10)));
+      }
     } catch (error) {
       if (aborted.signal.aborted) return;
       fail('renewal', error);
@@ -229,6 +234,14 @@ const texts = {
   unsealed: (oldest: string, error: string | null): Text => ({
     de: `Seit ${oldest} steht die Beweisablage unter keinem Siegel${error === null ? '' : `: ${error}`}. Prüfen Sie die Zeitstempeldienste in preservation.seal.authorities.`,
     en: `Evidence has been under no seal since ${oldest}${error === null ? '' : `: ${error}`}. Check the time-stamping authorities in preservation.seal.authorities.`,
+  }),
+  authorityLasts: {
+    de: 'Die Zeitstempel halten wieder lange genug',
+    en: 'Time-stamps last long enough again',
+  },
+  authorityEnds: (day: string): Text => ({
+    de: `Was die Zeitstempeldienste jetzt ausstellen, gilt nur bis ${day}. Tragen Sie einen Dienst mit neuem Zertifikat oder stärkerem Verfahren ein (preservation.seal.authorities, digest).`,
+    en: `What the time-stamping authorities issue now counts until ${day} only. Configure one with a new certificate or a stronger algorithm (preservation.seal.authorities, digest).`,
   }),
   renewalWorks: { de: 'Siegel werden wieder erneuert', en: 'Seals are renewed again' },
   renewalFails: (error: string): Text => ({

@@ -120,11 +120,17 @@ export async function renewDue(deps: RenewDeps): Promise<Renewal[]> {
     for (const { one } of same) {
       const { token } = await expiryOf(deps, one);
       // Where even new tokens run out soon, every look would buy another one that does.
-      const isNew = deps.now() - Date.parse(one.genTime) < Math.min(deps.ahead / 3, SETTLED);
-      isDue ||= token !== null && token <= limit && !isNew;
+      isDue ||= token !== null && token <= limit && !isNew(deps, one);
     }
     // One token costs the same for one as for all.
-    if (isDue) done.push(await renewTokens(deps, digest, same.map(({ one }) => one)));
+    if (isDue)
+      done.push(
+        await renewTokens(
+          deps,
+          digest,
+          same.map(({ one }) => one),
+        ),
+      );
   }
   return done;
 }
@@ -155,6 +161,27 @@ async function refreshedToken(
   return completed.token;
 }
 
+/**
+ * When the tokens that the authorities give now run out, if that is within `ahead`: renewing by them does not help, and
+ * others must be configured. Null: they last.
+ */
+export async function runsOutSoon(deps: RenewDeps): Promise<Date | null> {
+  for (const { one } of await heads(deps.store)) {
+    if (!one.final || !isNew(deps, one)) continue;
+    const { token, tree } = await expiryOf(deps, one);
+    const end = Math.min(
+      token ?? Number.POSITIVE_INFINITY,
+      one.digest === deps.digest ? tree : Number.POSITIVE_INFINITY,
+    );
+    if (end <= deps.now() + deps.ahead) return new Date(end);
+  }
+  return null;
+}
+
+function isNew({ now, ahead }: RenewDeps, one: ArchiveTimestamp): boolean {
+  return now() - Date.parse(one.genTime) < Math.min(ahead / 3, SETTLED);
+}
+
 /** One new token over the newest ones of these chains. */
 export async function renewTokens(
   { store, authorities }: Pick<RenewDeps, 'store' | 'authorities'>,
@@ -171,10 +198,7 @@ export async function renewTokens(
 }
 
 /** Everything under these seals, read again under `deps.digest`. */
-export async function renewHashTrees(
-  deps: RenewDeps,
-  seals: readonly ArchiveTimestamp[],
-): Promise<Renewal> {
+export async function renewHashTrees(deps: RenewDeps, seals: readonly ArchiveTimestamp[]): Promise<Renewal> {
   const { store, digest } = deps;
   const index = await archiveIndex(store);
   const tree = collectTree(digest);

@@ -73,6 +73,8 @@ export interface AuthorityOptions {
   readonly crlUrl?: string;
   /** The same of the OCSP responder. */
   readonly ocspUrl?: string;
+  /** Digest of what the authority signs itself; default: SHA-256. */
+  readonly hash?: HashName | undefined;
   /** When signature certificates are valid; default: from yesterday, for ten years. */
   readonly validity?: Validity | undefined;
 }
@@ -102,6 +104,8 @@ export async function openAuthority(options: AuthorityOptions): Promise<Authorit
   const known = new Map<string, Promise<Identity>>();
 
   /** Once per file, however many ask at the same time; anew when its time is over. */
+  const hashed = options.hash === undefined ? {} : { hash: options.hash };
+
   function identity(file: string, request: Request, makeKey: () => Promise<KeyObject>, issuer?: Issuer) {
     const open = () => openIdentity(file, request, makeKey, issuer);
     const made = known.get(file)?.then((kept) => (inTime(kept, request, now()) ? kept : open())) ?? open();
@@ -125,7 +129,7 @@ export async function openAuthority(options: AuthorityOptions): Promise<Authorit
       ...named,
       organization,
       publicKey: key,
-      issuer: issuer ?? { name: request.commonName, key },
+      issuer: issuer ?? { name: request.commonName, key, ...hashed },
       notBefore: validity?.from ?? new Date(now().getTime() - (validDays < 0 ? 400 : 1) * day),
       notAfter: validity?.to ?? new Date(now().getTime() + validDays * day),
     });
@@ -138,7 +142,7 @@ export async function openAuthority(options: AuthorityOptions): Promise<Authorit
 
   const authority: Request = { commonName: rootName, purpose: 'authority', validDays: rootDays };
   const root = await identity('root', authority, newP256Key);
-  const issuer: Issuer = { name: rootName, key: createPrivateKey(root.keyPem) };
+  const issuer: Issuer = { name: rootName, key: createPrivateKey(root.keyPem), ...hashed };
   const revokedFile = join(folder, 'revoked.json');
   const crlFile = join(folder, 'root.crl');
   const revoked: Revoked[] = (await readRevoked(revokedFile)) ?? [];

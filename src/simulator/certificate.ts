@@ -13,10 +13,13 @@ import {
 import { isIPv4, isIPv6 } from 'node:net';
 import * as asn1js from 'asn1js';
 import * as pkijs from 'pkijs';
+import type { HashName } from './signer.ts';
 
 export interface Issuer {
   readonly name: string;
   readonly key: KeyObject;
+  /** Digest of its signatures; default: SHA-256. */
+  readonly hash?: HashName;
 }
 
 export interface CertificateRequest {
@@ -55,9 +58,22 @@ const usages = {
   'timestamp-uncritical': { bits: 0xc0, unusedBits: 6, extended: '1.3.6.1.5.5.7.3.8' },
 } as const satisfies Record<string, Usage>;
 
-export const ecdsaWithSha256 = '1.2.840.10045.4.3.2';
+/** Object identifiers of ECDSA with a digest (RFC 5758 3.2). */
+export const ecdsaIds = {
+  sha256: '1.2.840.10045.4.3.2',
+  sha384: '1.2.840.10045.4.3.3',
+  sha512: '1.2.840.10045.4.3.4',
+};
 
-/** Issues a certificate; the issuer's key must be an EC key (signature: ECDSA with SHA-256). */
+export function signAs(issuer: Issuer, tbs: Buffer): Buffer {
+  return sign(issuer.hash ?? 'sha256', tbs, { key: issuer.key, dsaEncoding: 'der' });
+}
+
+export function signatureIdOf(issuer: Issuer): string {
+  return ecdsaIds[issuer.hash ?? 'sha256'];
+}
+
+/** Issues a certificate; the issuer's key must be an EC key (signature: ECDSA). */
 export function issueCertificate(request: CertificateRequest): Buffer {
   const certificate = new pkijs.Certificate();
   certificate.version = 2;
@@ -71,11 +87,11 @@ export function issueCertificate(request: CertificateRequest): Buffer {
   certificate.notAfter = timeOf(request.notAfter);
   certificate.subjectPublicKeyInfo = pkijs.PublicKeyInfo.fromBER(arrayBuffer(spkiOf(request.publicKey)));
   certificate.extensions = extensions(request);
-  const algorithm = new pkijs.AlgorithmIdentifier({ algorithmId: ecdsaWithSha256 });
+  const algorithm = new pkijs.AlgorithmIdentifier({ algorithmId: signatureIdOf(request.issuer) });
   certificate.signature = algorithm;
   certificate.signatureAlgorithm = algorithm;
   const tbs = Buffer.from(certificate.encodeTBS().toBER());
-  const signature = sign('sha256', tbs, { key: request.issuer.key, dsaEncoding: 'der' });
+  const signature = signAs(request.issuer, tbs);
   certificate.signatureValue = new asn1js.BitString({ valueHex: arrayBuffer(signature) });
   certificate.tbsView = new Uint8Array(tbs);
   return Buffer.from(certificate.toSchema(true).toBER());

@@ -1,14 +1,14 @@
 /** The authority's list of revoked certificates (RFC 5280 5). */
-import { sign } from 'node:crypto';
 import * as asn1js from 'asn1js';
 import * as pkijs from 'pkijs';
 import {
   arrayBuffer,
   authorityKeyIdentifier,
   distinguishedName,
-  ecdsaWithSha256,
   extension,
   type Issuer,
+  signAs,
+  signatureIdOf,
   timeOf,
 } from './certificate.ts';
 
@@ -26,10 +26,10 @@ export interface CrlRequest {
   readonly nextUpdate: Date;
 }
 
-/** A version 2 list, DER, with CRL number and authority key identifier; ECDSA with SHA-256. */
+/** A version 2 list, DER, with CRL number and authority key identifier; ECDSA. */
 export function issueCrl(request: CrlRequest): Buffer {
   const list = new pkijs.CertificateRevocationList();
-  const algorithm = new pkijs.AlgorithmIdentifier({ algorithmId: ecdsaWithSha256 });
+  const algorithm = new pkijs.AlgorithmIdentifier({ algorithmId: signatureIdOf(request.issuer) });
   list.version = 1;
   list.issuer = distinguishedName(request.issuer.name, request.organization);
   list.thisUpdate = timeOf(request.thisUpdate);
@@ -55,7 +55,7 @@ export function issueCrl(request: CrlRequest): Buffer {
   // What is signed is the first element of the sequence; its last, the signature, is still empty.
   const [tbsSchema] = list.toSchema(true).valueBlock.value;
   const tbs = Buffer.from(tbsSchema!.toBER());
-  const signature = sign('sha256', tbs, { key: request.issuer.key, dsaEncoding: 'der' });
+  const signature = signAs(request.issuer, tbs);
   list.signatureValue = new asn1js.BitString({ valueHex: arrayBuffer(signature) });
   return Buffer.from(list.toSchema(true).toBER());
 }

@@ -5,7 +5,7 @@
 import { createHash, createPublicKey, sign } from 'node:crypto';
 import * as asn1js from 'asn1js';
 import * as pkijs from 'pkijs';
-import { arrayBuffer, distinguishedName, ecdsaWithSha256, type Issuer } from './certificate.ts';
+import { arrayBuffer, distinguishedName, ecdsaIds, type Issuer } from './certificate.ts';
 import type { Revoked } from './crl.ts';
 import {
   bits,
@@ -50,7 +50,7 @@ export function answerOcsp(request: Buffer, source: OcspSource): Buffer {
     ...(asked.nonce ? [tagged(1, [sequence([asked.nonce.toSchema()])])] : []),
   ]);
   const signature = sign('sha256', encode(data), { key: issuer.key, dsaEncoding: 'der' });
-  const basic = sequence([data, sequence([oid(ecdsaWithSha256)]), bits(signature)]);
+  const basic = sequence([data, sequence([oid(ecdsaIds.sha256)]), bits(signature)]);
   const bytes = sequence([oid(basicResponse), octets(encode(basic))]);
   return encode(sequence([new asn1js.Enumerated({ value: 0 }), tagged(0, [bytes])]));
 }

@@ -180,6 +180,7 @@ export async function startTimestampAuthority(
       rootName: 'De-Mail Simulator TSA Root',
       now: clock.now,
       crlUrl: `${origin}/tsa.crl`,
+      hash: options.hash,
     });
   } catch (error) {
     await close();

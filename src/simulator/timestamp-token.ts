@@ -6,7 +6,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import * as asn1js from 'asn1js';
 import * as pkijs from 'pkijs';
-import { arrayBuffer } from './certificate.ts';
+import { arrayBuffer, ecdsaIds } from './certificate.ts';
 import {
   bits,
   encode,
@@ -34,11 +34,6 @@ export const digestLengths = new Map([
   [digestIds.sha512, 64],
 ]);
 
-const ecdsaIds = {
-  sha256: '1.2.840.10045.4.3.2',
-  sha384: '1.2.840.10045.4.3.3',
-  sha512: '1.2.840.10045.4.3.4',
-};
 const rsaEncryption = '1.2.840.113549.1.1.1';
 const contentType = '1.2.840.113549.1.9.3';
 const messageDigest = '1.2.840.113549.1.9.4';
@@ -169,16 +164,18 @@ function signedAttributes(info: Buffer, signer: Signer, form: TokenForm): asn1js
     attribute(contentType, oid(tstInfo)),
     attribute(messageDigest, octets(createHash(signer.hash).update(info).digest())),
   ];
-  if (form.names) attributes.push(attribute(signingCertificateV2, certificateName(form.names)));
+  if (form.names) attributes.push(attribute(signingCertificateV2, certificateName(form.names, signer.hash)));
   return attributes;
 }
 
-/** RFC 5035 3: SigningCertificateV2 of one ESSCertIDv2; its algorithm is left out, being the default SHA-256. */
-function certificateName(der: Buffer): asn1js.BaseBlock {
+/** RFC 5035 3: SigningCertificateV2 of one ESSCertIDv2; DER leaves out the default algorithm, SHA-256. */
+function certificateName(der: Buffer, hash: HashName): asn1js.BaseBlock {
   const { issuer, serialNumber } = pkijs.Certificate.fromBER(arrayBuffer(der));
   const directoryName = tagged(4, [issuer.toSchema()]);
   const issuerSerial = sequence([sequence([directoryName]), serialNumber]);
-  return sequence([sequence([sequence([octets(createHash('sha256').update(der).digest()), issuerSerial])])]);
+  const algorithm = hash === 'sha256' ? [] : [sequence([oid(digestIds[hash])])];
+  const digest = octets(createHash(hash).update(der).digest());
+  return sequence([sequence([sequence([...algorithm, digest, issuerSerial])])]);
 }
 
 function signatureAlgorithm(signer: Signer): asn1js.BaseBlock {

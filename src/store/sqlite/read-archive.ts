@@ -48,7 +48,9 @@ export function archiveReader(context: ReadContext): ArchiveReader {
     },
 
     async entryCount(tenant) {
-      return sql('SELECT COALESCE(MAX(idx) + 1, 0) FROM entry WHERE tenant = ?').pluck().get(tenant) as number;
+      return sql('SELECT COALESCE(MAX(idx) + 1, 0) FROM entry WHERE tenant = ?')
+        .pluck()
+        .get(tenant) as number;
     },
 
     async *leafHashes(tenant, size) {

@@ -101,8 +101,8 @@ export function finishArchiveToken(
 ): void {
   const { changes } = context
     .sql(
-      'UPDATE archive_timestamp SET token = ?1, final = 1 WHERE id = ?2 AND NOT EXISTS (SELECT 1 FROM archive_cover WHERE covers = ?2)',
+      'UPDATE archive_timestamp SET token = ?, final = 1 WHERE id = ? AND NOT EXISTS (SELECT 1 FROM archive_cover WHERE covers = ?)',
     )
-    .run(token, id);
+    .run(token, id, id);
   if (changes !== 1) throw new Error(`archive timestamp ${id} is covered already, or does not exist`);
 }
