@@ -1,6 +1,7 @@
 /** Opens the SQLite engine of the store: writer thread, read connection, object folder, checkpoint check. */
 import { existsSync, mkdirSync } from 'node:fs';
 import Database from 'better-sqlite3';
+import type { CommitFeed } from '../commit-feed.ts';
 import { beginRotation, endRotation, type TenantKeys } from '../keys.ts';
 import { keepRecoveryCopy } from '../recovery.ts';
 import type { Change, Reader, Store } from '../store.ts';
@@ -34,6 +35,8 @@ export interface StoreOptions extends StorePlaces {
   readonly recoveryCertificates?: readonly string[];
   /** Origin of a tenant's log is `<originPrefix>/<tenant>`. */
   readonly originPrefix: string;
+  /** Where commits are sent for a second copy and backups. */
+  readonly feed?: CommitFeed;
   /** Epoch milliseconds; tests may turn it. */
   readonly clock?: () => number;
   /** Told what an operator should know; what it says is safe for a log. */
@@ -55,7 +58,7 @@ export async function openSqliteStore(options: StoreOptions): Promise<Store> {
   prepareObjectDirectory(paths.objects);
   const listeners = new Set<(change: Change) => void>();
   const writer = await startWriter(
-    { ...paths, originPrefix: options.originPrefix },
+    { ...paths, originPrefix: options.originPrefix, feed: options.feed },
     clock,
     (changes) => {
       for (const change of changes) for (const listener of [...listeners]) listener(change);

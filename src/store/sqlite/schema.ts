@@ -305,9 +305,23 @@ const migrations: readonly string[] = [
       OR NEW.authority <> OLD.authority OR NEW.leaves <> OLD.leaves OR NEW.response <> OLD.response
     BEGIN SELECT RAISE(ABORT, 'archive timestamp is covered'); END;
   `,
+  `
+  -- Commits are counted, so that a copy of them can be told to be whole; epoch names the copy they go to.
+  CREATE TABLE commit_count (one INTEGER PRIMARY KEY CHECK (one = 1), n INTEGER NOT NULL, epoch TEXT) STRICT;
+  INSERT INTO commit_count (one, n) VALUES (1, 0);
+
+  -- Tenants whose queue came out of a backup and must not be sent before it was compared with the provider.
+  CREATE TABLE restored (tenant TEXT PRIMARY KEY, reason TEXT NOT NULL) STRICT;
+  `,
 ];
 
 export const SCHEMA_VERSION = migrations.length;
+
+/** The first migration that is counted as a commit itself: the table is there. */
+const COUNTED_FROM = migrations.findIndex((sql) => sql.includes('CREATE TABLE commit_count')) + 1;
+
+/** Part of every transaction. */
+export const countCommit = 'UPDATE commit_count SET n = n + 1';
 
 /** Pragmas of every write connection: an acknowledged commit survives power loss. */
 export function configure(db: Database.Database): void {
@@ -336,6 +350,7 @@ export function migrate(db: Database.Database): void {
     db.transaction(() => {
       db.exec(migrations[next]!);
       db.pragma(`user_version = ${next + 1}`);
+      if (next >= COUNTED_FROM) db.exec(countCommit);
     })();
   }
 }

@@ -19,6 +19,7 @@ export async function startWriter(
 ): Promise<Writer> {
   const worker = new Worker(new URL('./writer.ts', import.meta.url), {
     workerData: data,
+    transferList: data.feed === undefined ? [] : [data.feed.port],
     // What a command leaves behind dies young; a small nursery keeps the thread's memory small.
     resourceLimits: { maxYoungGenerationSizeMb: 8 },
   });

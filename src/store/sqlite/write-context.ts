@@ -24,6 +24,8 @@ export interface WriteContext {
   changes: Change[];
   /** Files to unlink after the commit. */
   unlink: string[];
+  /** Object files that rows of this transaction name, `tenant/uid`. */
+  files: string[];
   sql(text: string): Database.Statement;
   log(tenant: string): TenantLog;
   /** Reads the tenant's keys anew; those of before still open what was staged under them. */
@@ -64,6 +66,7 @@ export function createWriteContext(
     now: 0,
     changes: [],
     unlink: [],
+    files: [],
     sql,
     log(tenant) {
       let log = logs.get(tenant);
@@ -157,6 +160,7 @@ export function createWriteContext(
       logs.clear();
       context.changes = [];
       context.unlink = [];
+      context.files = [];
     },
   });
 }

@@ -8,13 +8,15 @@ import { unlinkSync } from 'node:fs';
 import { parentPort, workerData } from 'node:worker_threads';
 import Database from 'better-sqlite3';
 import { GatewayError } from '../../errors.ts';
+import type { CommitFeed } from '../commit-feed.ts';
 import type { Change } from '../store.ts';
 import { createCheckpointFiles } from './checkpoint-files.ts';
 import { type CommandName, commands } from './commands/index.ts';
+import { startCommitTap } from './commit-tap.ts';
 import { objectFile } from './objects.ts';
 import { createReadContext } from './read-context.ts';
 import { rebuildTables } from './rebuild.ts';
-import { configure, migrate } from './schema.ts';
+import { configure, countCommit, migrate } from './schema.ts';
 import { startWalKeeper } from './wal-keeper.ts';
 import { createWriteContext } from './write-context.ts';
 
@@ -24,6 +26,7 @@ export interface WriterData {
   readonly keys: string;
   readonly checkpoints: readonly string[];
   readonly originPrefix: string;
+  readonly feed?: CommitFeed | undefined;
 }
 
 export interface WriterCall {
@@ -57,6 +60,17 @@ export type WriterMessage =
   | { readonly type: 'warning'; readonly text: string }
   | { readonly type: 'closed' };
 
+/** What is refused while the second copy cannot be written: everything that sets something new going. */
+const beginnings = new Set<CommandName>([
+  'acceptSubmission',
+  'recordHandoverIntent',
+  'recordForwardIntent',
+  'recordLoginIntent',
+  'recordDeletionIntent',
+]);
+/** How long the end of the store waits for copies. */
+const CLOSE_GRACE_MS = 5_000;
+
 const port = parentPort!;
 const data = workerData as WriterData;
 
@@ -82,6 +96,8 @@ function run(): void {
   const begin = db.prepare('BEGIN IMMEDIATE');
   const commit = db.prepare('COMMIT');
   const rollback = db.prepare('ROLLBACK');
+  const count = db.prepare(countCommit);
+  const tap = data.feed === undefined ? null : startCommitTap(db, data.file, data.feed, beginEpoch);
 
   let waiting: WriterCall[] = [];
   let scheduled = false;
@@ -96,6 +112,7 @@ function run(): void {
         return { id: call.id, value: handler(context, call.tenant, call.args) };
       });
       const notes = context.commitTrees();
+      count.run();
       commit.run();
       return { answers, notes };
     } catch (error) {
@@ -105,10 +122,23 @@ function run(): void {
     }
   }
 
+  function beginEpoch(epoch: string): void {
+    begin.run();
+    db.prepare('UPDATE commit_count SET epoch = ?').run(epoch);
+    count.run();
+    commit.run();
+    tap?.committed([], () => undefined);
+  }
+
   function flush(): void {
     scheduled = false;
-    const batch = waiting;
+    let batch = waiting;
     waiting = [];
+    if (tap?.stalled()) {
+      const error = new GatewayError('store-unavailable', 'the second copy cannot be written');
+      for (const call of batch) if (beginnings.has(call.name)) refuse(call, error);
+      batch = batch.filter(({ name }) => !beginnings.has(name));
+    }
     if (batch.length === 0) return;
     try {
       settle(transact(batch));
@@ -144,20 +174,26 @@ function run(): void {
     answers: readonly WriterAnswer[];
     notes: Map<string, string>;
   }): void {
-    const changes = context.changes;
-    const files = context.unlink;
+    const { changes, unlink, files } = context;
     context.changes = [];
     context.unlink = [];
-    port.postMessage({ type: 'committed', answers, changes: distinct(changes) } satisfies WriterMessage);
+    context.files = [];
+    const deliver = () => {
+      port.postMessage({ type: 'committed', answers, changes: distinct(changes) } satisfies WriterMessage);
+      for (const [tenant, note] of notes) checkpoints.write(tenant, note);
+      for (const name of unlink) unlinkObject(name);
+    };
+    // Before the log may begin anew, and its frames be gone.
+    if (tap === null) deliver();
+    else tap.committed(files, deliver);
     wal.committed();
-    for (const [tenant, note] of notes) checkpoints.write(tenant, note);
-    for (const name of files) unlinkObject(name);
   }
 
   port.on('message', (message: WriterCall | 'close') => {
     if (message === 'close') {
       flush();
-      Promise.all([checkpoints.settle(), wal.close()]).then(() => {
+      const copied = tap?.close(CLOSE_GRACE_MS) ?? Promise.resolve();
+      Promise.all([copied.then(() => checkpoints.settle()), wal.close()]).then(() => {
         db.pragma('wal_checkpoint(TRUNCATE)');
         db.close();
         port.postMessage({ type: 'closed' } satisfies WriterMessage);

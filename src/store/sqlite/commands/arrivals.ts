@@ -10,6 +10,7 @@ import type {
   OperationEntry,
   SentCopyEntry,
 } from '../../../evidence/entry.ts';
+import { doubtRestored } from '../restored-queue.ts';
 import type { WriteContext } from '../write-context.ts';
 import { openedBody } from '../writer-log.ts';
 import { deliveriesOf, deposit } from './deposit.ts';
@@ -25,7 +26,9 @@ type FetchedBody<E> = Omit<Body<E>, 'signatures'>;
 
 export function openTenant(context: WriteContext, tenant: string): void {
   const log = context.log(tenant);
-  if (!log.held && log.edge.size + log.pending.length === 0) context.append(tenant, openedBody(log));
+  if (log.held) return;
+  if (log.edge.size + log.pending.length === 0) context.append(tenant, openedBody(log));
+  doubtRestored(context, tenant);
 }
 
 export type WireFetchedBody =

@@ -6,6 +6,7 @@ import { closingNote, keyNote } from '../../../evidence/log-notes.ts';
 import { createNoteSigner, type NoteSigner } from '../../../evidence/note.ts';
 import { KeyError } from '../../key-files.ts';
 import type { Hold } from '../../logs.ts';
+import { doubtQueue } from '../restored-queue.ts';
 import { holdRows, keyRows, keysOf, type LogRow, logRows } from '../tenant-logs.ts';
 import type { WriteContext } from '../write-context.ts';
 import { newSigningKey, openedBody, signingKey } from '../writer-log.ts';
@@ -132,7 +133,11 @@ export function closeLog(
   context.append(tenant, { ...openedBody(log), predecessor } as Parameters<typeof context.append>[1]);
   for (let index = base + 1; index < Math.min(end, base + MOST_LOST); index++)
     context.append(tenant, { kind: 'lost', origin: old.origin });
-  doubtQueued(context, tenant, actor);
+  doubtQueue(
+    context,
+    tenant,
+    `the log before was closed by ${actor.name}: whether this was sent already stands in entries that are lost`,
+  );
   context.changes.push({ topic: 'lock', tenant }, { topic: 'outbox', tenant });
   return { origin, key };
 }
@@ -173,35 +178,6 @@ function signerOf(context: WriteContext, tenant: string, origin: string, log: nu
   } catch (error) {
     if (error instanceof KeyError) return null;
     throw error;
-  }
-}
-
-/** What waits may have been handed over in entries that are lost: only the provider or an operator can say. */
-function doubtQueued(context: WriteContext, tenant: string, actor: Actor): void {
-  const { sql } = context;
-  const reply = `the log before was closed by ${actor.name}: whether this was handed over already stands in entries that are lost`;
-  const waiting = sql(
-    `SELECT letter, tx, attempts FROM outbox WHERE tenant = ? AND state = 'queued' ORDER BY letter, tx`,
-  ).all(tenant) as { letter: number; tx: number; attempts: number }[];
-  for (const { letter, tx, attempts } of waiting) {
-    const addresses = sql(
-      'SELECT address FROM outbox_recipient WHERE tenant = ? AND letter = ? AND tx = ? ORDER BY address',
-    )
-      .pluck()
-      .all(tenant, letter, tx) as string[];
-    context.append(tenant, {
-      kind: 'handover-outcome',
-      letter,
-      transaction: tx,
-      attempt: attempts,
-      result: 'in-doubt',
-      recipients: addresses.map((address) => ({ address, result: 'deferred', reply })),
-      reply,
-      peer: { endpoint: '' },
-    });
-    sql(
-      `UPDATE outbox SET state = 'in-doubt', last_reply = ? WHERE tenant = ? AND letter = ? AND tx = ?`,
-    ).run(reply, tenant, letter, tx);
   }
 }
 

@@ -30,6 +30,7 @@ export function insertObject(
     sql(
       'INSERT INTO object (tenant, object, uid, size, key, inline, structure) VALUES (?, ?, ?, ?, ?, ?, ?)',
     ).run(tenant, object.object, uid, object.size, key, inline, structure);
+    if (inline === null) context.files.push(fileName(tenant, Buffer.from(uid)));
     return;
   }
   if (structure !== null && known.structure === null) {
@@ -39,8 +40,7 @@ export function insertObject(
       object.object,
     );
   }
-  if (object.storage.inline === null)
-    context.unlink.push(unlinkName(tenant, Buffer.from(object.storage.uid)));
+  if (object.storage.inline === null) context.unlink.push(fileName(tenant, Buffer.from(object.storage.uid)));
 }
 
 export function insertMessage(context: WriteContext, tenant: string, message: WireMessage): void {
@@ -62,10 +62,10 @@ export function releaseObject(context: WriteContext, tenant: string, object: Cel
   ) as { uid: Buffer; file: number } | undefined;
   if (row === undefined) return;
   sql('DELETE FROM object WHERE tenant = ? AND object = ?').run(tenant, object);
-  if (row.file === 1) context.unlink.push(unlinkName(tenant, row.uid));
+  if (row.file === 1) context.unlink.push(fileName(tenant, row.uid));
 }
 
 /** `tenant/uid`, as the writer resolves it below the object folder. */
-function unlinkName(tenant: string, uid: Buffer): string {
+function fileName(tenant: string, uid: Buffer): string {
   return `${tenant}/${uid.toString('hex')}`;
 }
