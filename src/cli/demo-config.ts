@@ -1,5 +1,6 @@
 /** The demo's configuration: `config/demo.yaml` with the folder, addresses and ports of this run. */
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { type Document, isScalar, parseDocument, visit } from 'yaml';
 import { CommandError, exit } from './exit.ts';
@@ -44,6 +45,8 @@ export async function writeDemoConfig(settings: DemoSettings): Promise<string> {
   for (const [index] of tenants.entries()) {
     document.setIn(['tenants', index, 'provider', 'smtp', 'port'], settings.simulator.smtp);
     document.setIn(['tenants', index, 'provider', 'imap', 'port'], settings.simulator.imap);
+    // Whoever starts the demo may read all of it: the tour shows a letter that is private.
+    document.setIn(['tenants', index, 'privateMail', 'operators'], [userInfo().username]);
   }
   moveFolder(document);
   document.commentBefore = ' Written by `demail-gateway demo` at each start, from config/demo.yaml.';

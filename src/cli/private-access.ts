@@ -71,9 +71,13 @@ export function withoutContent(entry: Entry): Entry {
   return shown as unknown as Entry;
 }
 
-/** Reasons quote what stands in headers. */
+/** Checks whose reasons speak of signatures, certificates, digests, ids and addresses, and of nothing else. */
+const openChecks =
+  /^(body-hash|covered-headers|signature|signing-duty|certificate-chain|revocation|xml-(signature|schema|certificate-chain|revocation)|original-(body|header)-hash|account|private-id|recipient)$/;
+
+/** Other reasons quote what stands in headers. */
 function withoutReason(check: CheckFact): CheckFact {
-  return { ...check, reason: HIDDEN };
+  return openChecks.test(check.name) ? check : { ...check, reason: HIDDEN };
 }
 
 /** What only the norm or the envelope says may be seen. */
