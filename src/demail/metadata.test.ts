@@ -25,6 +25,16 @@ describe('one header each', () => {
     ['X-de-mail-privat-id: 2\nX-de-mail-private-id: 1', { privateId: '2' }],
     ['Envelope-to: A@x.de\nEnvelope-To: b@x.de', { envelopeTo: ['a@x.de'] }],
     ['Resent-From: a@x.de', { resent: { from: 'a@x.de', to: null, date: null, messageId: null } }],
+    ['Resent-To: a@x.de', { resent: { from: null, to: 'a@x.de', date: null, messageId: null } }],
+    ['Resent-Date: today', { resent: { from: null, to: null, date: 'today', messageId: null } }],
+    ['Resent-Message-ID: <1@x>', { resent: { from: null, to: null, date: null, messageId: '<1@x>' } }],
+    ['From: Erika\n <a@x.de>', { from: 'Erika <a@x.de>' }],
+    ['Date: Mon, 1 Jun 2026 12:00:00 +0000', { date: 'Mon, 1 Jun 2026 12:00:00 +0000' }],
+    ['X-de-mail-confirmation-of-dispatch: yes', { options: ['dispatch'] }],
+    ['X-de-mail-confirmation-of-receipt: yes', { options: ['receipt'] }],
+    ['X-de-mail-confirmation-of-retrieve: yes', { options: ['retrieval'] }],
+    ['X-de-mail-authoritative: yes', { options: ['authoritative'] }],
+    ['X-de-mail-private: yes', { options: ['private'] }],
     ['Reply-To: a@x.de', { replyTo: 'a@x.de' }],
     ['Message-ID: <1@x>', { internetMessageId: '<1@x>' }],
     ['Subject: one\nSubject: two', { subject: 'one' }],
@@ -112,6 +122,52 @@ test('the vectors read sensibly', () => {
       });
     }
   }
+});
+
+/** How each value comes back, by header. */
+const printed = {
+  'X-de-mail-sender': 'sender',
+  'X-de-mail-private-id': 'privateId',
+  'X-de-mail-message-id': 'messageId',
+  'X-de-mail-auth-level': 'authLevel',
+  'X-de-mail-auth-mechanism': 'authMechanism',
+  'X-de-mail-originator-provider': 'originatorProvider',
+  'X-de-mail-version': 'version',
+  'X-de-mail-account-holder': 'accountHolder',
+  'X-de-mail-notification-type': 'notificationType',
+  'X-de-mail-integrity': 'integrity',
+  'X-de-mail-signature-certificate': 'signatureCertificate',
+  'Reply-To': 'replyTo',
+  Subject: 'subject',
+  From: 'from',
+  Date: 'date',
+  'Message-ID': 'internetMessageId',
+} as const satisfies Record<string, keyof Metadata>;
+
+test('read ∘ print is the identity: in any order, case and folding, with the same name again below', () => {
+  const names = fc.shuffledSubarray(Object.keys(printed) as (keyof typeof printed)[]);
+  const value = fc
+    .array(fc.stringMatching(/^[!-~]{1,10}$/), { minLength: 1, maxLength: 4 })
+    .map((words) => words.join(' '));
+  const line = fc.record({ value, upper: fc.boolean(), folded: fc.boolean(), again: fc.option(value) });
+  fc.assert(
+    fc.property(names, fc.array(line, { minLength: 16, maxLength: 16 }), (order, lines) => {
+      const expected: Record<string, string> = {};
+      const [above, below] = [[] as string[], [] as string[]];
+      for (const [i, name] of order.entries()) {
+        const { value, upper, folded, again } = lines[i]!;
+        const said = name === 'X-de-mail-sender' ? `${'a'.repeat(i + 1)}@amt.de-mail.de` : value;
+        expected[printed[name]] = said;
+        above.push(
+          `${upper ? name.toUpperCase() : name}: ${folded ? said.replaceAll(' ', '\r\n ') : said}\r\n`,
+        );
+        if (again !== null) below.push(`${name}: ${again}\r\n`);
+      }
+      const bytes = Buffer.from(`${above.join('')}${below.join('')}`);
+      expect(readMetadata(parseHeader(bytes))).toMatchObject(expected);
+    }),
+    { numRuns: 1000 },
+  );
 });
 
 test('any header reads without an exception', () => {

@@ -23,6 +23,8 @@ describe('parseRecipientList', () => {
     ['to=a@x.de;to=b@x.de', [['a@x.de', 'b@x.de'], [], []]],
     ['to=a@x.de;;', [['a@x.de'], [], []]],
     ['to=nonsense;cc=', [[], [], []]],
+    ['to=a@"x y" <b@x.de>;cc=c@x.de', [['a @ x y|b@x.de'], ['c@x.de'], []]],
+    ['to=a@x.de;b@"y.de;cc=c@z.de', [['a@x.de'], [], []]],
     ['', [[], [], []]],
   ])('%j', (value, expected) => {
     expect(brief(value)).toEqual(expected);
@@ -62,6 +64,14 @@ test('parse ∘ print is the identity', () => {
     }),
     { numRuns: 3000 },
   );
+});
+
+test('a display name opens no element', () => {
+  for (const name of ['cc=C', ' cc=C', '\tbcc =C', 'to=']) {
+    const list = { to: [{ name, address: 'a@x.de' }], cc: [], bcc: [] };
+    const { to, cc, bcc } = parseRecipientList(printRecipientList(list));
+    expect([to.length, cc.length, bcc.length], name).toEqual([1, 0, 0]);
+  }
 });
 
 test('addressesOf goes through all kinds', () => {

@@ -58,7 +58,7 @@ export function addressesOf(list: RecipientList): string[] {
 function printRecipient(recipient: Recipient): string {
   const text = formatMailbox(recipient);
   // `to=x@y` is an address, but at this place it would open the element `to`.
-  if (!/^(to|cc|bcc)[ \t]*=/i.test(text)) return text;
+  if (!/^[ \t]*(to|cc|bcc)[ \t]*=/i.test(text)) return text;
   const name = recipient.name === null ? '' : `"${recipient.name.replace(/["\\]/g, '\\$&')}" `;
   return `${name}<${recipient.address}>`;
 }

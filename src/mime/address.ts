@@ -173,7 +173,7 @@ function angleAddress(value: string, span: { start: number; end: number }, befor
   return {
     phrase: phraseOf(before) ?? '',
     local: joined(tokens.slice(0, last === -1 ? tokens.length : last)),
-    domain: last === -1 ? '' : joined(tokens.slice(last + 1)),
+    domain: last === -1 ? '' : domainOf(tokens.slice(last + 1)),
     ...span,
   };
 }
@@ -193,10 +193,18 @@ function bareAddress(tokens: readonly Token[]): Found | null {
   return {
     phrase: phraseOf(tokens.slice(0, first)) ?? '',
     local: joined(tokens.slice(first, last)),
-    domain: joined(tokens.slice(last + 1, end)),
+    domain: domainOf(tokens.slice(last + 1, end)),
     start: tokens[first]!.start,
     end: tokens[end - 1]!.end,
   };
+}
+
+/** Empty where it is none (RFC 5322 3.4.1): an open quote or literal has swallowed what follows it. */
+function domainOf(tokens: readonly Token[]): string {
+  const isDomain = tokens.every(
+    ({ kind, text }) => kind === 'atom' || (kind === 'literal' && /^\[[^[\]\\]*\]$/.test(text)),
+  );
+  return isDomain ? joined(tokens) : '';
 }
 
 function joined(tokens: readonly Token[]): string {

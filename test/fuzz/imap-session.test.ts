@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { connect, type TLSSocket } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ERIKA, type ImapWorld, openImapWorld, PASSWORD } from '../../src/imap/testing/world.ts';
+import { random } from './mutation.ts';
 
 const inputs = 1000;
 const seed = 20240205;
@@ -57,17 +58,6 @@ async function openClient(): Promise<Client> {
       return open;
     },
     destroy: () => socket.destroy(),
-  };
-}
-
-/** Small and fast, and the same on every machine (mulberry32). */
-function random(start: number): (below: number) => number {
-  let state = start;
-  return (below) => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) % below;
   };
 }
 
