@@ -1,7 +1,14 @@
+import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 
 // Generous on purpose: a machine that is busy or slow is no finding. What hangs is cut off all the same.
-const shared = { pool: 'forks' as const, testTimeout: 180_000, hookTimeout: 180_000 };
+const shared = {
+  pool: 'forks' as const,
+  testTimeout: 180_000,
+  hookTimeout: 180_000,
+  // Each store has a thread and each command a process of its own: what they load is compiled once.
+  env: { NODE_COMPILE_CACHE: fileURLToPath(new URL('node_modules/.cache/node', import.meta.url)) },
+};
 
 export default defineConfig({
   test: {

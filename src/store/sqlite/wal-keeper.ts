@@ -21,23 +21,29 @@ export interface WalKeeper {
 }
 
 export function startWalKeeper(db: Database.Database, file: string): WalKeeper {
-  const worker = new Worker(new URL(import.meta.url), {
-    workerData: { walOf: file },
-    // It runs one statement: hardly any nursery is enough.
-    resourceLimits: { maxYoungGenerationSizeMb: 1 },
-  });
+  let thread: { readonly worker: Worker; readonly ended: Promise<void> } | null = null;
   let commits = 0;
   let copying = false;
   let copiedSince = false;
   let alone = false;
-  worker.on('message', () => {
-    copying = false;
-    copiedSince = true;
-  });
-  // Without the thread the writer copies by itself: slower, and nothing is lost.
-  worker.on('error', () => {
-    alone = true;
-  });
+
+  function start() {
+    const worker = new Worker(new URL(import.meta.url), {
+      workerData: { walOf: file },
+      // It runs one statement: hardly any nursery is enough.
+      resourceLimits: { maxYoungGenerationSizeMb: 1 },
+    });
+    worker.on('message', () => {
+      copying = false;
+      copiedSince = true;
+    });
+    // Without the thread the writer copies by itself: slower, and nothing is lost.
+    worker.on('error', () => {
+      alone = true;
+    });
+    return { worker, ended: new Promise<void>((resolve) => worker.once('exit', () => resolve())) };
+  }
+
   return {
     committed() {
       commits++;
@@ -49,26 +55,36 @@ export function startWalKeeper(db: Database.Database, file: string): WalKeeper {
       }
       if (size > COPY_FROM && !copying && !alone) {
         copying = true;
-        worker.postMessage('copy');
+        // Many a store never comes to that: until then the thread is not there.
+        thread ??= start();
+        thread.worker.postMessage('copy');
       }
     },
     async close() {
-      await worker.terminate();
+      // Asked, not terminated: a thread that is cut off inside SQLite takes the process with it.
+      thread?.worker.postMessage('close');
+      await thread?.ended;
     },
   };
 }
 
 function copyOnDemand(file: string): void {
+  const port = parentPort!;
   const db = new Database(file);
   db.pragma('busy_timeout = 0');
   db.pragma('synchronous = FULL');
-  parentPort!.on('message', () => {
+  port.on('message', (order: 'copy' | 'close') => {
+    if (order === 'close') {
+      db.close();
+      port.close();
+      return;
+    }
     try {
       db.pragma('wal_checkpoint(PASSIVE)');
     } catch {
       // Busy or out of space: the writer meets the same trouble, and says so.
     }
-    parentPort!.postMessage('copied');
+    port.postMessage('copied');
   });
 }
 
