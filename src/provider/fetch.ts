@@ -17,6 +17,7 @@ import type { Incidents } from './incidents.ts';
 import type { Ingest } from './ingest.ts';
 import { beginLogin, byGateway, type Login, type Occasion, pickedUpText, resultOfFailure } from './logins.ts';
 import type { MailboxPolicy } from './mailbox-policy.ts';
+import { watchSentCopies } from './sent-copies.ts';
 import { createRequests, createSign, type Requests, type Sign } from './sign.ts';
 import { incidentTexts, type Said } from './texts.ts';
 
@@ -158,14 +159,16 @@ async function loggedIn(
 
 /** A Sent folder that is missing or refused must not keep the mail in the inbox waiting. */
 async function lookAtSent(
-  { tenant, incidents, log }: FetchDeps,
+  deps: FetchDeps,
   client: ImapFlow,
   sent: Folder,
   config: TenantConfig,
   signal: AbortSignal,
 ): Promise<void> {
+  const { tenant, incidents, log } = deps;
   try {
     await sent.look(config, signal);
+    await watchSentCopies(deps, config);
     incidents.close(tenant, 'sent-folder', incidentTexts.worksAgain(sentFolderText));
   } catch (error) {
     if (!client.usable || signal.aborted || concernsAll(error)) throw error;

@@ -308,6 +308,14 @@ export const incidentTexts = {
     de: `Was der Anbieter unter Gesendet aufbewahrt, ist nicht, was ihm übergeben wurde: ${entry}\n${reason}\nAlle Vergleiche zeigt demail-gateway evidence show.`,
     en: `What the provider keeps under Sent is not what was handed over: ${entry}\n${reason}\nAll comparisons are shown by demail-gateway evidence show.`,
   }),
+  sentCopyMissing: (entries: readonly string[], more: boolean): Said => ({
+    de: `Unter Gesendet beim Anbieter fehlt, was ihm übergeben wurde: ${entries.join(', ')}${more ? ' und weitere' : ''}\nEntweder legt der Anbieter keine Kopien mehr ab, oder jemand hat sie gelöscht.`,
+    en: `The provider's Sent folder lacks what was handed over: ${entries.join(', ')}${more ? ' and more' : ''}\nEither the provider keeps no copies any more, or somebody has deleted them.`,
+  }),
+  sentCopiesComplete: {
+    de: 'Unter Gesendet beim Anbieter fehlt nichts mehr, was in den letzten 30 Tagen übergeben wurde',
+    en: "The provider's Sent folder lacks nothing that was handed over in the last 30 days",
+  },
   repeated: (entry: string, reason: string): Said => ({
     de: `Der Anbieter hat dasselbe noch einmal bestätigt, mit einer anderen Nachricht: ${entry}\n${reason}`,
     en: `The provider has confirmed the same once more, in another message: ${entry}\n${reason}`,

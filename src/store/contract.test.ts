@@ -489,6 +489,23 @@ describe.each(engines)('the store on %s', (_, openStore) => {
       expect((await store.search({ fact: 'receipt-overdue' })).map((l) => l.index)).toEqual([letter]);
     });
 
+    it('come with a Sent copy of the hand-over, missing from then until it is there', async () => {
+      const letter = await accept();
+      const missing = () => store.missingSentCopies(tenant, now - 1, now + 1, 9);
+      expect(await missing()).toEqual([]);
+      await handOver(letter);
+      expect(await missing()).toEqual([letter]);
+      expect(await store.missingSentCopies(tenant, now + 1, now + 2, 9)).toEqual([]);
+      const early = await accept();
+      for (const copied of [letter, early]) {
+        const staged = await stageText(store, tenant, `X-Letter: ${copied}\r\n\r\n`);
+        const body = inbound(staged, 100 + copied);
+        await store.recordFetched(tenant, { ...body, kind: 'sent-copy', letter: copied, transaction: 0 });
+      }
+      await handOver(early);
+      expect(await missing()).toEqual([]);
+    });
+
     it('that come before our own outcome are not awaited', async () => {
       const letter = await accept();
       await confirm(letter, 'dispatch', 1);

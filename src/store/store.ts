@@ -682,6 +682,8 @@ export interface Reader extends LogReader {
     before: number,
     limit: number,
   ): Promise<AwaitedConfirmation[]>;
+  /** Letters handed over in that time (epoch ms, both ends included) without a Sent copy of the provider's, oldest first. */
+  missingSentCopies(tenant: string, from: number, to: number, limit: number): Promise<number[]>;
   /** Private messages that wait for a mailbox, oldest first. */
   waitingPrivate(tenant: string): Promise<WaitingMessage[]>;
   /** Why nothing is handed over or fetched: an operator's lock, or a log that is held; null where neither. */

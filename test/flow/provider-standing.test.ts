@@ -5,6 +5,7 @@ import { CONFIRMATIONS } from '../../src/directory/mailboxes.ts';
 import type { ConfirmationEntry, Entry, SentCopyEntry } from '../../src/evidence/entry.ts';
 import type { Clock } from '../../src/observe/clock.ts';
 import { silentLog } from '../../src/observe/log.ts';
+import { createManualClock } from '../../src/observe/testing/manual-clock.ts';
 import { createIncidents } from '../../src/provider/incidents.ts';
 import { operatorTeller } from '../../src/provider/notices.ts';
 import { createReports } from '../../src/provider/reports.ts';
@@ -214,6 +215,30 @@ it('the Sent copy is compared field by field, and a changed one settles nothing'
       (e) => e.kind === 'incident' && e.incident === `sent-copy-differs ${bad.index}` && e.state === 'opened',
     ),
   );
+});
+
+it('a Sent copy that does not come is told once, and until it is there', async () => {
+  const { simulator } = provider;
+  const clock = createManualClock(Date.now());
+  const elsewhere = { ...offline, sentFolder: 'Archiv' };
+  expect(simulator.messages('stadt', 'Archiv')).toEqual([]);
+  await using w = await openWorld({ provider: await provider.accounts(elsewhere) }, clock);
+  const letter = await w.submit({ rcpt: [recipient], to: recipient, options: [] });
+  const link = await w.startLink();
+  await w.until(async () => (await standing(w, 'stadt', letter)).includes('handed-over'));
+  await link.fetchNow('stadt');
+  expect(await incidents(w, 'stadt')).not.toContain('sent-copy-missing');
+  await clock.advance(3_700_000);
+  await link.fetchNow('stadt');
+  await w.until(async () => (await incidents(w, 'stadt')).includes('sent-copy-missing'));
+  const [told] = (await w.store.incidents('stadt')).filter((i) => i.incident === 'sent-copy-missing');
+  expect(told!.text).toContain(`stadt/${letter}`);
+  await link.close();
+  w.useTenants({ provider: await provider.accounts({ ...offline, sentFolder: 'Sent' }) });
+  const again = await w.startLink();
+  await again.fetchNow('stadt');
+  await w.until(async () => !(await incidents(w, 'stadt')).includes('sent-copy-missing'));
+  expect(await sentCopies(w, letter)).toHaveLength(1);
 });
 
 async function sentCopies(w: World, letter: number): Promise<(Entry & SentCopyEntry)[]> {

@@ -1,6 +1,6 @@
-/** Which confirmations are still awaited, followed entry by entry. */
+/** Which confirmations and Sent copies are still awaited, followed entry by entry. */
 import type Database from 'better-sqlite3';
-import type { Entry } from '../../evidence/entry.ts';
+import type { Entry, HandoverOutcomeEntry, HandoverSettledEntry } from '../../evidence/entry.ts';
 import { type FactName, factsOf } from '../../evidence/facts.ts';
 
 /** The part of the write context that this needs. */
@@ -56,6 +56,7 @@ export function followAwaited(context: AwaitedContext, tenant: string, entry: En
     }
     return;
   }
+  followSentCopy(context, tenant, entry);
   for (const { letter, recipient, fact } of factsOf(entry)) {
     const answered = answeredBy[fact];
     if (answered !== undefined)
@@ -85,4 +86,29 @@ export function followAwaited(context: AwaitedContext, tenant: string, entry: En
         recipient,
       );
   }
+}
+
+/**
+ * The provider's Sent copy of what was handed over. Its row names the transaction where others name a recipient. Kept
+ * for every tenant: whether an account has a Sent folder may be configured later.
+ */
+function followSentCopy({ sql, now }: AwaitedContext, tenant: string, entry: Entry): void {
+  if (entry.kind === 'sent-copy' && entry.letter !== null) {
+    const { letter, transaction } = entry;
+    // The copy may come before our own outcome is recorded.
+    if (transaction !== null)
+      sql(
+        "INSERT INTO awaited (tenant, letter, recipient, confirmation, told) VALUES (?, ?, ?, 'sent-copy', ?) ON CONFLICT DO UPDATE SET told = excluded.told",
+      ).run(tenant, letter, String(transaction), ANSWERED);
+  } else if (saysHandedOver(entry))
+    sql(
+      "INSERT OR IGNORE INTO awaited (tenant, letter, recipient, confirmation, since) VALUES (?, ?, ?, 'sent-copy', ?)",
+    ).run(tenant, entry.letter, String(entry.transaction), now);
+}
+
+function saysHandedOver(entry: Entry): entry is Entry & (HandoverOutcomeEntry | HandoverSettledEntry) {
+  if (entry.kind === 'handover-settled') return entry.decision === 'handed-over';
+  return entry.kind === 'handover-outcome' && entry.result !== 'in-doubt'
+    ? entry.recipients.some(({ result }) => result === 'accepted')
+    : false;
 }

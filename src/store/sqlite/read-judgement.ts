@@ -11,6 +11,7 @@ type JudgementReader = Pick<
   | 'latestVerdict'
   | 'verdictsAbout'
   | 'awaited'
+  | 'missingSentCopies'
   | 'waitingPrivate'
   | 'lock'
 >;
@@ -50,6 +51,14 @@ export function judgementReader(context: ReadContext): JudgementReader {
       return sql(
         'SELECT letter, recipient, confirmation, since FROM awaited WHERE tenant = ? AND confirmation = ? AND told = 0 AND since IS NOT NULL AND since <= ? ORDER BY since LIMIT ?',
       ).all(tenant, confirmation, before, limit) as AwaitedConfirmation[];
+    },
+    async missingSentCopies(tenant, from, to, limit) {
+      const letters = sql(
+        "SELECT letter FROM awaited WHERE tenant = ? AND confirmation = 'sent-copy' AND told = 0 AND since IS NOT NULL AND since BETWEEN ? AND ? ORDER BY since LIMIT ?",
+      )
+        .pluck()
+        .all(tenant, from, to, limit) as number[];
+      return [...new Set(letters)];
     },
     async waitingPrivate(tenant) {
       const rows = sql('SELECT idx, address FROM waiting_private WHERE tenant = ? ORDER BY idx, address').all(
