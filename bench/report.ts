@@ -17,18 +17,30 @@ export interface Machine {
   readonly memoryGiB: number;
 }
 
+/** One measure of a run: what it found, and on what machine. */
+export interface Measurement {
+  readonly name: string;
+  readonly machine: Machine;
+  readonly figures: readonly Figure[];
+}
+
 /** The figures as a page: table first, then how each was measured. */
-export function report(machine: Machine, figures: readonly Figure[]): string {
-  const rows = figures.map(({ what, value, unit, goal }) => {
-    const said = goal === undefined ? '' : `${goal.text}: ${goal.reached ? 'reached' : '**missed**'}`;
-    return `| ${what} | ${round(value)} ${unit} | ${said} |`;
-  });
-  const methods = [...new Map(figures.map((f) => [f.method, f.what]))].map(([m, what]) => `- ${what}: ${m}`);
+export function report(measurements: readonly Measurement[]): string {
+  const rows = measurements.flatMap(({ figures }) =>
+    figures.map(({ what, value, unit, goal }) => {
+      const said = goal === undefined ? '' : `${goal.text}: ${goal.reached ? 'reached' : '**missed**'}`;
+      return `| ${what} | ${round(value)} ${unit} | ${said} |`;
+    }),
+  );
+  const methods = measurements.flatMap(({ figures, machine }) =>
+    [...new Map(figures.map((f) => [f.method, f.what]))].map(
+      ([method, what]) => `- ${what} (${shown(machine)}): ${method}`,
+    ),
+  );
   return [
     '# Measurements',
     '',
-    `Written by \`npm run bench\` at ${machine.time}: ${machine.cores} × ${machine.cpu}, ` +
-      `${machine.memoryGiB} GiB, Node ${machine.node}; load average before the run ${round(machine.load)}. Load generator, peers and gateway share the machine.`,
+    'Written by `npm run bench`. Load generator, peers and gateway share the machine.',
     '',
     '| what | value | goal |',
     '|---|---|---|',
@@ -39,6 +51,10 @@ export function report(machine: Machine, figures: readonly Figure[]): string {
     ...methods,
     '',
   ].join('\n');
+}
+
+function shown({ time, cores, cpu, memoryGiB, node, load }: Machine): string {
+  return `${time}, ${cores} × ${cpu}, ${memoryGiB} GiB, Node ${node}, load average before ${round(load)}`;
 }
 
 function round(value: number): string {
