@@ -61,6 +61,8 @@ export async function openWorld(tenants: TestTenants = {}, clock?: Clock): Promi
     ...(clock === undefined ? {} : { clock: () => clock.now() }),
   });
   const links: ProviderLink[] = [];
+  /** Entries do not change: each is read once. */
+  const read = new Map<string, Entry[]>();
   let current: Directory = testDirectory(tenants);
   for (const { id } of current.tenants) await store.openTenant(id);
 
@@ -123,13 +125,26 @@ export async function openWorld(tenants: TestTenants = {}, clock?: Clock): Promi
     },
     until(condition) {
       const { promise, resolve, reject } = Promise.withResolvers<never>();
-      const look = () => {
-        condition().then((value) => value && resolve(value as never), reject);
+      // One look at a time: what comes meanwhile asks for another one.
+      let looking = false;
+      let again = false;
+      const look = async () => {
+        again = looking;
+        if (looking) return;
+        looking = true;
+        try {
+          const value = await condition();
+          if (value) resolve(value as never);
+        } catch (error) {
+          reject(error);
+        }
+        looking = false;
+        if (again) void look();
       };
-      const subscription = store.changes.subscribe(look);
+      const subscription = store.changes.subscribe(() => void look());
       // Commits are told, but the end of a doubt or of a wait elsewhere may not be one.
-      const timer = setInterval(look, 25);
-      look();
+      const timer = setInterval(() => void look(), 25);
+      void look();
       return promise.finally(() => {
         subscription[Symbol.dispose]();
         clearInterval(timer);
@@ -137,9 +152,10 @@ export async function openWorld(tenants: TestTenants = {}, clock?: Clock): Promi
     },
     async entries(tenant = 'stadt') {
       const { size } = await store.head(tenant);
-      const all: Entry[] = [];
-      for (let i = 0; i < size; i += 1) all.push((await store.entry(tenant, i))!);
-      return all;
+      const known = read.get(tenant) ?? [];
+      read.set(tenant, known);
+      for (let i = known.length; i < size; i += 1) known[i] = (await store.entry(tenant, i))!;
+      return known.slice(0, size);
     },
     async mails(owner, mailbox, tenant = 'stadt') {
       const info = await store.mailbox(tenant, owner, mailbox);
