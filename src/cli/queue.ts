@@ -144,14 +144,22 @@ async function order(
   const { data, paths } = await storeOf(options, context);
   using gateway = await needGateway(data);
   using reader = openReader(paths);
-  const { tenant, letter, transaction } = await find(reader, message, options);
+  const item = await find(reader, message, options);
+  const { tenant, letter, transaction } = item;
   const actor = { type: 'operator' as const, name: userInfo().username };
   const wish = request({ tenant, letter, transaction, actor, reason: options.reason });
+  if (wish.command === 'queue-retry' && item.state !== 'queued')
+    throw new CommandError(exit.usage, `${tenant}/${letter} does not wait: ${notWaiting[item.state]}`);
   await gateway.ask(wish);
   if (options.json) context.printJson(wish);
   else context.print(`${tenant}/${letter}: done`);
   return exit.good;
 }
+
+const notWaiting = {
+  attempting: 'it is being handed over',
+  'in-doubt': 'it is in doubt; `queue release` or `queue abandon` settles it',
+} as const;
 
 /** The one open transaction that is meant. @throws CommandError (usage) with the candidates */
 async function find(reader: Reader, message: string, options: PickOptions): Promise<OutboxItem> {

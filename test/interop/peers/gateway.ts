@@ -116,6 +116,7 @@ export async function installGateway(
 /** An installation with a simulated provider of its own. */
 export async function installWithSimulator(
   settings: Partial<Parameters<typeof startSimulator>[0]> = {},
+  edit?: (config: Document) => void,
 ): Promise<{ installation: Installation; simulator: Simulator } & AsyncDisposable> {
   await using opened = new AsyncDisposableStack();
   const directory = await temporaryDirectory();
@@ -132,7 +133,9 @@ export async function installWithSimulator(
   for (const { id } of (document.toJS() as { tenants: { id: string }[] }).tenants) {
     await simulator.clientIdentity(id);
   }
-  const installation = opened.use(await installGateway(simulator.ports, { directory }));
+  const installation = opened.use(
+    await installGateway(simulator.ports, { directory, ...(edit && { edit }) }),
+  );
   const running = opened.move();
   return { installation, simulator, [Symbol.asyncDispose]: () => running.disposeAsync() };
 }
