@@ -7,6 +7,7 @@ import { type BlockInput, deliveredBlock } from '../demail/block.ts';
 import type { Directory } from '../directory/directory.ts';
 import { CONFIRMATIONS, INBOX } from '../directory/mailboxes.ts';
 import type { FetchedFrom } from '../evidence/entry.ts';
+import { keywordOf, NOT_COUNTED } from '../evidence/keywords.ts';
 import { inspectSignatures } from '../inspection/sender-signatures.ts';
 import { type HeaderField, parseHeader } from '../mime/header.ts';
 import type { Clock } from '../observe/clock.ts';
@@ -21,10 +22,8 @@ import {
   type Judgement,
   judge,
   judgeWhilePassing,
-  keywordOf,
   mayChange,
   nextLook,
-  notCounted,
   shortReason,
   stageMaterial,
 } from './judge.ts';
@@ -357,7 +356,7 @@ export function createIngest(deps: IngestDeps): Ingest {
         mailbox,
         reason,
         prefix: deliveredBlock({ ...whole, reason }),
-        flags: [keywordOf(judgement.verdict), ...(block.counts === 'no' ? [notCounted] : [])],
+        flags: [keywordOf(judgement.verdict), ...(block.counts === 'no' ? [NOT_COUNTED] : [])],
       })),
       ...(route.forward.length > 0
         ? { forward: { recipients: route.forward, prefix: deliveredBlock(whole) } }

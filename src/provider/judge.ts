@@ -158,21 +158,6 @@ export function shortReason({ verdict, checks }: Pick<Judgement, 'verdict' | 'ch
   return check === undefined ? null : `${check.name}: ${check.reason}`.slice(0, 200);
 }
 
-const keywords = {
-  valid: '$DeMailValid',
-  indeterminate: '$DeMailIndeterminate',
-  invalid: '$DeMailInvalid',
-} as const;
-
-/** On a copy of a confirmation that does not count. */
-export const notCounted = '$DeMailNotCounted';
-
-export const verdictKeywords: readonly string[] = Object.values(keywords);
-
-export function keywordOf(verdict: Judgement['verdict']): string {
-  return keywords[verdict];
-}
-
 /** What the log says of the checks; codes are for programs that run now. */
 export function checkFacts(checks: readonly CheckResult[]): CheckFact[] {
   return checks.map(({ name, result, reason }) => ({ name, result, reason: reason.slice(0, 500) }));

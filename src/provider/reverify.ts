@@ -5,18 +5,10 @@
  */
 import type { TenantConfig } from '../config/schema.ts';
 import type { Directory } from '../directory/directory.ts';
-import type {
-  ConfirmationEntry,
-  Delivery,
-  Entry,
-  InboundEntry,
-  Verdict,
-  VerdictEntry,
-} from '../evidence/entry.ts';
-import { letterOf } from '../evidence/projection.ts';
+import type { ConfirmationEntry, Entry, VerdictEntry } from '../evidence/entry.ts';
 import type { Clock } from '../observe/clock.ts';
 import type { Log } from '../observe/log.ts';
-import type { JudgedMessage, MailboxOwner, Store } from '../store/store.ts';
+import type { JudgedMessage, Store } from '../store/store.ts';
 import { type Binding, createBinder } from './bind.ts';
 import { endDisputes, openDispute } from './disputes.ts';
 import type { Incidents } from './incidents.ts';
@@ -24,13 +16,10 @@ import {
   checkFacts,
   type Judgement,
   judge,
-  keywordOf,
   mayChange,
   nextLook,
-  notCounted,
   shortReason,
   stageMaterial,
-  verdictKeywords,
 } from './judge.ts';
 import { readStored } from './reading.ts';
 import type { Reports } from './reports.ts';
@@ -118,7 +107,6 @@ async function lookAt(deps: ReverifyDeps, config: TenantConfig, index: number): 
     { tenant, about: index, verdict: judgement.verdict, counts: says?.binding.counts },
     'verdict',
   );
-  await changeKeywords(deps, entry, judgement.verdict, says?.binding.counts);
   // A dispute may be over as it begins: another confirmation may have come meanwhile.
   if (counted?.letter != null) await endDisputes(deps, counted.letter);
   if (says === null || says.binding.counts === 'no') return;
@@ -209,48 +197,4 @@ async function dispute(
   const reason = shortReason(judgement) ?? '';
   openDispute(deps, entry, reason);
   await deps.reports.disputed({ ...entry, letter: counted.letter, recipients: counted.recipients }, reason);
-}
-
-/** The copies that the message was delivered as show the latest verdict as a keyword. */
-async function changeKeywords(
-  { store, tenant }: ReverifyDeps,
-  entry: Fetched & Pick<InboundEntry, 'delivered'>,
-  verdict: Exclude<Verdict, 'not-checked'>,
-  counts: ConfirmationEntry['counts'],
-): Promise<void> {
-  for (const { owner, mailbox } of await deliveriesOf(store, tenant, entry)) {
-    const info = await store.mailbox(tenant, ownerOf(owner), mailbox);
-    if (info === null || entry.header.messageId === null) continue;
-    const named = await store.byMessageId(tenant, info.id, entry.header.messageId);
-    // Another message may bear the same Message-ID.
-    const uids = (await store.contents(tenant, info.id, named))
-      .filter(({ source }) => source.object === entry.message.object)
-      .map(({ uid }) => uid);
-    if (uids.length === 0) continue;
-    const old = verdictKeywords.filter((keyword) => keyword !== keywordOf(verdict));
-    if (counts === 'yes' || counts === 'provisional') old.push(notCounted);
-    await store.changeFlags(tenant, info.id, uids, { op: 'remove', flags: old });
-    await store.changeFlags(tenant, info.id, uids, { op: 'add', flags: [keywordOf(verdict)] });
-  }
-}
-
-/** As deliveries name it: a login, or `shared:` and the name of a shared mailbox. */
-function ownerOf(text: string): MailboxOwner {
-  return text.startsWith('shared:')
-    ? { type: 'shared', name: text.slice('shared:'.length) }
-    : { type: 'user', name: text };
-}
-
-/** Also the copies that were made later, after a scan. */
-async function deliveriesOf(
-  store: Store,
-  tenant: string,
-  entry: Fetched & Pick<InboundEntry, 'delivered'>,
-): Promise<readonly Delivery[]> {
-  const letter = letterOf(entry);
-  if (entry.scan === undefined || entry.delivered.length > 0 || letter === null) return entry.delivered;
-  const later = await store.timeline(tenant, letter);
-  return later.flatMap((other) =>
-    other.kind === 'scan' && other.about === entry.index ? other.delivered : [],
-  );
 }

@@ -425,6 +425,7 @@ describe.each(engines)('the store on %s', (_, openStore) => {
       confirmation: 'dispatch' | 'receipt',
       uid: number,
       counts: 'yes' | 'provisional' | 'no' = 'yes',
+      recipient = max,
     ) => {
       const { kind: _, ...body } = inbound(
         await stageText(store, tenant, `Message-ID: <c${uid}>\r\n\r\n${confirmation}`),
@@ -436,7 +437,7 @@ describe.each(engines)('the store on %s', (_, openStore) => {
         confirmation,
         letter,
         transaction: 0,
-        recipients: [max],
+        recipients: [recipient],
         statedTime: null,
         matchedBy: 'private-id',
         counts,
@@ -517,6 +518,30 @@ describe.each(engines)('the store on %s', (_, openStore) => {
       const letter = await accept();
       await confirm(letter, 'dispatch', 1, 'no');
       expect((await store.facts(tenant, letter)).map((f) => f.fact)).not.toContain('dispatched');
+    });
+
+    it('show on the copy in Gesendet once they came for every recipient, and no longer if they are invalid', async () => {
+      const message = await stageText(store, tenant, letterText);
+      const { letter } = await store.acceptSubmission(tenant, {
+        ...submission(message),
+        transactions: [
+          { id: 0, privateId: 'p-k', to: [max, 'eva@buerger.de-mail.example'], cc: [], bcc: [] },
+        ],
+      });
+      const sent = (await store.mailbox(tenant, erika, 'Gesendet'))!;
+      const flags = async () => (await store.messages(tenant, sent.id))[0]!.flags;
+      await confirm(letter, 'dispatch', 1);
+      expect(await flags()).toEqual(['\\Seen']);
+      changes.length = 0;
+      const eva = await confirm(letter, 'dispatch', 2, 'yes', 'eva@buerger.de-mail.example');
+      expect(await flags()).toEqual(['\\Seen', '$DeMailDispatched']);
+      expect(changes).toContainEqual({ topic: 'mailbox', tenant, mailbox: sent.id });
+      expect((await store.mailbox(tenant, erika, 'Gesendet'))!.highestModseq).toBeGreaterThan(
+        sent.highestModseq,
+      );
+      const disputed = { letter, recipients: ['eva@buerger.de-mail.example'], checks: [], material: [] };
+      await store.recordVerdict(tenant, { ...disputed, about: eva, verdict: 'invalid', nextAttempt: null });
+      expect(await flags()).toEqual(['\\Seen']);
     });
 
     it('are judged again, the newest verdict is shown, and an invalid one disputes the fact', async () => {

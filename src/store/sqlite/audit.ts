@@ -9,10 +9,11 @@ import { secretExists } from '../key-files.ts';
 import { logKeyFile, readLogKey } from '../keys.ts';
 import type { LogInfo } from '../logs.ts';
 import { keyedDigest } from '../sealing.ts';
+import type { EntryRow } from './entry-rows.ts';
 import { keptFiles, readKept as readKeptFile } from './head-check.ts';
 import { type ObjectRow, openObject } from './objects.ts';
 import type { StorePaths } from './paths.ts';
-import { createReadContext, type EntryRow } from './read-context.ts';
+import { createReadContext } from './read-context.ts';
 import { requireSchema } from './schema.ts';
 
 /**

@@ -3,7 +3,8 @@ import { parseEntry } from '../../evidence/canonical.ts';
 import type { ArchiveDigest } from '../../evidence/entry.ts';
 import { leafHash } from '../../evidence/merkle.ts';
 import { type ArchiveKind, CorruptObject, type Reader } from '../store.ts';
-import type { EntryRow, ReadContext } from './read-context.ts';
+import type { EntryRow } from './entry-rows.ts';
+import type { ReadContext } from './read-context.ts';
 
 type ArchiveReader = Pick<
   Reader,

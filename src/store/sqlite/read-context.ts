@@ -1,23 +1,13 @@
 /** What reads work with: a read-only connection, the tenants' keys, prepared statements. */
 import type Database from 'better-sqlite3';
-import { parseEntry, SALT_LENGTH } from '../../evidence/canonical.ts';
+import { parseEntry } from '../../evidence/canonical.ts';
 import type { Entry } from '../../evidence/entry.ts';
 import type { TileReader } from '../../evidence/merkle.ts';
 import { loadTenantKeys, type TenantKeys } from '../keys.ts';
 import type { LogInfo } from '../logs.ts';
-import { openChunk, unwrapKey } from '../sealing.ts';
 import { CorruptObject } from '../store.ts';
+import { type EntryRow, openEntryRow } from './entry-rows.ts';
 import { keysOf, logRows } from './tenant-logs.ts';
-import { entryContext } from './write-context.ts';
-
-export interface EntryRow {
-  readonly idx: number;
-  readonly kind: string;
-  readonly time: string;
-  readonly commitment: Buffer;
-  readonly key: Buffer;
-  readonly sealed: Buffer;
-}
 
 export interface ReadContext {
   readonly db: Database.Database;
@@ -84,17 +74,7 @@ export function createReadContext(
         return { ...row, keys: keysOf(context.sql, keysDirectory, tenant, row, opened) };
       });
     },
-    openEntry(tenant, row) {
-      const name = entryContext(tenant, row.idx);
-      try {
-        const key = unwrapKey(context.keys(tenant).wraps, row.key, name);
-        const plain = openChunk(key, Buffer.from(name), 0, true, row.sealed);
-        if (plain.length < SALT_LENGTH) throw new Error('entry is shorter than its salt');
-        return { salt: plain.subarray(0, SALT_LENGTH), bytes: plain.subarray(SALT_LENGTH) };
-      } catch (cause) {
-        throw new CorruptObject(`entry ${tenant}/${row.idx}`, cause);
-      }
-    },
+    openEntry: (tenant, row) => openEntryRow(context.keys(tenant), row),
     entry(tenant, index) {
       const row = context
         .sql('SELECT idx, kind, time, commitment, key, sealed FROM entry WHERE tenant = ? AND idx = ?')

@@ -1,11 +1,11 @@
 /** Reads over the log and what is derived from it: entries, timelines, facts, searches. */
 
 import type { Entry, EntryKind, SubmissionEntry, Verdict } from '../../evidence/entry.ts';
-import type { Fact, FactName } from '../../evidence/facts.ts';
-import { judgedFacts, type LaterVerdict, standingFacts } from '../../evidence/standing.ts';
+import type { Fact } from '../../evidence/facts.ts';
 import { keyedDigest } from '../sealing.ts';
 import type { LetterSummary, Reader, SearchQuery } from '../store.ts';
 import type { ReadContext } from './read-context.ts';
+import { factsOf, standingOf } from './standing-rows.ts';
 
 type EvidenceReader = Pick<
   Reader,
@@ -22,15 +22,6 @@ type EvidenceReader = Pick<
   | 'incidents'
 >;
 
-interface FactRow {
-  letter: number;
-  recipient: string;
-  fact: FactName;
-  idx: number;
-  time: string;
-  detail: string | null;
-}
-
 interface MessageRecord {
   tenant: string;
   idx: number;
@@ -46,28 +37,7 @@ interface MessageRecord {
 export function evidenceReader(context: ReadContext): EvidenceReader {
   const { sql } = context;
 
-  function factsOfLetter(tenant: string, letter: number): Fact[] {
-    const rows = sql(
-      'SELECT letter, recipient, fact, idx, time, detail FROM fact WHERE tenant = ? AND letter = ? ORDER BY idx',
-    ).all(tenant, letter) as FactRow[];
-    return rows.map(({ idx, ...row }) => ({ ...row, index: idx }));
-  }
-
-  /** Facts of a letter that stand by now. */
-  function standing(tenant: string, letter: number): Fact[] {
-    const facts = factsOfLetter(tenant, letter);
-    const about = new Set(facts.filter(({ fact }) => judgedFacts.has(fact)).map(({ index }) => index));
-    for (const index of [...about]) {
-      const kind = sql('SELECT kind FROM entry WHERE tenant = ? AND idx = ?').pluck().get(tenant, index);
-      const entry = kind === 'verdict' ? context.entry(tenant, index) : null;
-      if (entry?.kind === 'verdict') about.add(entry.about);
-    }
-    const later = 'SELECT idx AS "index", about, verdict FROM verdict WHERE tenant = ? AND about = ?';
-    return standingFacts(
-      facts,
-      [...about].flatMap((index) => sql(later).all(tenant, index) as LaterVerdict[]),
-    );
-  }
+  const standing = (tenant: string, letter: number) => standingOf(sql, context.entry, tenant, letter);
 
   /** A letter's own row: all that stands of it. Others: what their entry states of that. */
   function ownFacts({ tenant, idx, letter }: MessageRecord): Fact[] {
@@ -169,7 +139,7 @@ export function evidenceReader(context: ReadContext): EvidenceReader {
     },
 
     async facts(tenant, letter) {
-      return factsOfLetter(tenant, letter);
+      return factsOf(sql, tenant, letter);
     },
 
     async standing(tenant, letter) {

@@ -5,9 +5,10 @@
 import type Database from 'better-sqlite3';
 import { parseEntry } from '../../evidence/canonical.ts';
 import { CorruptObject } from '../store.ts';
+import type { EntryRow } from './entry-rows.ts';
 import { followIntents } from './open-intents.ts';
 import { followPrivateMail } from './private-mail.ts';
-import type { EntryRow, ReadContext } from './read-context.ts';
+import type { ReadContext } from './read-context.ts';
 
 /** Kinds that say something about a row of these tables. */
 const telling = [

@@ -10,6 +10,8 @@ import { loadTenantKeys } from '../keys.ts';
 import { keyedDigest, newKey, random, sealChunk, wrapKey } from '../sealing.ts';
 import type { Change } from '../store.ts';
 import { followAwaited } from './awaited.ts';
+import { entryContext } from './entry-rows.ts';
+import { followKeywords } from './keywords.ts';
 import { followIntents } from './open-intents.ts';
 import { followPrivateMail } from './private-mail.ts';
 import { insertSql } from './schema.ts';
@@ -123,6 +125,7 @@ export function createWriteContext(
       followAwaited(context, tenant, entry);
       followIntents(context, tenant, entry);
       followPrivateMail(context, tenant, entry);
+      followKeywords(context, tenant, entry);
       return entry;
     },
   };
@@ -163,9 +166,4 @@ export function createWriteContext(
       context.files = [];
     },
   });
-}
-
-/** Additional data of an entry's encryption: binds it to its place. */
-export function entryContext(tenant: string, index: number): string {
-  return `entry/${tenant}/${index}`;
 }

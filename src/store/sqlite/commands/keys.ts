@@ -1,8 +1,9 @@
 /** Rotation of a tenant's key: wrapped keys are wrapped anew, in batches between which mail goes on. */
 import type { Actor } from '../../../evidence/entry.ts';
 import { rewrapKey } from '../../sealing.ts';
+import { entryContext } from '../entry-rows.ts';
 import { objectContext } from '../objects.ts';
-import { entryContext, type WriteContext } from '../write-context.ts';
+import type { WriteContext } from '../write-context.ts';
 
 export interface RewrapProgress {
   /** Row ids that are done, of entries and of objects. */

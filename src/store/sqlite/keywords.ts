@@ -1,0 +1,87 @@
+/**
+ * Keywords on the copies of messages, followed entry by entry: on those of a letter what its recipients' facts say, on
+ * those of a fetched message its latest verdict. In the commit of the entry: a client never shows what is not proven.
+ */
+import type { Entry, VerdictEntry } from '../../evidence/entry.ts';
+import {
+  keywordOf,
+  letterKeywordNames,
+  letterKeywords,
+  NOT_COUNTED,
+  verdictKeywords,
+} from '../../evidence/keywords.ts';
+import { objectsOf } from '../../evidence/objects-of.ts';
+import { type EntryRow, readEntryRow } from './entry-rows.ts';
+import { standingOf } from './standing-rows.ts';
+import type { WriteContext } from './write-context.ts';
+
+export function followKeywords(context: WriteContext, tenant: string, entry: Entry): void {
+  if (entry.kind === 'verdict') showVerdict(context, tenant, entry);
+  const isAboutLetter = entry.kind === 'confirmation' || entry.kind === 'verdict' || entry.kind === 'overdue';
+  if (isAboutLetter && entry.letter !== null) showFacts(context, tenant, entry.letter);
+}
+
+function showVerdict(context: WriteContext, tenant: string, entry: VerdictEntry): void {
+  if (entry.verdict === 'not-checked') return;
+  const judged = readEntry(context, tenant, entry.about);
+  if (judged === null) return;
+  const counts = entry.confirms?.counts;
+  const outdated =
+    counts === 'yes' || counts === 'provisional' ? [...verdictKeywords, NOT_COUNTED] : verdictKeywords;
+  for (const { fact, message } of objectsOf(judged)) {
+    if (message) replaceKeywords(context, tenant, fact.object, outdated, [keywordOf(entry.verdict)]);
+  }
+}
+
+/** A letter that the tenant received has no keywords of this kind: its facts are the recipient's own. */
+function showFacts(context: WriteContext, tenant: string, letter: number): void {
+  const submission = readEntry(context, tenant, letter);
+  if (submission?.kind !== 'submission') return;
+  const recipients = [...new Set(submission.transactions.flatMap((t) => [...t.to, ...t.cc, ...t.bcc]))];
+  const standing = standingOf(context.sql, (of, index) => readEntry(context, of, index), tenant, letter);
+  replaceKeywords(
+    context,
+    tenant,
+    submission.message.object,
+    letterKeywordNames,
+    letterKeywords(standing, recipients),
+  );
+}
+
+function replaceKeywords(
+  context: WriteContext,
+  tenant: string,
+  object: string,
+  names: readonly string[],
+  keywords: readonly string[],
+): void {
+  const { sql } = context;
+  const copies = sql('SELECT mailbox, uid, flags FROM mail WHERE tenant = ? AND object = ?').all(
+    tenant,
+    object,
+  ) as { mailbox: number; uid: number; flags: string }[];
+  for (const { mailbox, uid, flags } of copies) {
+    const before = flags === '' ? [] : flags.split(' ');
+    const after = [...before.filter((flag) => !names.includes(flag)), ...keywords];
+    if (after.length === before.length && after.every((flag) => before.includes(flag))) continue;
+    const { modseq } = sql('UPDATE mailbox SET modseq = modseq + 1 WHERE id = ? RETURNING modseq').get(
+      mailbox,
+    ) as { modseq: number };
+    sql('UPDATE mail SET flags = ?, modseq = ? WHERE mailbox = ? AND uid = ?').run(
+      after.join(' '),
+      modseq,
+      mailbox,
+      uid,
+    );
+    context.changes.push({ topic: 'mailbox', tenant, mailbox });
+  }
+}
+
+/** Null where it is not there, or was erased. */
+function readEntry(context: WriteContext, tenant: string, index: number): Entry | null {
+  const row = context
+    .sql('SELECT idx, key, sealed FROM entry WHERE tenant = ? AND idx = ?')
+    .get(tenant, index) as Pick<EntryRow, 'idx' | 'key' | 'sealed'> | undefined;
+  if (row === undefined || row.key.length === 0) return null;
+  return readEntryRow(context.log(tenant).keys, row);
+}
