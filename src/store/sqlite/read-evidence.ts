@@ -1,10 +1,10 @@
 /** Reads over the log and what is derived from it: entries, timelines, facts, searches. */
 
-import type { Entry, EntryKind, SubmissionEntry, Verdict } from '../../evidence/entry.ts';
+import type { Entry, SubmissionEntry } from '../../evidence/entry.ts';
 import type { Fact } from '../../evidence/facts.ts';
-import { keyedDigest } from '../sealing.ts';
-import type { LetterSummary, Reader, SearchQuery } from '../store.ts';
+import type { LetterSummary, Reader } from '../store.ts';
 import type { ReadContext } from './read-context.ts';
+import { type MessageRecord, matches } from './search.ts';
 import { factsOf, standingOf } from './standing-rows.ts';
 
 type EvidenceReader = Pick<
@@ -21,18 +21,6 @@ type EvidenceReader = Pick<
   | 'byProviderMessageId'
   | 'incidents'
 >;
-
-interface MessageRecord {
-  tenant: string;
-  idx: number;
-  kind: EntryKind;
-  time: string;
-  letter: number | null;
-  message_id: string | null;
-  sender: string | null;
-  subject: string | null;
-  verdict: Verdict | null;
-}
 
 export function evidenceReader(context: ReadContext): EvidenceReader {
   const { sql } = context;
@@ -94,25 +82,15 @@ export function evidenceReader(context: ReadContext): EvidenceReader {
     },
 
     async search(query) {
-      const { where, values } = conditions(context, query);
-      const page = sql(
-        `SELECT m.tenant, m.idx, m.kind, m.time, m.letter, m.message_id, m.sender, m.subject, COALESCE((SELECT v.verdict FROM verdict v WHERE v.tenant = m.tenant AND v.about = m.idx ORDER BY v.idx DESC LIMIT 1), m.verdict) AS verdict FROM message m WHERE ${where} AND (m.tenant, m.idx) > (?, ?) ORDER BY m.tenant, m.idx LIMIT ?`,
-      );
       const limit = query.limit ?? 1000;
       const found: LetterSummary[] = [];
-      let last: readonly [string, number] = ['', -1];
-      // A fact that was stated may not stand any more: only the whole letter says so, hence page by page.
-      while (found.length < limit) {
-        const wanted = limit - found.length;
-        const rows = page.all(...values, ...last, wanted) as MessageRecord[];
-        for (const row of rows) {
-          const own = ownFacts(row);
-          if (query.fact === undefined || own.some(({ fact }) => fact === query.fact))
-            found.push(summary(row, own));
-        }
-        const end = rows.at(-1);
-        if (end === undefined || rows.length < wanted) break;
-        last = [end.tenant, end.idx];
+      if (limit <= 0) return found;
+      for (const row of matches(context, query)) {
+        // A fact that was stated may not stand any more: only the whole letter says so.
+        const own = ownFacts(row);
+        if (query.fact !== undefined && !own.some(({ fact }) => fact === query.fact)) continue;
+        found.push(summary(row, own));
+        if (found.length === limit) break;
       }
       return found;
     },
@@ -173,62 +151,4 @@ export function evidenceReader(context: ReadContext): EvidenceReader {
       ) as { incident: string; since: string; text: string }[];
     },
   };
-}
-
-/** WHERE clause of a search over `message m`. */
-function conditions(context: ReadContext, query: SearchQuery): { where: string; values: unknown[] } {
-  const parts: string[] = ['1'];
-  const values: unknown[] = [];
-  const add = (text: string, ...bound: unknown[]) => {
-    parts.push(text);
-    values.push(...bound);
-  };
-  if (query.tenant !== undefined) add('m.tenant = ?', query.tenant);
-  if (query.kind !== undefined) add('m.kind = ?', query.kind);
-  if (query.since !== undefined) add('m.time >= ?', query.since);
-  if (query.until !== undefined) add('m.time <= ?', query.until);
-  if (query.subject !== undefined) add(`m.subject LIKE ? ESCAPE '\\'`, like(query.subject));
-  if (query.messageId !== undefined) {
-    const bare = query.messageId.replace(/^<|>$/g, '');
-    add('m.message_id IN (?, ?)', bare, `<${bare}>`);
-  }
-  if (query.privateId !== undefined)
-    add(
-      'EXISTS (SELECT 1 FROM private_id p WHERE p.private_id = ? AND p.tenant = m.tenant AND p.idx = m.idx)',
-      query.privateId,
-    );
-  if (query.address !== undefined) {
-    add(
-      `(m.sender LIKE ? ESCAPE '\\' OR EXISTS (SELECT 1 FROM message_recipient r WHERE r.tenant = m.tenant AND r.idx = m.idx AND r.address LIKE ? ESCAPE '\\'))`,
-      like(query.address),
-      like(query.address),
-    );
-  }
-  if (query.fileReference !== undefined)
-    add(
-      'EXISTS (SELECT 1 FROM file_reference f WHERE f.tenant = m.tenant AND f.reference = ? AND f.idx = m.idx)',
-      query.fileReference,
-    );
-  if (query.fact !== undefined)
-    add(
-      'EXISTS (SELECT 1 FROM fact f WHERE f.tenant = m.tenant AND f.letter = m.letter AND (f.letter = m.idx OR f.idx = m.idx) AND f.fact = ?)',
-      query.fact,
-    );
-  if (query.sha256 !== undefined) {
-    // The index is keyed per tenant: one digest per tenant that is looked into.
-    const tenants =
-      query.tenant === undefined
-        ? (context.sql('SELECT tenant FROM checkpoint').pluck().all() as string[])
-        : [query.tenant];
-    const digests = tenants.map((tenant) => keyedDigest(context.keys(tenant).address, query.sha256!));
-    add(
-      `EXISTS (SELECT 1 FROM digest d LEFT JOIN letter_entry l ON l.tenant = d.tenant AND l.idx = d.idx WHERE d.tenant = m.tenant AND (d.idx = m.idx OR l.letter = m.idx) AND d.digest IN (${digests.map(() => '?').join(', ') || 'NULL'}))`,
-      ...digests,
-    );
-  }
-  return { where: parts.join(' AND '), values };
-}
-
-function like(text: string): string {
-  return `%${text.replace(/[\\%_]/g, (c) => `\\${c}`)}%`;
 }

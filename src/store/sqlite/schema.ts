@@ -25,6 +25,29 @@ function appendOnly(name: string): string {
   `;
 }
 
+/**
+ * SQL of an address's domain, in lower case: after its last `@`. Looked for in its end alone, which is longer than any
+ * domain: the cost grows with the square. Part of indexes: it cannot be changed without making them anew.
+ */
+export function domainOf(column: string): string {
+  const end = `substr(${column}, -256)`;
+  return `lower(substr(${end}, length(rtrim(${end}, replace(${end}, '@', ''))) + 1))`;
+}
+
+/** Rows of the list of addresses that occur, kept by triggers; the last letter of an address takes it along. */
+function listAddresses(table: string, column: string): string {
+  return `
+    CREATE TRIGGER ${table}_address AFTER INSERT ON ${table} WHEN NEW.${column} IS NOT NULL
+      BEGIN INSERT OR IGNORE INTO address (tenant, address) VALUES (NEW.tenant, NEW.${column}); END;
+    CREATE TRIGGER ${table}_address_gone AFTER DELETE ON ${table} WHEN OLD.${column} IS NOT NULL
+      AND NOT EXISTS (SELECT 1 FROM message INDEXED BY message_sender
+        WHERE tenant = OLD.tenant AND sender = OLD.${column} COLLATE NOCASE AND sender IS NOT NULL)
+      AND NOT EXISTS (SELECT 1 FROM message_recipient INDEXED BY message_recipient_1
+        WHERE tenant = OLD.tenant AND address = OLD.${column} COLLATE NOCASE)
+      BEGIN DELETE FROM address WHERE tenant = OLD.tenant AND address = OLD.${column}; END;
+  `;
+}
+
 const migrations: readonly string[] = [
   `
   CREATE TABLE entry (
@@ -312,6 +335,35 @@ const migrations: readonly string[] = [
 
   -- Tenants whose queue came out of a backup and must not be sent before it was compared with the provider.
   CREATE TABLE restored (tenant TEXT PRIMARY KEY, reason TEXT NOT NULL) STRICT;
+  `,
+  `
+  -- Search: each index ends in idx, so that a page of results is read in the order of the log and sorted by nothing.
+  DROP INDEX message_recipient_1;
+  CREATE INDEX message_recipient_1 ON message_recipient (tenant, address COLLATE NOCASE, idx);
+  CREATE INDEX message_recipient_domain ON message_recipient (tenant, ${domainOf('address')}, idx);
+  CREATE INDEX message_sender ON message (tenant, sender COLLATE NOCASE, idx) WHERE sender IS NOT NULL;
+  CREATE INDEX message_sender_domain ON message (tenant, ${domainOf('sender')}, idx) WHERE sender IS NOT NULL;
+  CREATE INDEX message_kind ON message (tenant, kind, idx);
+  CREATE INDEX letter_entry_1 ON letter_entry (tenant, idx, letter);
+
+  -- Every address that occurs, once: a part of one is looked for here.
+  CREATE TABLE address (
+    tenant TEXT NOT NULL, address TEXT NOT NULL COLLATE NOCASE, PRIMARY KEY (tenant, address)
+  ) STRICT, WITHOUT ROWID;
+  INSERT OR IGNORE INTO address SELECT tenant, address FROM message_recipient;
+  INSERT OR IGNORE INTO address SELECT tenant, sender FROM message WHERE sender IS NOT NULL;
+  ${listAddresses('message', 'sender')}
+  ${listAddresses('message_recipient', 'address')}
+
+  -- Between which entries the messages of a day lie (UTC).
+  CREATE TABLE message_day (
+    tenant TEXT NOT NULL, day TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, PRIMARY KEY (tenant, day)
+  ) STRICT, WITHOUT ROWID;
+  INSERT INTO message_day SELECT tenant, substr(time, 1, 10), MIN(idx), MAX(idx) FROM message GROUP BY 1, 2;
+  CREATE TRIGGER message_day AFTER INSERT ON message BEGIN
+    INSERT INTO message_day (tenant, day, first, last) VALUES (NEW.tenant, substr(NEW.time, 1, 10), NEW.idx, NEW.idx)
+      ON CONFLICT (tenant, day) DO UPDATE SET first = min(first, excluded.first), last = max(last, excluded.last);
+  END;
   `,
 ];
 
