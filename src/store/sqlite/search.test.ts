@@ -79,7 +79,7 @@ describe('search', () => {
         ...{ messageType: null, messageId: null, privateId: null, sender, authLevel: null },
         ...{ originatorProvider: null, options: [], chosenRecipients: recipients, envelopeTo: [] },
       },
-      attachments: n % 2 === 0 ? [{ sha256: file, name: 'a.pdf' }] : [],
+      attachments: n % 2 === 0 ? [{ sha256: file, name: 'a.pdf', type: 'application/pdf', size: 1 }] : [],
       verdict: 'valid',
       delivered: [],
       ...(kind === 'notification'
