@@ -332,7 +332,7 @@ async function startAccount(
   const reports = createReports(base);
   const settlement = createSettlement({ ...base, reports });
   const privateMail = createPrivateMail(base);
-  const scanning = startScanning({ ...base, scanner: deps.scanner });
+  const scanning = startScanning({ ...base, reports, scanner: deps.scanner });
   const ingest = createIngest({ ...base, reports, settlement, privateMail, scanning });
   const outbox = await startOutbox({
     ...base,

@@ -16,6 +16,7 @@ import type { Log } from '../observe/log.ts';
 import type { Deposit, Fetched, HeldMessage, MailboxOwner, Store } from '../store/store.ts';
 import type { Incidents } from './incidents.ts';
 import { composeMail, deliver, type TellOperators } from './notices.ts';
+import type { Reports } from './reports.ts';
 import { type Rounds, startRounds } from './rounds.ts';
 import { incidentTexts, malwareText, type Said } from './texts.ts';
 
@@ -28,6 +29,7 @@ export interface ScanningDeps {
   readonly hostname: string;
   readonly incidents: Incidents;
   readonly tell: TellOperators;
+  readonly reports: Pick<Reports, 'confirmed'>;
   readonly log: Log;
   readonly clock: Clock;
 }
@@ -62,7 +64,9 @@ export function startScanning(deps: ScanningDeps): Scanning {
       if (scanner === undefined || fetched.kind === 'sent-copy') return fetched;
       const scan = await scanMessage(scanner, store.openStaged(fetched.staged.object).read());
       watch(deps);
-      return { ...fetched, scan: scan.fact, ...(scan.deliver ? {} : { hold: true }) };
+      if (scan.deliver) return { ...fetched, scan: scan.fact };
+      // Delivery reports go out beside the confirmation that they report.
+      return { ...fetched, scan: scan.fact, hold: true, notices: [] };
     },
     wake() {
       // The look that runs may have begun before.
@@ -162,7 +166,8 @@ async function conclude(
   const entry = await store.entry(tenant, index);
   if (entry === null) throw new Error(`there is no entry ${tenant}/${index}`);
   // Told first: each notice has a name and is told once; the other way round a crash would swallow it.
-  if (!goes) await tellMalware(deps, config, entry, message, fact.detail ?? '');
+  if (goes) await report(deps, entry);
+  else await tellMalware(deps, config, entry, message, fact.detail ?? '');
   await store.recordScan(tenant, {
     about: index,
     letter: letterOf(entry),
@@ -171,6 +176,21 @@ async function conclude(
     forward: goes ? message.forward : null,
   });
   log.info({ tenant, about: index, result: fact.result }, 'scanned');
+}
+
+/** The delivery reports that waited with a confirmation, unless it turned out invalid meanwhile. */
+async function report({ store, tenant, reports }: ScanningDeps, entry: Entry): Promise<void> {
+  if (entry.kind !== 'confirmation' || entry.letter === null || entry.counts === 'no') return;
+  if ((await store.latestVerdict(tenant, entry.index))?.verdict === 'invalid') return;
+  const letter = await store.submissionOf(tenant, entry.letter);
+  if (letter === null) return;
+  const notices = await reports.confirmed(letter, {
+    type: entry.confirmation,
+    recipients: entry.recipients,
+    statedTime: entry.statedTime,
+    provider: entry.demail.originatorProvider,
+  });
+  for (const { once, ...notice } of notices) await store.deliverNotice(tenant, notice, once);
 }
 
 /** The verdict may have become another one while the copies waited. */

@@ -162,6 +162,26 @@ describe('delivery', () => {
     expect(headerOf(shown!, 'In-Reply-To')).toBe(sent);
   });
 
+  it('what the provider could not deliver is shown to the sender, and sets no fact but that it was told', async () => {
+    await using w = await world();
+    const addresses = ['unknown', 'closed', 'malware'].map((local) => `${local}@buerger.de-mail.example`);
+    const letter = await w.submit({ rcpt: addresses, to: addresses.join(', '), subject: 'unzustellbar-1' });
+    await w.startLink();
+    const facts = await w.until(async () => {
+      const known = await w.store.facts('stadt', letter);
+      return known.filter((f) => f.fact === 'notified').length >= 3 && known;
+    });
+    expect(facts.map((f) => f.fact)).not.toContain('failed');
+    const told = (await w.mails(erika, CONFIRMATIONS)).filter(
+      (m) => headerOf(m, 'X-Demail-Gateway-Letter') === `stadt/${letter}`,
+    );
+    const sent = (await w.store.submissionOf('stadt', letter))!.header.messageId;
+    // In the client it stands under the letter that it is about, and names the recipient.
+    expect(told.map((m) => headerOf(m, 'In-Reply-To'))).toEqual([sent, sent, sent]);
+    for (const address of addresses)
+      expect(told.filter((m) => m.toString('latin1').includes(address))).not.toEqual([]);
+  });
+
   it('a letter from one tenant to another reaches the other’s mailbox, and the sender gets its confirmations', async () => {
     await using w = await world();
     const letter = await w.submit({

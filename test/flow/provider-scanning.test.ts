@@ -1,7 +1,7 @@
 /** Malware and sender's signatures in what is fetched, from the provider's mailbox to the reader's. */
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { INBOX, QUARANTINE } from '../../src/directory/mailboxes.ts';
+import { CONFIRMATIONS, INBOX, QUARANTINE } from '../../src/directory/mailboxes.ts';
 import type { Entry } from '../../src/evidence/entry.ts';
 import { createScanner } from '../../src/inspection/scanner.ts';
 import { type ClamdPeer, FOUND, MALWARE, startClamdPeer } from '../../src/inspection/testing/clamd-peer.ts';
@@ -163,6 +163,33 @@ describe('a scanner that is away', () => {
     expect(headerOf(mail!, 'X-Demail-Gateway-Verdict')).toBe('indeterminate');
     await passes(w, clock, async () => !(await incidentsOf(w)).includes('malware-scanner'));
     expect((await w.store.facts('stadt', entry.index)).map(({ fact }) => fact)).toContain('deposited');
+  });
+
+  it('holds the report of delivery as well, and sends it beside the confirmation', async () => {
+    const clock = createManualClock(Date.now());
+    await using w = await openWorld({ provider: await provider.accounts() }, clock);
+    await clamd[Symbol.asyncDispose]();
+    const letter = await w.submit({
+      rcpt: [{ address: max, notify: ['SUCCESS'] }],
+      options: ['receipt'],
+      subject: 'held-2',
+    });
+    const link = await w.startLink({ scanner: scanner(), clock });
+    await w.until(async () => (await w.store.openTransactions('stadt')).length === 0);
+    await provider.simulator.settled();
+    await link.fetchNow('stadt');
+    const timeline = () => w.store.timeline('stadt', letter);
+    await w.until(async () => (await timeline()).some(({ kind }) => kind === 'confirmation'));
+    const told = async () => (await timeline()).filter((e) => e.kind === 'notice').map(({ about }) => about);
+    // The fact is known; who wants to hear of it hears with the confirmation.
+    expect((await w.store.facts('stadt', letter)).map(({ fact }) => fact)).toContain('received');
+    expect(await told()).toEqual([]);
+
+    clamd = await startClamdPeer(clamd.address.port);
+    await passes(w, clock, async () => (await timeline()).some(({ kind }) => kind === 'scan'));
+    expect(await told()).toEqual(['delivered']);
+    const mails = await w.mails(erika, CONFIRMATIONS);
+    expect(mails.map((mail) => headerOf(mail, 'X-Demail-Gateway-Kind'))).toEqual(['confirmation of receipt']);
   });
 
   it('that was met by the listener is an incident too', async () => {
