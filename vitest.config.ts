@@ -19,6 +19,7 @@ export default defineConfig({
           name: 'unit',
           include: [
             'src/**/*.test.ts',
+            'test/*.test.ts',
             'test/wire/**/*.test.ts',
             'test/fuzz/**/*.test.ts',
             'test/flow/**/*.test.ts',
