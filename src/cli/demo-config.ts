@@ -16,7 +16,14 @@ export const listenerVariables = {
   imaps: 'DEMAIL_PORT_IMAPS',
 } as const;
 
-export const simulatorVariables = { smtp: 'DEMAIL_PORT_SIM_SMTP', imap: 'DEMAIL_PORT_SIM_IMAP' } as const;
+/** The simulator's, each with its port unless moved. */
+export const simulatorVariables = {
+  smtp: 'DEMAIL_PORT_SIM_SMTP',
+  imap: 'DEMAIL_PORT_SIM_IMAP',
+  crl: 'DEMAIL_PORT_SIM_CRL',
+  ocsp: 'DEMAIL_PORT_SIM_OCSP',
+  timestamp: 'DEMAIL_PORT_SIM_TSA',
+} as const;
 
 const templateFolder = '../data/demo/';
 
@@ -29,6 +36,8 @@ export interface DemoSettings {
   readonly name: string;
   /** Where the simulator listens. */
   readonly simulator: { readonly smtp: number; readonly imap: number };
+  /** Where its time-stamp authority is asked; without one nothing is sealed. */
+  readonly timestampUrl?: string | undefined;
 }
 
 /** Writes `<data>/gateway.yaml` and returns its path. */
@@ -48,6 +57,9 @@ export async function writeDemoConfig(settings: DemoSettings): Promise<string> {
     // Whoever starts the demo may read all of it: the tour shows a letter that is private.
     document.setIn(['tenants', index, 'privateMail', 'operators'], [userInfo().username]);
   }
+  const { timestampUrl } = settings;
+  if (timestampUrl === undefined) document.delete('preservation');
+  else document.setIn(['preservation', 'seal', 'authorities', 0, 'url'], timestampUrl);
   moveFolder(document);
   document.commentBefore = ' Written by `demail-gateway demo` at each start, from config/demo.yaml.';
   await mkdir(settings.dataDir, { recursive: true, mode: 0o700 });

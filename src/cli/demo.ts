@@ -51,9 +51,15 @@ async function runDemo(options: DemoOptions, context: Context) {
     names.filter((n) => n !== '0.0.0.0' && n !== '::'),
   );
 
+  const port = (of: keyof typeof simulatorVariables, standard: number) =>
+    portFrom(context.env, simulatorVariables[of]) ?? standard;
+  // Certificates name the last three, so they stay where they are from one start to the next.
   const wanted = {
-    smtp: portFrom(context.env, simulatorVariables.smtp) ?? 2465,
-    imap: portFrom(context.env, simulatorVariables.imap) ?? 2993,
+    smtp: port('smtp', 2465),
+    imap: port('imap', 2993),
+    crl: port('crl', 2480),
+    ocsp: port('ocsp', 2481),
+    timestamp: port('timestamp', 2482),
   };
   await using simulator = await startSimulatorProcess(join(dataDir, 'simulator'), wanted);
   const configFile =
@@ -64,6 +70,7 @@ async function runDemo(options: DemoOptions, context: Context) {
       listen: options.listen,
       name,
       simulator: simulator.ports,
+      timestampUrl: simulator.timestampUrl,
     }));
   const config = loadConfig(configFile, { data: dataDir });
   return await serve({

@@ -10,8 +10,25 @@ const program = join(import.meta.dirname, '../simulator/main.ts');
 
 export interface SimulatorProcess extends AsyncDisposable {
   readonly ports: { readonly smtp: number; readonly imap: number };
+  /** Where its time-stamp authority is asked. */
+  readonly timestampUrl: string;
   /** Resolves with what happened, when it has ended. */
   readonly ended: Promise<string>;
+}
+
+/** 0: any free one. */
+export interface SimulatorPorts {
+  readonly smtp: number;
+  readonly imap: number;
+  readonly crl: number;
+  readonly ocsp: number;
+  readonly timestamp: number;
+}
+
+interface Ready {
+  readonly event: 'ready';
+  readonly ports: SimulatorProcess['ports'];
+  readonly timestampUrl: string;
 }
 
 /**
@@ -21,11 +38,13 @@ export interface SimulatorProcess extends AsyncDisposable {
  */
 export async function startSimulatorProcess(
   directory: string,
-  ports: { smtp?: number; imap?: number },
+  { smtp, imap, crl, ocsp, timestamp }: SimulatorPorts,
 ): Promise<SimulatorProcess> {
   await mkdir(directory, { recursive: true, mode: 0o700 });
   const file = join(directory, 'simulator.json');
-  await writeFile(file, JSON.stringify({ directory, ports }), { mode: 0o600 });
+  const services = { crl: { port: crl }, ocsp: { port: ocsp }, timestamp: { port: timestamp } };
+  const options = { directory, ports: { smtp, imap }, ...services };
+  await writeFile(file, JSON.stringify(options), { mode: 0o600 });
   // A group of its own: Ctrl-C at the terminal reaches the gateway, which then ends the simulator in turn.
   const child = spawn(process.execPath, [program, file], {
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
@@ -38,16 +57,17 @@ export async function startSimulatorProcess(
   const ended = once(child, 'exit').then(
     ([code, signal]) => complaint.trim() || `simulator: ended with ${signal ?? code}`,
   );
-  const ready = new Promise<SimulatorProcess['ports']>((resolve) => {
+  const ready = new Promise<Ready>((resolve) => {
     createInterface({ input: child.stdout! }).on('line', (line) => {
-      const said = JSON.parse(line) as { event?: string; ports?: SimulatorProcess['ports'] };
-      if (said.event === 'ready' && said.ports) resolve(said.ports);
+      const said = JSON.parse(line) as Ready | { readonly event: 'other' };
+      if (said.event === 'ready') resolve(said);
     });
   });
   const outcome = await Promise.race([ready, ended]);
   if (typeof outcome === 'string') throw new Unavailable(outcome);
   return {
-    ports: outcome,
+    ports: outcome.ports,
+    timestampUrl: outcome.timestampUrl,
     ended,
     async [Symbol.asyncDispose]() {
       if (child.exitCode !== null || child.signalCode !== null) return;

@@ -64,18 +64,28 @@ async function tour(options: TourOptions, context: Context): Promise<ExitCode> {
   say('What the evidence says about it:');
   const shown = await runSelf(['evidence', 'show', messageId, ...place]);
   say(indent(shown.stdout));
+  say('A time-stamp over it, as every few minutes by itself, and the evidence record of the letter:');
+  const sealed = await runSelf(['evidence', 'seal', ...place]);
+  say(indent(sealed.stdout));
+  const letter = /^[a-z0-9-]+\/\d+/m.exec(shown.stdout)?.[0] ?? '';
+  const out = join(demo.dataDir, `${token}.ers`);
+  const recorded = await runSelf(['evidence', 'record', letter, '--out', out, ...place]);
+  say(indent(recorded.stdout));
   say('And whether the evidence holds:');
   const verified = await runSelf(['evidence', 'verify', ...place]);
   say(indent(verified.stdout));
-  for (const text of [shown.stderr, verified.stderr]) if (text !== '') context.warn(text.trimEnd());
+  const steps = [shown, sealed, recorded, verified];
+  for (const { stderr } of steps) if (stderr !== '') context.warn(stderr.trimEnd());
 
-  const good = missing.length === 0 && shown.code === 0 && verified.code === 0;
+  const good = missing.length === 0 && steps.every(({ code }) => code === 0);
   if (options.json) {
     context.printJson({
       good,
       message_id: messageId,
       confirmations: [...seen],
       missing,
+      seal: sealed.code,
+      record: recorded.code,
       verify: verified.code,
     });
   } else {
