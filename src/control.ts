@@ -51,6 +51,7 @@ export const controlRequest = z.discriminatedUnion('command', [
     scope: z.string().max(200).optional(),
   }),
   z.strictObject({ command: z.literal('evidence-seal') }),
+  z.strictObject({ command: z.literal('backup-create') }),
   z.strictObject({
     command: z.literal('keys-rotate'),
     tenant: z.string(),

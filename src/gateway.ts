@@ -14,6 +14,8 @@ import { lockStore } from './lock.ts';
 import { systemClock } from './observe/clock.ts';
 import type { Log } from './observe/log.ts';
 import { tlsServerOptions } from './pki/tls.ts';
+import { copiesOf } from './preservation/configured-copies.ts';
+import type { Copies } from './preservation/copies.ts';
 import { createPreservation } from './preservation/create.ts';
 import type { Preservation } from './preservation/preservation.ts';
 import { type ProviderLink, startProviderLink } from './provider/link.ts';
@@ -61,9 +63,12 @@ export async function startGateway({ config, configFile, log, load }: GatewayOpt
   await using opened = new AsyncDisposableStack();
   await mkdir(config.data, { recursive: true, mode: 0o700 });
   opened.use(await lockStore(config.data, 'gateway'));
+  const copies = copiesOf(config);
+  if (copies !== null) opened.use(copies);
   const store = opened.use(
     await openSqliteStore({
       directory: config.data,
+      ...(copies !== null && { feed: copies.feed }),
       ...(config.keys?.directory !== undefined && { keysDirectory: config.keys.directory }),
       recoveryCertificates: config.keys?.recovery ?? [],
       ...(config.checkpoints && { checkpointsDirectory: config.checkpoints.directory }),
@@ -97,6 +102,12 @@ export async function startGateway({ config, configFile, log, load }: GatewayOpt
     log,
   });
   if (preservation !== null) opened.defer(() => preservation.close());
+  copies?.watch({
+    tenants: () => current.config.tenants.map(({ id }) => id),
+    incidents: link.incidents,
+    clock: systemClock,
+    log: log.child({ room: 'preservation' }),
+  });
   const smtp = await startSmtp({ ...inside, config, authenticator, tls, isLocked: link.isLocked });
   let imap: ImapServer | undefined;
   // Clients drain side by side, so that the whole end stays within its limit.
@@ -158,6 +169,7 @@ export async function startGateway({ config, configFile, log, load }: GatewayOpt
       ),
     ),
     preservation: (await preservation?.status()) ?? null,
+    copies: (await copies?.status()) ?? null,
   });
   opened.use(
     await serveControl(
@@ -167,6 +179,7 @@ export async function startGateway({ config, configFile, log, load }: GatewayOpt
           store,
           link,
           preservation,
+          copies,
           config: () => current.config,
           status,
           reload,
@@ -186,6 +199,7 @@ interface Powers {
   readonly config: () => Config;
   readonly reload: Gateway['reload'];
   readonly preservation: Preservation | null;
+  readonly copies: Copies | null;
   readonly status: () => Promise<unknown>;
   readonly stop: () => void;
 }
@@ -193,7 +207,7 @@ interface Powers {
 /** Does what a command asked for over the control socket. */
 async function obey(
   request: ControlRequest,
-  { store, link, preservation, config, status, reload, stop }: Powers,
+  { store, link, preservation, copies, config, status, reload, stop }: Powers,
 ): Promise<unknown> {
   switch (request.command) {
     case 'status':
@@ -220,6 +234,9 @@ async function obey(
     case 'evidence-seal':
       if (preservation === null) throw new Error('preservation.seal names no time-stamping authority');
       return await preservation.sealNow();
+    case 'backup-create':
+      if (copies === null) throw new Error('preservation.backup is not configured');
+      return await copies.backUp();
     case 'keys-rotate': {
       const { tenant, actor, reason } = request;
       if (!(await store.tenants()).includes(tenant)) throw new Error(`no tenant ${tenant} is known here`);

@@ -3,6 +3,7 @@ import { createRequire } from 'node:module';
 import { Command, CommanderError } from 'commander';
 import { ConfigError } from '../config/load.ts';
 import { Unavailable } from '../unavailable.ts';
+import * as backup from './backup.ts';
 import * as check from './check.ts';
 import type { Context } from './context.ts';
 import * as demo from './demo.ts';
@@ -34,6 +35,7 @@ const registrations: readonly ((program: Command, context: Context) => void)[] =
   incident.register,
   evidence.register,
   keys.register,
+  backup.register,
   user.register,
   verify.register,
   witness.register,

@@ -33,6 +33,17 @@ export function crossCheck(config: Config, known: { knownTenants?: readonly stri
     });
     checkTenant(tenant, at, add);
   });
+  const { backup, secondCopy } = config.preservation;
+  if (backup && (config.keys?.recovery ?? []).length === 0)
+    add(
+      ['preservation', 'backup'],
+      'a backup opens by a recovery key where this host is gone: name its certificate under keys.recovery',
+    );
+  if (secondCopy && !backup)
+    add(
+      ['preservation', 'secondCopy'],
+      'a second copy continues a backup: configure preservation.backup as well',
+    );
   config.evidence.witnesses.forEach((witness, w) => {
     const path: Path = ['evidence', 'witnesses', w, 'key'];
     unique('witness key', witness.key, path, 'a witness is named once');

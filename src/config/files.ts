@@ -58,6 +58,9 @@ export function resolvePaths(config: Config, folder: string): void {
       if (authorization && 'file' in authorization) authorization.file = from(authorization.file);
     }
   }
+  const { backup, secondCopy } = config.preservation;
+  if (backup) backup.directory = from(backup.directory);
+  if (secondCopy) secondCopy.directory = from(secondCopy.directory);
   if (config.preservation.algorithms !== undefined)
     config.preservation.algorithms = from(config.preservation.algorithms);
   for (const { provider, users, delivery, senderSignatures, privateMail } of config.tenants) {

@@ -420,6 +420,38 @@ const preservation = z.strictObject({
         .prefault({}),
     })
     .optional(),
+  /** Encrypted, incremental backups, made while the gateway runs (docs/backup.md). */
+  backup: z
+    .strictObject({
+      /** A folder of another host. */
+      directory: z.string(),
+      every: duration.prefault('1d'),
+      /** Generations; what none of them names is removed. */
+      keep: z.number().int().min(2).max(1000).default(14),
+    })
+    .optional(),
+  /** A copy of every commit, made at once, so that nothing acknowledged lies on one disk alone. */
+  secondCopy: z
+    .strictObject({
+      /** A folder of another host. */
+      directory: z.string(),
+      /** `before-250` acknowledges nothing that is not copied; `after` copies as fast as it can. */
+      mode: z.enum(['before-250', 'after']).default('before-250'),
+      /** A lag of more is an incident. */
+      alarmAfter: duration.prefault('60s'),
+      /** How long what is committed waits to be acknowledged while the copy cannot be written. */
+      patience: duration.prefault('60s'),
+    })
+    .optional(),
+  /** Re-reads everything that is stored. */
+  scrub: z
+    .strictObject({
+      /** A second. */
+      bytesPerSecond: size.prefault('1MiB'),
+      /** A full round that takes longer than this is an incident. */
+      within: duration.prefault('90d'),
+    })
+    .prefault({}),
   /** How long before certificates or algorithms run out they are renewed. */
   renewAhead: duration.prefault('90d'),
   /** How long algorithms count; default: the list that comes along. */

@@ -238,8 +238,10 @@ async function copyObject(
   const to = objectBackupFile(folder, tenant, uid);
   if (!existsSync(to)) {
     const from = join(objects, tenant, uid.slice(0, 2), uid);
-    if (!(await sealFile(from, to, key, objectName(tenant, uid)))) return false;
+    const size = await sealFile(from, to, key, objectName(tenant, uid));
+    if (size === null) return false;
     copied.fresh.push(name);
+    copied.written += size;
   }
   copied.names.add(name);
   return true;

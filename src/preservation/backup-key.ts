@@ -59,7 +59,8 @@ export async function claimFolder(
     if ((JSON.parse(known) as { key?: string }).key !== keyIdOf(key))
       throw new Error(`${folder}: holds backups under another key; use an empty folder`);
   }
-  await put(join(folder, envelopeFile), await envelop(key.export(), recipients));
+  // Without certificates the local key is the only one; the configuration asks for some.
+  if (recipients.length > 0) await put(join(folder, envelopeFile), await envelop(key.export(), recipients));
   await put(file, Buffer.from(`${note}\n`));
   syncFolder(folder);
 }

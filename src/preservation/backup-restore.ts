@@ -7,8 +7,8 @@ import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { type FileHandle, open, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
-import { importSecrets } from '../store/keys.ts';
 import { secretExists, writeSecret } from '../store/key-files.ts';
+import { importSecrets } from '../store/keys.ts';
 import { openRecoveryCopy } from '../store/recovery.ts';
 import { objectFile } from '../store/sqlite/objects.ts';
 import type { StorePaths } from '../store/sqlite/paths.ts';
@@ -57,8 +57,16 @@ export interface Restored {
   readonly why: string;
   readonly heads: readonly (Head & { readonly base: number; readonly log: number })[];
   /** Object files that neither copy has. */
-  readonly missingObjects: readonly { readonly tenant: string; readonly object: string; readonly why: string }[];
-  readonly queue: readonly { readonly tenant: string; readonly handovers: number; readonly forwards: number }[];
+  readonly missingObjects: readonly {
+    readonly tenant: string;
+    readonly object: string;
+    readonly why: string;
+  }[];
+  readonly queue: readonly {
+    readonly tenant: string;
+    readonly handovers: number;
+    readonly forwards: number;
+  }[];
   /** Tenants whose keys are not there. */
   readonly missingKeys: readonly string[];
   readonly tookMs: number;
@@ -68,12 +76,15 @@ export interface Restored {
 export async function restoreBackup(options: RestoreOptions): Promise<Restored> {
   const { from, key, paths, directory, now } = options;
   const began = now();
-  if (existsSync(paths.file)) throw new Error(`${paths.file}: there is a store already; restore into an empty folder`);
+  if (existsSync(paths.file))
+    throw new Error(`${paths.file}: there is a store already; restore into an empty folder`);
   const id = options.generation ?? (await generationsIn(from)).at(-1);
   if (id === undefined) throw new Error(`${from}: there is no generation of a backup`);
   const manifest = await readManifest(from, key, id);
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   const unfinished = `${paths.file}.restoring`;
+  // Of a restore that was cut off.
+  for (const suffix of ['-wal', '-shm']) await rm(unfinished + suffix, { force: true });
   const database = await open(unfinished, 'w+', 0o600);
   let tail: Tail;
   try {
@@ -146,7 +157,8 @@ async function writeBlocks(folder: string, key: KeyObject, manifest: Manifest, d
         open.set(place.pack, reader);
       }
       const block = await reader.readAt(place);
-      if (digest(block) !== place.id) throw new Error(`${packFile(folder, pack)}: block ${place.index} is another`);
+      if (digest(block) !== place.id)
+        throw new Error(`${packFile(folder, pack)}: block ${place.index} is another`);
       await writeAll(database, block, i * BLOCK);
     }
   } finally {
@@ -195,30 +207,36 @@ async function applySecondCopy(
   const epochs = await epochsIn(folder);
   const own = epochs.find((one) => one.epoch === epoch);
   if (own === undefined) return none(`the second copy has no commits of the epoch ${epoch}`);
-  let seq = from;
-  let last: CommitRecord | null = null;
-  let mode: CopyMode = 'after';
-  let closed = false;
-  let made = '';
+  const state = {
+    seq: from,
+    last: null as CommitRecord | null,
+    mode: 'after' as CopyMode,
+    closed: false,
+    made: '',
+  };
   for (const first of own.firsts) {
-    await readSegment(folder, epoch, first, key, async ({ header, records }) => {
-      ({ mode, made } = header);
+    const follows = await readSegment(folder, epoch, first, key, async ({ header, records }) => {
+      state.mode = header.mode;
+      state.made = header.made;
       for await (const record of records()) {
-        if (record.seq > seq + 1)
-          throw new Error(
-            `${folder}: commits ${seq + 1} to ${record.seq - 1} are missing in the epoch ${epoch}; restore without the second copy, or from an older generation`,
-          );
-        closed = record.closed && record.seq >= seq;
-        if (record.closed) continue;
-        // Again what the backup has is harmless, as long as everything after it follows.
+        if (record.seq > state.seq + 1) return false;
+        if (record.closed) state.closed = record.seq === state.seq;
+        // What the backup has, or an interrupted segment had, is not applied again: later pages are there already.
+        if (record.closed || record.seq <= state.seq) continue;
         await applyRecord(database, record);
-        if (record.seq > seq) {
-          seq = record.seq;
-          last = record;
-        } else if (record.seq === seq) last = record;
+        Object.assign(state, { seq: record.seq, last: record, closed: false });
       }
+      return true;
     });
+    if (follows === false)
+      return {
+        seq: state.seq,
+        last: state.last,
+        complete: false,
+        why: `the second copy has no commit ${state.seq + 1}: what comes after it cannot be used`,
+      };
   }
+  const { seq, last, mode, closed, made } = state;
   for (const other of epochs) {
     if (other.epoch === epoch) continue;
     const newer = await Promise.all(
@@ -279,10 +297,9 @@ async function restoreObjects(
     for (const row of rows) {
       const hex = row.uid.toString('hex');
       const to = objectFile(paths.objects, row.tenant, row.uid);
-      const places = [
-        objectBackupFile(from, row.tenant, hex),
-        copied.get(`${row.tenant}/${hex}`),
-      ].filter((place) => place !== undefined && existsSync(place)) as string[];
+      const places = [objectBackupFile(from, row.tenant, hex), copied.get(`${row.tenant}/${hex}`)].filter(
+        (place) => place !== undefined && existsSync(place),
+      ) as string[];
       let why = 'in neither copy';
       let done = false;
       for (const place of places) {
@@ -313,7 +330,10 @@ function restoreRecovery(folder: string, { recovery }: Manifest): void {
 }
 
 /** Keys that are there stay; those that are not come out of the recovery copies. */
-async function restoreKeys({ paths, key, recoveryKey }: RestoreOptions, tenants: readonly string[]): Promise<void> {
+async function restoreKeys(
+  { paths, key, recoveryKey }: RestoreOptions,
+  tenants: readonly string[],
+): Promise<void> {
   const local = backupKeyFile(paths.keys);
   mkdirSync(paths.keys, { recursive: true, mode: 0o700 });
   // Backups go on under the same key.

@@ -1,7 +1,6 @@
 /** Reads a backup back: every chunk authenticates, and every block is the one that its manifest names. */
 import type { KeyObject } from 'node:crypto';
 import {
-  type BlockPlace,
   blockDigest,
   generationsIn,
   type Manifest,
@@ -82,14 +81,20 @@ async function verifyPack(
   const number = packs.indexOf(pack);
   const path = packFile(folder, pack);
   await using file = await openSealed(path, key, packName(pack));
-  const wanted = new Map<number, BlockPlace>();
-  for (const block of blocks) if (block.pack === number) wanted.set(block.index, block);
-  for (const place of wanted.values()) {
-    const block = await file.readAt(place);
-    onProgress?.(block.length);
-    if (digest(block) !== place.id)
-      throw new Error(`${path}: block ${place.index} is not the one that was read`);
+  const wanted = new Map<number, string>();
+  for (const block of blocks) if (block.pack === number) wanted.set(block.index, block.id);
+  const chunks = file.chunks();
+  let index = 0;
+  let step = await chunks.next();
+  for (; !step.done; step = await chunks.next()) {
+    onProgress?.(step.value.length);
+    const id = wanted.get(index);
+    if (id !== undefined && digest(step.value) !== id)
+      throw new Error(`${path}: block ${index} is not the one that was read`);
+    wanted.delete(index);
+    index++;
   }
+  if (!step.value || wanted.size > 0) throw new Error(`${path}: is not whole`);
 }
 
 async function verifyPatch(folder: string, key: KeyObject, { id, seq }: Manifest): Promise<void> {

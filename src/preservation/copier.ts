@@ -4,6 +4,7 @@
  */
 import type { KeyObject } from 'node:crypto';
 import { closeSync, openSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import Database from 'better-sqlite3';
 import type { FeedMessage, FeedOrder } from '../store/commit-feed.ts';
@@ -52,6 +53,8 @@ export function summaryOf({ blocks: _b, packs: _p, recovery: _r, objects, ...res
   return { ...rest, objects: objects.length };
 }
 
+/** How long a backup waits for the second copy to begin. */
+const BEGIN_MS = 10_000;
 /** How long the end waits for what is still to be copied. */
 const GRACE_MS = 5_000;
 
@@ -108,6 +111,8 @@ function runCopier(data: CopierData): void {
   }
 
   async function begin(): Promise<Collecting> {
+    // A generation made before the second copy has begun leads to nothing; one made without it is better than none.
+    if (second !== null) await Promise.race([second.begun, sleep(BEGIN_MS, undefined, { ref: false })]);
     second?.rotate();
     const mine = {
       records: [] as CommitRecord[],

@@ -66,8 +66,7 @@ export function startCopies(paths: StorePaths, settings: CopySettings): Copies {
     recovery: paths.recovery,
     recoveryCertificates: settings.recoveryCertificates,
     backup: { directory: backup.directory, keep: backup.keep },
-    secondCopy:
-      secondCopy === null ? null : { directory: secondCopy.directory, mode: secondCopy.mode },
+    secondCopy: secondCopy === null ? null : { directory: secondCopy.directory, mode: secondCopy.mode },
   };
   const worker = new Worker(new URL('./copier.ts', import.meta.url), {
     workerData: data,

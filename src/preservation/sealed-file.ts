@@ -165,13 +165,18 @@ export async function openSealed(path: string, key: KeyObject, name: string): Pr
   };
 }
 
-/** Encrypts a file into the backup. @returns false where `from` is not there any more */
-export async function sealFile(from: string, to: string, key: KeyObject, name: string): Promise<boolean> {
+/** Encrypts a file into the backup. @returns its bytes there, null where `from` is not there any more */
+export async function sealFile(
+  from: string,
+  to: string,
+  key: KeyObject,
+  name: string,
+): Promise<number | null> {
   let source: FileHandle;
   try {
     source = await open(from, 'r');
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
     throw error;
   }
   try {
@@ -184,7 +189,7 @@ export async function sealFile(from: string, to: string, key: KeyObject, name: s
       at += bytesRead;
     }
     await sealed.finish();
-    return true;
+    return sealed.size;
   } finally {
     await source.close();
   }

@@ -27,6 +27,8 @@ export interface SecondCopy {
   rotate(): void;
   /** The epoch that every commit from now on belongs to; null while none is known. */
   epoch(): string | null;
+  /** Resolves when an epoch is known. */
+  readonly begun: Promise<void>;
   status(): SecondCopyStatus;
   /** Waits for what was taken, for at most `graceMs`. */
   close(graceMs: number): Promise<void>;
@@ -68,6 +70,7 @@ export function createSecondCopy(deps: SecondCopyDeps): SecondCopy {
   let working: Promise<void> | undefined;
   let stopped = false;
   const wake = new AbortController();
+  const begun = Promise.withResolvers<void>();
 
   function take(message: FeedMessage): void {
     switch (message.type) {
@@ -143,6 +146,7 @@ export function createSecondCopy(deps: SecondCopyDeps): SecondCopy {
     }
     epoch = said;
     copied = last;
+    begun.resolve();
     waiting = waiting.filter(({ record }) => record.seq > last || record.closed);
     journal = createJournal(folder, objects, key, { epoch, mode, now });
   }
@@ -155,13 +159,15 @@ export function createSecondCopy(deps: SecondCopyDeps): SecondCopy {
     journal = createJournal(folder, objects, key, { epoch, mode, now });
     order({ type: 'epoch', epoch });
     deps.needBase();
+    begun.resolve();
   }
 
   async function drain(): Promise<void> {
     if (journal === null || waiting.length === 0) return;
-    const batch = waiting;
+    // Its own list: more comes in while these are written.
+    const batch = [...waiting];
     await journal.append(batch.map(({ record }) => record));
-    // More may have come, or all have been dropped, while these were written.
+    // All may have been dropped meanwhile.
     if (waiting[0] === batch[0]) waiting = waiting.slice(batch.length);
     backlog = waiting.reduce((sum, { record }) => sum + record.images.length, 0);
     const last = batch.at(-1)!.record;
@@ -171,6 +177,7 @@ export function createSecondCopy(deps: SecondCopyDeps): SecondCopy {
 
   return {
     take,
+    begun: begun.promise,
     rotate: () => journal?.rotate(),
     epoch: () => (hello === null && !broken ? epoch : null),
     status: () => ({
