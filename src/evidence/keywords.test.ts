@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import type { DispatchOption } from './entry.ts';
 import type { Fact, FactName } from './facts.ts';
-import { letterKeywordNames, letterKeywords } from './keywords.ts';
+import { letterKeywordNames, letterKeywords, optionKeywords } from './keywords.ts';
 
 const fact = (recipient: string, name: FactName): Fact => ({
   letter: 1,
@@ -32,4 +33,14 @@ describe('keywords of a letter', () => {
   it('say nothing of a letter without recipients', () => {
     expect(letterKeywords([fact('a', 'dispatched')], [])).toEqual([]);
   });
+});
+
+it.each<[readonly DispatchOption[], boolean, string[]]>([
+  [[], false, []],
+  [['dispatch', 'receipt'], false, []],
+  [['private'], true, ['$DeMailPrivate']],
+  [['authoritative'], false, ['$DeMailAuthoritative']],
+  [['retrieval', 'authoritative'], true, ['$DeMailPrivate', '$DeMailAuthoritative']],
+])('options %j, private: %s', (options, isPrivate, expected) => {
+  expect(optionKeywords(options, isPrivate)).toEqual(expected);
 });

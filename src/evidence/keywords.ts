@@ -2,7 +2,7 @@
  * What a mail client shows of a letter, as IMAP keywords on its copies. A keyword about several recipients stands only
  * once it holds for each of them; one that warns stands as soon as it holds for one.
  */
-import type { Verdict } from './entry.ts';
+import type { DispatchOption, Verdict } from './entry.ts';
 import type { Fact, FactName } from './facts.ts';
 
 const verdictKeyword = {
@@ -14,6 +14,17 @@ export const verdictKeywords: readonly string[] = Object.values(verdictKeyword);
 
 /** On a copy of a confirmation that does not count. */
 export const NOT_COUNTED = '$DeMailNotCounted';
+
+/**
+ * Options of a De-Mail that must be told apart in a list of messages (TR-01201 FU 3.1.2.2), as its header states them.
+ * @param isPrivate also where its header does not say so, as of a retrieval confirmation
+ */
+export function optionKeywords(options: readonly DispatchOption[], isPrivate: boolean): string[] {
+  return [
+    ...(isPrivate || options.includes('private') ? ['$DeMailPrivate'] : []),
+    ...(options.includes('authoritative') ? ['$DeMailAuthoritative'] : []),
+  ];
+}
 
 export function keywordOf(verdict: Exclude<Verdict, 'not-checked'>): string {
   return verdictKeyword[verdict];

@@ -7,7 +7,7 @@ import { type BlockInput, deliveredBlock } from '../demail/block.ts';
 import type { Directory } from '../directory/directory.ts';
 import { CONFIRMATIONS, INBOX } from '../directory/mailboxes.ts';
 import type { FetchedFrom } from '../evidence/entry.ts';
-import { keywordOf, NOT_COUNTED } from '../evidence/keywords.ts';
+import { keywordOf, NOT_COUNTED, optionKeywords } from '../evidence/keywords.ts';
 import { inspectSignatures } from '../inspection/sender-signatures.ts';
 import { type HeaderField, parseHeader } from '../mime/header.ts';
 import type { Clock } from '../observe/clock.ts';
@@ -356,7 +356,11 @@ export function createIngest(deps: IngestDeps): Ingest {
         mailbox,
         reason,
         prefix: deliveredBlock({ ...whole, reason }),
-        flags: [keywordOf(judgement.verdict), ...(block.counts === 'no' ? [NOT_COUNTED] : [])],
+        flags: [
+          keywordOf(judgement.verdict),
+          ...optionKeywords(reading.metadata.options, isPrivate),
+          ...(block.counts === 'no' ? [NOT_COUNTED] : []),
+        ],
       })),
       ...(route.forward.length > 0
         ? { forward: { recipients: route.forward, prefix: deliveredBlock(whole) } }

@@ -7,7 +7,7 @@ import { deliveredBlock } from '../demail/block.ts';
 import type { Directory } from '../directory/directory.ts';
 import { CONFIRMATIONS, INBOX } from '../directory/mailboxes.ts';
 import type { Actor, ConfirmationEntry, Entry, InboundEntry, NotificationEntry } from '../evidence/entry.ts';
-import { keywordOf } from '../evidence/keywords.ts';
+import { keywordOf, optionKeywords } from '../evidence/keywords.ts';
 import type { Clock } from '../observe/clock.ts';
 import type { Log } from '../observe/log.ts';
 import type { MailboxOwner, Store, WaitingMessage } from '../store/store.ts';
@@ -194,7 +194,10 @@ async function put(
       mailbox: entry.kind === 'inbound' ? INBOX : CONFIRMATIONS,
       reason,
       prefix: block(reason),
-      flags: verdict === 'not-checked' ? [] : [keywordOf(verdict)],
+      flags: [
+        ...(verdict === 'not-checked' ? [] : [keywordOf(verdict)]),
+        ...optionKeywords(entry.demail.options, true),
+      ],
     })),
     ...(route.forward.length === 0 ? {} : { forward: { recipients: route.forward, prefix: block(null) } }),
   });

@@ -81,6 +81,12 @@ async function open(settings: TestTenants = {}, clock?: Parameters<typeof openWo
 }
 
 /** Mails of a mailbox that hold what the message of the entry holds. */
+/** Keywords on the messages of an inbox. */
+async function keywords(w: World, owner: MailboxOwner): Promise<readonly string[]> {
+  const box = (await w.store.mailbox('stadt', owner, INBOX))!;
+  return (await w.store.messages('stadt', box.id)).flatMap(({ flags }) => flags);
+}
+
 async function copies(w: World, owner: MailboxOwner, messageId: string | null, mailbox = INBOX) {
   return (await w.mails(owner, mailbox)).filter((m) => headerOf(m, 'Message-ID') === messageId);
 }
@@ -107,6 +113,7 @@ describe('a private De-Mail', () => {
     const { entry } = await arrive(w, demail(), stadt('erika'));
     const { messageId } = entry.header;
     expect(await copies(w, erika, messageId)).toHaveLength(1);
+    expect(await keywords(w, erika)).toContain('$DeMailPrivate');
     expect(await copies(w, jan, messageId)).toEqual([]);
     expect(await copies(w, poststelle, messageId)).toEqual([]);
     expect(entry).toMatchObject({ private: true });
@@ -130,6 +137,7 @@ describe('a private De-Mail', () => {
     await expect(link.placePrivate({ ...order, to: 'Poststelle' })).rejects.toThrow('privateMail.shared');
     await expect(link.placePrivate({ ...order, to: 'erika@dorf.example' })).rejects.toThrow('no login');
     await link.placePrivate({ ...order, to: 'erika@stadt.example' });
+    expect(await keywords(w, erika)).toContain('$DeMailPrivate');
     const [copy] = await copies(w, erika, messageId);
     expect(headerOf(copy!, 'X-Demail-Gateway-Kind')).toBe('inbound');
     expect(copy!.toString('utf8')).toContain(secret);
