@@ -11,6 +11,7 @@ import { openAudit } from '../store/sqlite/audit.ts';
 import type { Reader, SearchQuery } from '../store/store.ts';
 import { recordAccess } from './access.ts';
 import { type CommonOptions, type Context, withCommonOptions } from './context.ts';
+import { registerExport } from './evidence-export.ts';
 import { registerLog } from './evidence-log.ts';
 import { registerProof } from './evidence-proof.ts';
 import {
@@ -82,6 +83,7 @@ export function register(program: Command, context: Context): void {
     .option('--tenant <id>', 'only this tenant')
     .action(context.action((options: CommonOptions & { tenant?: string }) => verify(options, context)));
 
+  registerExport(evidence, context);
   registerProof(evidence, context);
   registerLog(evidence, context);
 }

@@ -44,8 +44,7 @@ export function registerSeals(evidence: Command, context: Context): void {
 }
 
 async function sealNow(options: CommonOptions, context: Context) {
-  const { data, paths } = await storeOf(options, context);
-  const sealed = await overGatewayOrStore();
+  const sealed = await sealUnsealed(options, context);
   if (options.json) context.printJson(sealed);
   else if (sealed === null) context.print('nothing to seal');
   else
@@ -55,18 +54,20 @@ async function sealNow(options: CommonOptions, context: Context) {
   for (const { tenant, index, reason } of sealed?.excluded ?? [])
     context.warn(`${tenant}/${index} is not covered: ${reason}`);
   return (sealed?.excluded.length ?? 0) === 0 ? exit.good : exit.finding;
+}
 
-  async function overGatewayOrStore(): Promise<Sealing | null> {
-    using gateway = await connectToGateway(data);
-    if (gateway !== null) return (await gateway.ask({ command: 'evidence-seal' })) as Sealing | null;
-    const { config } = loadFor(options, context);
-    const wanted = config.preservation.seal;
-    if (wanted === undefined)
-      throw new CommandError(exit.configuration, 'preservation.seal names no time-stamping authority');
-    await using store = await openCommandStore(data, paths);
-    const authorities = await authoritiesOf(wanted, data, Date.now);
-    return await seal({ store, authorities, digest: wanted.digest });
-  }
+/** By the running gateway, or, where none runs, by the command. Null: there was nothing to seal. */
+export async function sealUnsealed(options: CommonOptions, context: Context): Promise<Sealing | null> {
+  const { data, paths } = await storeOf(options, context);
+  using gateway = await connectToGateway(data);
+  if (gateway !== null) return (await gateway.ask({ command: 'evidence-seal' })) as Sealing | null;
+  const { config } = loadFor(options, context);
+  const wanted = config.preservation.seal;
+  if (wanted === undefined)
+    throw new CommandError(exit.configuration, 'preservation.seal names no time-stamping authority');
+  await using store = await openCommandStore(data, paths);
+  const authorities = await authoritiesOf(wanted, data, Date.now);
+  return await seal({ store, authorities, digest: wanted.digest });
 }
 
 async function seals(options: CommonOptions, context: Context) {

@@ -9,6 +9,7 @@ import type { VerdictReport } from '../pki/types.ts';
 import { UnusableInput, verifyDeMail, verifyXmlFile } from '../pki/verify-demail.ts';
 import type { Context } from './context.ts';
 import { CommandError, type ExitCode, exit } from './exit.ts';
+import { looksLikeArchive, verifyBundleFile } from './verify-bundle.ts';
 import { verifyProofFile } from './verify-proof.ts';
 import { type ShownSignature, senderSignatures } from './verify-signatures.ts';
 
@@ -28,13 +29,18 @@ interface VerifyOptions {
 export function register(program: Command, context: Context): void {
   program
     .command('verify')
-    .description('verify De-Mails and confirmations offline: integrity, signature, certificate, revocation')
-    .argument('<files...>', 'messages (.eml), signed XML or .tlog-proof; the kind is told by the content')
+    .description(
+      'verify De-Mails, confirmations and bundles offline: integrity, signatures, certificates, time-stamps',
+    )
+    .argument(
+      '<files...>',
+      'messages (.eml), signed XML, .tlog-proof or bundles; the kind is told by the content',
+    )
     .option(
       '--trust <directory>',
       'certificates of the anchors, PEM or DER; others there help to build paths',
     )
-    .option('--log-key <key...>', 'verifier keys of the log, for a .tlog-proof')
+    .option('--log-key <key...>', 'verifier keys of the log, for a .tlog-proof or a bundle')
     .option('--witness-key <key...>', 'verifier keys of witnesses, for a .tlog-proof')
     .option('--crl <directory>', 'CRLs and OCSP responses, PEM or DER')
     .option('--time <time>', 'a moment at which the files are known to have existed (default: now)')
@@ -54,7 +60,14 @@ async function verify(files: readonly string[], options: VerifyOptions, context:
   const keys = { logKeys: options.logKey ?? [], witnessKeys: options.witnessKey ?? [] };
   const codes: ExitCode[] = [];
   for (const file of proofs) codes.push(await verifyProofFile(file, keys, options.json ?? false, context));
-  const others = files.filter((file) => !proofs.has(file));
+  const bundles = new Set<string>();
+  for (const file of files) if (await isBundle(file)) bundles.add(file);
+  const others = files.filter((file) => !proofs.has(file) && !bundles.has(file));
+  if (bundles.size > 0) {
+    const circumstances = await readCircumstances(options);
+    for (const file of bundles)
+      codes.push(await verifyBundleFile(file, circumstances, { ...options, logKeys: keys.logKeys }, context));
+  }
   if (others.length > 0) {
     const circumstances = await readCircumstances(options);
     for (const file of others) codes.push(await verifyFile(file, circumstances, options, context));
@@ -66,9 +79,13 @@ async function isProof(file: string): Promise<boolean> {
   return looksLikeProof(await firstBytes(file).catch(() => Buffer.alloc(0)));
 }
 
+async function isBundle(file: string): Promise<boolean> {
+  return looksLikeArchive(await firstBytes(file).catch(() => Buffer.alloc(0)));
+}
+
 async function readCircumstances(options: VerifyOptions): Promise<Circumstances> {
   if (options.trust === undefined)
-    throw new CommandError(exit.usage, '--trust <directory> is needed for messages and XML');
+    throw new CommandError(exit.usage, '--trust <directory> is needed for messages, XML and bundles');
   const circumstances: Circumstances = {
     trust: await readable('--trust', options.trust, readTrustFolder),
     revocation: revocationMemory(
@@ -118,8 +135,6 @@ async function verifyFile(
 async function verdictOn(file: string, circumstances: Circumstances) {
   const first = await firstBytes(file);
   if (first.length === 0) throw new UnusableInput('it is empty');
-  if (first.subarray(0, 4).equals(Buffer.from('PK\x03\x04')))
-    throw new UnusableInput('archives are not read yet');
   if (!looksLikeXml(first)) {
     const report = await verifyDeMail(createReadStream(file), circumstances);
     return { ...report, signatures: await senderSignatures(file, circumstances) };

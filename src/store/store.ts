@@ -600,8 +600,9 @@ export interface Reader extends LogReader {
   /**
    * `c2sp.org/tlog-proof@v1` of an entry, under the newest checkpoint that witnesses cosigned if it covers the entry,
    * else under the newest; null for an index that is not there.
+   * @param under an older checkpoint to prove it under, such as the one of a seal; it counts where it covers the entry
    */
-  proof(tenant: string, index: number): Promise<string | null>;
+  proof(tenant: string, index: number, under?: string): Promise<string | null>;
 
   entry(tenant: string, index: number): Promise<Entry | null>;
   /** Entries of one letter, in order: its own and every later one that names it. */

@@ -1,11 +1,23 @@
 /** Reads over the logs themselves: heads, tiles, proofs. All proofs cost O(log n) look-ups. */
-import { openCheckpoint } from '../../evidence/checkpoint.ts';
+import { openCheckpoint, readCheckpointText } from '../../evidence/checkpoint.ts';
 import { consistencyProof, inclusionProof, rootAt } from '../../evidence/merkle.ts';
+import { parseNote } from '../../evidence/note.ts';
 import { formatProof } from '../../evidence/proof.ts';
 import type { LogReader } from '../logs.ts';
 import type { LogHead, Reader } from '../store.ts';
 import type { ReadContext } from './read-context.ts';
 import { holdRows, logRows } from './tenant-logs.ts';
+
+/** The checkpoint asked for, where it is one of this log and covers the leaf. */
+function checkpointOf(
+  log: { readonly origin: string; readonly size: number },
+  leaf: number,
+  note: string | undefined,
+): { size: number; note: string } | null {
+  if (note === undefined) return null;
+  const { origin, size } = readCheckpointText(parseNote(note, 'checkpoint').text);
+  return origin === log.origin && size > leaf && size <= log.size ? { size, note } : null;
+}
 
 export function logReader(context: ReadContext): LogReader & Pick<Reader, 'head' | 'proof'> {
   const { sql } = context;
@@ -58,12 +70,13 @@ export function logReader(context: ReadContext): LogReader & Pick<Reader, 'head'
       return { size, root, checkpoint: log.note } satisfies LogHead;
     },
 
-    async proof(tenant, index) {
+    async proof(tenant, index, under) {
       const log = logRows(sql, tenant).findLast(({ base }) => base <= index);
       if (log === undefined || index < 0 || index >= log.base + log.size) return null;
       const leaf = index - log.base;
       const cosigned = cosignedOf(tenant, log.number);
-      const { size, note } = cosigned !== null && cosigned.size > leaf ? cosigned : log;
+      const { size, note } =
+        checkpointOf(log, leaf, under) ?? (cosigned !== null && cosigned.size > leaf ? cosigned : log);
       return formatProof(leaf, inclusionProof(leaf, size, context.tiles(tenant, log.number)), note);
     },
   };
