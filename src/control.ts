@@ -99,7 +99,7 @@ export const controlRequest = z.discriminatedUnion('command', [
     tenant: z.string(),
     access: z.strictObject({
       actor,
-      action: z.enum(['search', 'show', 'verify', 'export']),
+      action: z.enum(['search', 'show', 'verify', 'export', 'report']),
       query: z.string().max(2000),
     }),
   }),

@@ -303,6 +303,18 @@ function words(entry: Entry): string[] {
       return [`${entry.actor.name}: ${entry.action} ${entry.subject}: ${entry.reason}`];
     case 'incident':
       return [`incident ${entry.incident} ${entry.state}: ${entry.text}`];
+    case 'retention-hold':
+      return [
+        `${entry.actor.name}: ${entry.held ? 'legal hold' : 'legal hold released'}${entry.fileReference === undefined ? '' : ` for the file reference ${entry.fileReference}`}: ${entry.reason}`,
+      ];
+    case 'erasure-proposed':
+      return [
+        `${entry.actor.name} proposes to erase this letter (${entry.legalBasis}), copies in mailboxes ${entry.copies}: ${entry.reason}`,
+      ];
+    case 'erased':
+      return [
+        `${entry.entries.length} entries of ${entry.letters.length} letters erased${entry.again ? ' again' : ''}, class ${entry.class}, ${entry.legalBasis}; by ${entry.actors.map((a) => a.name).join(' and ')}`,
+      ];
     case 'sealed':
       return [
         `entries ${entry.from} to ${entry.to - 1} sealed (${entry.digest}) at ${entry.genTime} by ${entry.authority}, archive timestamp ${entry.archiveTimestamp}`,

@@ -8,6 +8,8 @@ export interface AuditEntry {
   readonly kind: string;
   readonly time: string;
   readonly commitment: Uint8Array;
+  /** Nothing but index and commitment is there. */
+  readonly erased: boolean;
   /** Salt and canonical bytes. @throws where they do not open. */
   open(): { readonly salt: Buffer; readonly bytes: Buffer };
 }

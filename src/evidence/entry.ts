@@ -554,8 +554,46 @@ export interface ForwardOutcomeEntry {
 export interface AccessEntry {
   readonly kind: 'access';
   readonly actor: Actor;
-  readonly action: 'search' | 'show' | 'verify' | 'export';
+  readonly action: 'search' | 'show' | 'verify' | 'export' | 'report';
   readonly query: string;
+}
+
+/** A letter, or all letters under a file reference, must not be erased (a dispute, an audit), or may be again. */
+export interface RetentionHoldEntry {
+  readonly kind: 'retention-hold';
+  readonly actor: Actor;
+  readonly held: boolean;
+  /** Null where `fileReference` names them. */
+  readonly letter: number | null;
+  readonly fileReference?: string;
+  readonly reason: string;
+}
+
+/** Somebody asks for the erasure of a letter before its time; nothing happens until another person agrees. */
+export interface ErasureProposedEntry {
+  readonly kind: 'erasure-proposed';
+  readonly actor: Actor;
+  readonly letter: number;
+  readonly legalBasis: string;
+  readonly copies: 'stay' | 'remove';
+  readonly reason: string;
+}
+
+/** Entries were erased: keys, salts, and all that was derived from them. Says nothing about any person but who acted. */
+export interface ErasedEntry {
+  readonly kind: 'erased';
+  /** Letters (first entries) that are gone. */
+  readonly letters: readonly number[];
+  /** Every entry that is gone, ascending. */
+  readonly entries: readonly number[];
+  /** Name of the retention class; `on-demand` where persons asked for it. */
+  readonly class: string;
+  readonly legalBasis: string;
+  /** The gateway by its schedule, or the two persons: who proposed it, and who agreed. */
+  readonly actors: readonly Actor[];
+  readonly copies: 'stay' | 'remove';
+  /** Erased before, and again because an older backup brought it back. */
+  readonly again?: true;
 }
 
 /** Somebody intervened: queue release, unlock, … */
@@ -638,7 +676,10 @@ export type EntryBody =
   | OperationEntry
   | IncidentEntry
   | SealedEntry
-  | RenewedEntry;
+  | RenewedEntry
+  | RetentionHoldEntry
+  | ErasureProposedEntry
+  | ErasedEntry;
 
 export type EntryKind = EntryBody['kind'];
 

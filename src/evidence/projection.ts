@@ -32,6 +32,10 @@ export const evidenceTables = {
    * this also says which objects are evidence and stay as long as the entry.
    */
   digest: ['idx', 'digest', 'name'],
+  /** `entry` was erased by this one: the only leave to take its content and its rows away. */
+  erased: ['idx', 'entry'],
+  /** Holds and their ends: the newest row of a letter, or of a file reference, counts. */
+  retention_hold: ['idx', 'letter', 'reference', 'held'],
 } as const satisfies Record<string, readonly string[]>;
 
 export type EvidenceTable = keyof typeof evidenceTables;
@@ -105,6 +109,12 @@ export function projectionOf(entry: Entry, keyed: KeyedDigest): EvidenceRow[] {
     case 'handover-intent':
       add('digest', keyed(entry.handed.sha256), null);
       break;
+    case 'erased':
+      for (const index of entry.entries) add('erased', index);
+      break;
+    case 'retention-hold':
+      add('retention_hold', entry.letter, entry.fileReference ?? null, entry.held ? 1 : 0);
+      break;
     case 'notice':
       add('message', entry.kind, entry.time, entry.letter, null, null, entry.about, null);
       break;
@@ -156,6 +166,7 @@ export function letterOf(entry: Entry): number | null {
     case 'incident':
     case 'sealed':
     case 'renewed':
+    case 'erased':
       return null;
     default:
       return entry.letter;

@@ -5,6 +5,7 @@
 import type { AuditEntry, AuditSource, Finding, ObjectClaims, Report } from './audit.ts';
 import { commitmentOf, entryBytes, parseEntry } from './canonical.ts';
 import type { ClosedLog, Entry } from './entry.ts';
+import { createErasureCheck } from './erasure-check.ts';
 import { objectsOf } from './objects-of.ts';
 import { createOutboxReplay } from './outbox-replay.ts';
 import { createPrivateReplay } from './private-replay.ts';
@@ -78,6 +79,7 @@ function verifyTenant(
   const outbox = createOutboxReplay();
   const privateMail = createPrivateReplay();
   const submitted = new Map<number, string>();
+  const erasures = createErasureCheck(report);
   const logs = source.logs(tenant);
   const heads: TenantHead[] = [];
   const closed: ClosedLogResult[] = [];
@@ -100,7 +102,8 @@ function verifyTenant(
   };
 
   for (const row of source.entries(tenant)) {
-    const entry = verifyEntry(tenant, row, report);
+    const entry = row.erased ? null : verifyEntry(tenant, row, report);
+    erasures.row(row, entry);
     const next = logs[at + 1];
     if (check !== null && next !== undefined && row.index >= next.base) {
       const predecessor = entry?.kind === 'log-opened' ? entry.predecessor : undefined;
@@ -120,6 +123,7 @@ function verifyTenant(
     onEntry();
   }
   if (check !== null) endLog(null);
+  erasures.end();
   projection.end();
   for (const { place, problem } of outbox.compare(source.openRecipients(tenant))) report(place, problem);
   const marks = { waiting: source.waitingPrivate(tenant), objects: source.privateObjects(tenant) };

@@ -46,6 +46,7 @@ import type {
 import type { Fact } from '../evidence/facts.ts';
 import type { MessageIndex } from '../mime/types.ts';
 import type { LogReader, LogTransactor } from './logs.ts';
+import type { RetentionReader, RetentionTransactor } from './retention.ts';
 
 export interface Store extends Transactor, Reader, AsyncDisposable {
   readonly changes: Changes;
@@ -309,7 +310,7 @@ export interface EntryFiles {
   readonly salt: Buffer;
 }
 
-export interface Transactor extends LogTransactor {
+export interface Transactor extends LogTransactor, RetentionTransactor {
   /** Opens the tenant's log if it has none (first entry `log-opened`); idempotent. */
   openTenant(tenant: string): Promise<void>;
 
@@ -594,7 +595,7 @@ export interface LogHead {
   readonly checkpoint: string;
 }
 
-export interface Reader extends LogReader {
+export interface Reader extends LogReader, RetentionReader {
   tenants(): Promise<string[]>;
   head(tenant: string): Promise<LogHead>;
   /**
@@ -604,6 +605,7 @@ export interface Reader extends LogReader {
    */
   proof(tenant: string, index: number, under?: string): Promise<string | null>;
 
+  /** Null for an index that is not there, or was erased (`erasure` says by which entry). @throws CorruptObject */
   entry(tenant: string, index: number): Promise<Entry | null>;
   /** Entries of one letter, in order: its own and every later one that names it. */
   timeline(tenant: string, letter: number): Promise<Entry[]>;

@@ -9,7 +9,7 @@ import { secretExists } from '../key-files.ts';
 import { logKeyFile, readLogKey } from '../keys.ts';
 import type { LogInfo } from '../logs.ts';
 import { keyedDigest } from '../sealing.ts';
-import type { EntryRow } from './entry-rows.ts';
+import { type EntryRow, isErased } from './entry-rows.ts';
 import { keptFiles, readKept as readKeptFile } from './head-check.ts';
 import { type ObjectRow, openObject } from './objects.ts';
 import type { StorePaths } from './paths.ts';
@@ -67,6 +67,7 @@ export function openAudit(paths: StorePaths): AuditSource & Disposable {
           kind: row.kind,
           time: row.time,
           commitment: row.commitment,
+          erased: isErased(row),
           open: () => context.openEntry(tenant, row),
         };
       }

@@ -7,11 +7,20 @@ import { CorruptObject } from '../store.ts';
 
 export interface EntryRow {
   readonly idx: number;
+  /** Empty, as `time`, where the entry was erased. */
   readonly kind: string;
   readonly time: string;
   readonly commitment: Buffer;
   readonly key: Buffer;
   readonly sealed: Buffer;
+}
+
+export const ENTRY_BY_INDEX =
+  'SELECT idx, kind, time, commitment, key, sealed FROM entry WHERE tenant = ? AND idx = ?';
+
+/** Is the content gone? Index and commitment are all that such a row has. */
+export function isErased(row: Pick<EntryRow, 'sealed'>): boolean {
+  return row.sealed.length === 0;
 }
 
 /** Additional data of an entry's encryption: binds it to its place. */
@@ -35,6 +44,7 @@ export function openEntryRow(
   }
 }
 
-export function readEntryRow(keys: TenantKeys, row: Pick<EntryRow, 'idx' | 'key' | 'sealed'>): Entry {
-  return parseEntry(openEntryRow(keys, row).bytes);
+/** The entry; null for no row, and for one that was erased. @throws CorruptObject */
+export function entryOfRow(keys: () => TenantKeys, row: EntryRow | undefined): Entry | null {
+  return row === undefined || isErased(row) ? null : parseEntry(openEntryRow(keys(), row).bytes);
 }

@@ -11,7 +11,6 @@ import {
   verdictKeywords,
 } from '../../evidence/keywords.ts';
 import { objectsOf } from '../../evidence/objects-of.ts';
-import { type EntryRow, readEntryRow } from './entry-rows.ts';
 import { standingOf } from './standing-rows.ts';
 import type { WriteContext } from './write-context.ts';
 
@@ -23,7 +22,7 @@ export function followKeywords(context: WriteContext, tenant: string, entry: Ent
 
 function showVerdict(context: WriteContext, tenant: string, entry: VerdictEntry): void {
   if (entry.verdict === 'not-checked') return;
-  const judged = readEntry(context, tenant, entry.about);
+  const judged = context.entry(tenant, entry.about);
   if (judged === null) return;
   const counts = entry.confirms?.counts;
   const outdated =
@@ -35,10 +34,10 @@ function showVerdict(context: WriteContext, tenant: string, entry: VerdictEntry)
 
 /** A letter that the tenant received has no keywords of this kind: its facts are the recipient's own. */
 function showFacts(context: WriteContext, tenant: string, letter: number): void {
-  const submission = readEntry(context, tenant, letter);
+  const submission = context.entry(tenant, letter);
   if (submission?.kind !== 'submission') return;
   const recipients = [...new Set(submission.transactions.flatMap((t) => [...t.to, ...t.cc, ...t.bcc]))];
-  const standing = standingOf(context.sql, (of, index) => readEntry(context, of, index), tenant, letter);
+  const standing = standingOf(context.sql, context.entry, tenant, letter);
   replaceKeywords(
     context,
     tenant,
@@ -75,13 +74,4 @@ function replaceKeywords(
     );
     context.changes.push({ topic: 'mailbox', tenant, mailbox });
   }
-}
-
-/** Null where it is not there, or was erased. */
-function readEntry(context: WriteContext, tenant: string, index: number): Entry | null {
-  const row = context
-    .sql('SELECT idx, key, sealed FROM entry WHERE tenant = ? AND idx = ?')
-    .get(tenant, index) as Pick<EntryRow, 'idx' | 'key' | 'sealed'> | undefined;
-  if (row === undefined || row.key.length === 0) return null;
-  return readEntryRow(context.log(tenant).keys, row);
 }

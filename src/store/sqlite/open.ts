@@ -23,7 +23,9 @@ import { judgementReader } from './read-judgement.ts';
 import { logReader } from './read-logs.ts';
 import { mailboxReader } from './read-mailboxes.ts';
 import { queueReader } from './read-queues.ts';
+import { retentionReader } from './read-retention.ts';
 import { scanReader } from './read-scanning.ts';
+import { replayErasures } from './replay-erasures.ts';
 import { requireSchema } from './schema.ts';
 import { sweepOrphans } from './sweep.ts';
 import { startWriter } from './transactor.ts';
@@ -71,6 +73,19 @@ export async function openSqliteStore(options: StoreOptions): Promise<Store> {
     const context = createReadContext(db, paths.objects, paths.keys);
     for (const tenant of db.prepare('SELECT tenant FROM checkpoint').pluck().all() as string[])
       await holdOrRelease(writer, context, paths, tenant, (text) => options.warn?.(text));
+    const eraseAgain = async (tenant: string) => {
+      const { erased, refused } = await replayErasures(writer, context, paths, tenant);
+      if (erased > 0)
+        options.warn?.(
+          `${tenant}: ${erased} letters were erased again, which an older database had brought back`,
+        );
+      if (refused.length > 0)
+        options.warn?.(
+          `${tenant}: to be erased again, and not settled yet: ${refused.map((letter) => `${tenant}/${letter}`).join(', ')}`,
+        );
+    };
+    for (const tenant of db.prepare('SELECT tenant FROM checkpoint').pluck().all() as string[])
+      await eraseAgain(tenant);
     const sweep = sweepOrphans(db, paths.objects);
     const mailboxes = mailboxReader(context);
     const keepRecovery = async (tenant: string) => {
@@ -86,6 +101,7 @@ export async function openSqliteStore(options: StoreOptions): Promise<Store> {
       ...judgementReader(context),
       ...archiveReader(context),
       ...scanReader(context),
+      ...retentionReader(context),
       ...mailboxes,
       changes: {
         subscribe(listener) {
@@ -229,12 +245,23 @@ export async function openSqliteStore(options: StoreOptions): Promise<Store> {
         return rotated;
       },
       holdLog: (tenant, hold) => writer.call('holdLog', tenant, hold),
-      releaseLog: (tenant, source) => writer.call('releaseLog', tenant, source),
+      async releaseLog(tenant, source) {
+        await writer.call('releaseLog', tenant, source);
+        await eraseAgain(tenant);
+      },
       async closeLog(tenant, closing) {
         const opened = await writer.call('closeLog', tenant, closing);
         await keepRecovery(tenant);
+        await eraseAgain(tenant);
         return opened;
       },
+      erase: (tenant, erasure) => writer.call('erase', tenant, erasure),
+      holdLetters: (tenant, hold) =>
+        writer.call('holdLetters', tenant, { letter: null, fileReference: null, ...hold }),
+      proposeErasure: (tenant, proposal) => writer.call('proposeErasure', tenant, proposal),
+      approveErasure: (tenant, approval) => writer.call('approveErasure', tenant, approval),
+      withdrawErasure: (tenant, withdrawal) => writer.call('withdrawErasure', tenant, withdrawal),
+      recordAnnounced: (tenant, letters) => writer.call('recordAnnounced', tenant, letters),
       recordCosigned: (tenant, cosigned) => writer.call('recordCosigned', tenant, cosigned),
 
       async [Symbol.asyncDispose]() {
@@ -271,6 +298,7 @@ export function openSqliteReader(
     ...judgementReader(context),
     ...archiveReader(context),
     ...scanReader(context),
+    ...retentionReader(context),
     ...mailboxReader(context),
     headProblems: (tenant) => checkHead(context, tenant, keptFiles(paths, tenant)),
     [Symbol.dispose]: () => void db.close(),

@@ -3,7 +3,7 @@ import { parseEntry } from '../../evidence/canonical.ts';
 import type { ArchiveDigest } from '../../evidence/entry.ts';
 import { leafHash } from '../../evidence/merkle.ts';
 import { type ArchiveKind, CorruptObject, type Reader } from '../store.ts';
-import type { EntryRow } from './entry-rows.ts';
+import { ENTRY_BY_INDEX, type EntryRow, isErased } from './entry-rows.ts';
 import type { ReadContext } from './read-context.ts';
 
 type ArchiveReader = Pick<
@@ -40,10 +40,8 @@ export function archiveReader(context: ReadContext): ArchiveReader {
   const { sql } = context;
   return {
     async entryFiles(tenant, index) {
-      const row = sql(
-        'SELECT idx, kind, time, commitment, key, sealed FROM entry WHERE tenant = ? AND idx = ?',
-      ).get(tenant, index) as EntryRow | undefined;
-      if (row === undefined) return null;
+      const row = sql(ENTRY_BY_INDEX).get(tenant, index) as EntryRow | undefined;
+      if (row === undefined || isErased(row)) return null;
       const { salt, bytes } = context.openEntry(tenant, row);
       return { entry: parseEntry(bytes), bytes, salt };
     },
@@ -77,7 +75,10 @@ export function archiveReader(context: ReadContext): ArchiveReader {
         .filter(({ from, to }) => to > from)
         .map((head) => ({
           ...head,
-          oldest: sql('SELECT time FROM entry WHERE tenant = ? AND idx = ?')
+          // What was erased has no time any more.
+          oldest: sql(
+            "SELECT time FROM entry WHERE tenant = ? AND idx >= ? AND time <> '' ORDER BY idx LIMIT 1",
+          )
             .pluck()
             .get(head.tenant, head.from) as string,
           worthSealing:

@@ -1,12 +1,11 @@
 /** What reads work with: a read-only connection, the tenants' keys, prepared statements. */
 import type Database from 'better-sqlite3';
-import { parseEntry } from '../../evidence/canonical.ts';
 import type { Entry } from '../../evidence/entry.ts';
 import type { TileReader } from '../../evidence/merkle.ts';
 import { loadTenantKeys, type TenantKeys } from '../keys.ts';
 import type { LogInfo } from '../logs.ts';
 import { CorruptObject } from '../store.ts';
-import { type EntryRow, openEntryRow } from './entry-rows.ts';
+import { ENTRY_BY_INDEX, type EntryRow, entryOfRow, openEntryRow } from './entry-rows.ts';
 import { keysOf, logRows } from './tenant-logs.ts';
 
 export interface ReadContext {
@@ -76,10 +75,8 @@ export function createReadContext(
     },
     openEntry: (tenant, row) => openEntryRow(context.keys(tenant), row),
     entry(tenant, index) {
-      const row = context
-        .sql('SELECT idx, kind, time, commitment, key, sealed FROM entry WHERE tenant = ? AND idx = ?')
-        .get(tenant, index) as EntryRow | undefined;
-      return row === undefined ? null : parseEntry(context.openEntry(tenant, row).bytes);
+      const row = context.sql(ENTRY_BY_INDEX).get(tenant, index) as EntryRow | undefined;
+      return entryOfRow(() => context.keys(tenant), row);
     },
   };
   return context;

@@ -18,6 +18,29 @@ function evidenceTable(name: string, columns: string, indexes: readonly string[]
   `;
 }
 
+/** Tables of evidence as migration 1 made them. */
+const firstEvidenceTables = [
+  'message',
+  'message_recipient',
+  'private_id',
+  'provider_id',
+  'fact',
+  'letter_entry',
+  'verdict',
+  'file_reference',
+  'digest',
+] as const;
+
+/** Rows of an entry may go once an entry of kind `erased` names it, and only then. */
+function erasable(name: string): string {
+  return `
+    DROP TRIGGER ${name}_no_delete;
+    CREATE TRIGGER ${name}_no_delete BEFORE DELETE ON ${name}
+      WHEN NOT EXISTS (SELECT 1 FROM erased WHERE tenant = OLD.tenant AND entry = OLD.idx)
+      BEGIN SELECT RAISE(ABORT, '${name} is append-only'); END;
+  `;
+}
+
 function appendOnly(name: string): string {
   return `
     CREATE TRIGGER ${name}_no_update BEFORE UPDATE ON ${name} BEGIN SELECT RAISE(ABORT, '${name} is append-only'); END;
@@ -364,6 +387,29 @@ const migrations: readonly string[] = [
     INSERT INTO message_day (tenant, day, first, last) VALUES (NEW.tenant, substr(NEW.time, 1, 10), NEW.idx, NEW.idx)
       ON CONFLICT (tenant, day) DO UPDATE SET first = min(first, excluded.first), last = max(last, excluded.last);
   END;
+  `,
+  `
+  -- Erasure: the row of an entry keeps its index and its commitment, and nothing else; what was derived from it goes.
+  ${evidenceTable('erased', 'entry INTEGER NOT NULL', ['tenant, entry', 'tenant, idx'])}
+  ${evidenceTable('retention_hold', 'letter INTEGER, reference TEXT, held INTEGER NOT NULL', ['tenant, letter', 'tenant, reference'])}
+  ${[...firstEvidenceTables, 'retention_hold'].map(erasable).join('')}
+  DROP TRIGGER entry_no_update;
+  CREATE TRIGGER entry_no_update BEFORE UPDATE OF tenant, idx, kind, time, commitment, sealed ON entry
+    WHEN NEW.tenant <> OLD.tenant OR NEW.idx <> OLD.idx OR NEW.commitment <> OLD.commitment
+      OR NEW.kind <> '' OR NEW.time <> '' OR length(NEW.key) > 0 OR length(NEW.sealed) > 0
+      OR NOT EXISTS (SELECT 1 FROM erased WHERE tenant = OLD.tenant AND entry = OLD.idx)
+    BEGIN SELECT RAISE(ABORT, 'entry is append-only'); END;
+
+  -- Letters whose erasure was announced to the operators, and when (epoch ms).
+  CREATE TABLE retention_review (
+    tenant TEXT NOT NULL, letter INTEGER NOT NULL, class TEXT NOT NULL, announced INTEGER NOT NULL,
+    PRIMARY KEY (tenant, letter)
+  ) STRICT, WITHOUT ROWID;
+  -- Proposed erasures that nobody has agreed to yet: the entry that proposes, and its letter.
+  CREATE TABLE erasure_proposal (
+    tenant TEXT NOT NULL, idx INTEGER NOT NULL, letter INTEGER NOT NULL,
+    PRIMARY KEY (tenant, idx)
+  ) STRICT, WITHOUT ROWID;
   `,
 ];
 

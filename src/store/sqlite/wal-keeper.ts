@@ -13,10 +13,14 @@ const COPY_FROM = 8 * 1024 * 1024;
 const RESTART_FROM = 64 * 1024 * 1024;
 /** The file's size is looked at once in so many commits. */
 const EVERY = 16;
+/** A reader keeps the log from being emptied as long as its snapshot lasts. */
+const EMPTY_AGAIN_MS = 1000;
 
 export interface WalKeeper {
   /** To be called after each commit, by the writer. */
   committed(): void;
+  /** Empties the log as soon as no reader needs it any more: nothing of what was deleted stays in it. By the writer. */
+  empty(): void;
   close(): Promise<void>;
 }
 
@@ -44,7 +48,25 @@ export function startWalKeeper(db: Database.Database, file: string): WalKeeper {
     return { worker, ended: new Promise<void>((resolve) => worker.once('exit', () => resolve())) };
   }
 
+  let emptying: NodeJS.Timeout | null = null;
+  const empty = () => {
+    emptying = null;
+    const patience = db.pragma('busy_timeout', { simple: true });
+    db.pragma('busy_timeout = 0');
+    try {
+      const [{ busy }] = db.pragma('wal_checkpoint(TRUNCATE)') as [{ busy: number }];
+      if (busy === 0) return;
+    } catch {
+      // Busy, or out of space: tried again.
+    } finally {
+      db.pragma(`busy_timeout = ${patience}`);
+    }
+    emptying = setTimeout(empty, EMPTY_AGAIN_MS);
+  };
   return {
+    empty() {
+      if (emptying === null) empty();
+    },
     committed() {
       commits++;
       if (commits % EVERY !== 0) return;
@@ -61,6 +83,7 @@ export function startWalKeeper(db: Database.Database, file: string): WalKeeper {
       }
     },
     async close() {
+      if (emptying !== null) clearTimeout(emptying);
       // Asked, not terminated: a thread that is cut off inside SQLite takes the process with it.
       thread?.worker.postMessage('close');
       await thread?.ended;

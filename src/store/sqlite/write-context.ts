@@ -10,7 +10,8 @@ import { loadTenantKeys } from '../keys.ts';
 import { keyedDigest, newKey, random, sealChunk, wrapKey } from '../sealing.ts';
 import type { Change } from '../store.ts';
 import { followAwaited } from './awaited.ts';
-import { entryContext } from './entry-rows.ts';
+import { ENTRY_BY_INDEX, type EntryRow, entryContext, entryOfRow } from './entry-rows.ts';
+import type { ErasureLine } from './erasure-journal.ts';
 import { followKeywords } from './keywords.ts';
 import { followIntents } from './open-intents.ts';
 import { followPrivateMail } from './private-mail.ts';
@@ -28,6 +29,8 @@ export interface WriteContext {
   unlink: string[];
   /** Object files that rows of this transaction name, `tenant/uid`. */
   files: string[];
+  /** For the journal of erasures, after the commit. */
+  erasures: ErasureLine[];
   sql(text: string): Database.Statement;
   log(tenant: string): TenantLog;
   /** Reads the tenant's keys anew; those of before still open what was staged under them. */
@@ -36,6 +39,8 @@ export interface WriteContext {
   reloadLog(tenant: string): void;
   /** Appends an entry with its projection; returns it with index and time. @throws evidence-held */
   append(tenant: string, body: EntryBody): Entry;
+  /** Null where there is none, or it was erased. @throws CorruptObject */
+  entry(tenant: string, index: number): Entry | null;
 }
 
 export interface ContextOptions {
@@ -69,6 +74,7 @@ export function createWriteContext(
     changes: [],
     unlink: [],
     files: [],
+    erasures: [],
     sql,
     log(tenant) {
       let log = logs.get(tenant);
@@ -128,6 +134,10 @@ export function createWriteContext(
       followKeywords(context, tenant, entry);
       return entry;
     },
+    entry(tenant, index) {
+      const row = sql(ENTRY_BY_INDEX).get(tenant, index) as EntryRow | undefined;
+      return entryOfRow(() => context.log(tenant).keys, row);
+    },
   };
 
   return Object.assign(context, {
@@ -164,6 +174,7 @@ export function createWriteContext(
       context.changes = [];
       context.unlink = [];
       context.files = [];
+      context.erasures = [];
     },
   });
 }

@@ -13,6 +13,7 @@ import type { Change } from '../store.ts';
 import { createCheckpointFiles } from './checkpoint-files.ts';
 import { type CommandName, commands } from './commands/index.ts';
 import { startCommitTap } from './commit-tap.ts';
+import { createErasureJournal } from './erasure-journal.ts';
 import { objectFile } from './objects.ts';
 import { createReadContext } from './read-context.ts';
 import { rebuildTables } from './rebuild.ts';
@@ -90,6 +91,9 @@ function run(): void {
   );
   const context = createWriteContext(db, { keysDirectory: data.keys, originPrefix: data.originPrefix });
   const checkpoints = createCheckpointFiles(data.checkpoints, (text) =>
+    port.postMessage({ type: 'warning', text } satisfies WriterMessage),
+  );
+  const journal = createErasureJournal(data.checkpoints, (text) =>
     port.postMessage({ type: 'warning', text } satisfies WriterMessage),
   );
   const wal = startWalKeeper(db, data.file);
@@ -178,22 +182,30 @@ function run(): void {
     context.changes = [];
     context.unlink = [];
     context.files = [];
+    const erasures = context.erasures;
+    context.erasures = [];
     const deliver = () => {
       port.postMessage({ type: 'committed', answers, changes: distinct(changes) } satisfies WriterMessage);
       for (const [tenant, note] of notes) checkpoints.write(tenant, note);
       for (const name of unlink) unlinkObject(name);
+      journal.append(erasures);
     };
     // Before the log may begin anew, and its frames be gone.
     if (tap === null) deliver();
     else tap.committed(files, deliver);
     wal.committed();
+    // What was erased still stands in the write-ahead log.
+    if (erasures.length > 0) wal.empty();
   }
 
   port.on('message', (message: WriterCall | 'close') => {
     if (message === 'close') {
       flush();
       const copied = tap?.close(CLOSE_GRACE_MS) ?? Promise.resolve();
-      Promise.all([copied.then(() => checkpoints.settle()), wal.close()]).then(() => {
+      Promise.all([
+        copied.then(() => Promise.all([checkpoints.settle(), journal.settle()])),
+        wal.close(),
+      ]).then(() => {
         db.pragma('wal_checkpoint(TRUNCATE)');
         db.close();
         port.postMessage({ type: 'closed' } satisfies WriterMessage);

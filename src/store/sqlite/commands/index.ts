@@ -10,6 +10,7 @@ import {
   recordIncident,
   recordOperation,
 } from './arrivals.ts';
+import { erase, noteErasures } from './erasure.ts';
 import {
   planReverification,
   recordDeletionIntent,
@@ -44,6 +45,13 @@ import {
   subscribeMailbox,
 } from './mailboxes.ts';
 import { placeWaiting } from './placed.ts';
+import {
+  approveErasure,
+  holdLetters,
+  proposeErasure,
+  recordAnnounced,
+  withdrawErasure,
+} from './retention.ts';
 import { planScan, recordRefusal, recordScan } from './scanning.ts';
 
 export const commands = {
@@ -94,6 +102,13 @@ export const commands = {
   releaseLog,
   closeLog,
   recordCosigned,
+  erase,
+  noteErasures,
+  holdLetters,
+  proposeErasure,
+  approveErasure,
+  withdrawErasure,
+  recordAnnounced,
 };
 
 export type Commands = typeof commands;

@@ -309,6 +309,20 @@ function removeMails(
   return modseq;
 }
 
+/** Expunges every copy of the object, in whatever mailbox it lies. */
+export function removeCopies(context: WriteContext, tenant: string, object: string): void {
+  const rows = context
+    .sql('SELECT mailbox, uid FROM mail WHERE tenant = ? AND object = ?')
+    .all(tenant, object) as { mailbox: number; uid: number }[];
+  for (const mailbox of new Set(rows.map((row) => row.mailbox)))
+    removeMails(
+      context,
+      tenant,
+      mailbox,
+      rows.filter((row) => row.mailbox === mailbox).map(({ uid }) => uid),
+    );
+}
+
 function allUids(context: WriteContext, mailbox: number): number[] {
   return context.sql('SELECT uid FROM mail WHERE mailbox = ? ORDER BY uid').pluck().all(mailbox) as number[];
 }

@@ -62,6 +62,8 @@ export function releaseObject(context: WriteContext, tenant: string, object: Cel
   ) as { uid: Buffer; file: number } | undefined;
   if (row === undefined) return;
   sql('DELETE FROM object WHERE tenant = ? AND object = ?').run(tenant, object);
+  // As long as a copy lies in a mailbox it stays known as private.
+  sql('DELETE FROM private_message WHERE tenant = ? AND object = ?').run(tenant, object);
   if (row.file === 1) context.unlink.push(fileName(tenant, row.uid));
 }
 
