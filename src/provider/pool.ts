@@ -17,7 +17,7 @@ export interface Pool {
 
 /** Servers close idle connections after some minutes; better to do it first. */
 const idleFor = 30_000;
-/** A connection used this recently (milliseconds) is taken without asking. */
+/** A connection used this recently (milliseconds) is taken without asking, unless something is pending there. */
 const fresh = 1_000;
 
 export function createPool(clock: Clock, open: (signal: AbortSignal) => Promise<SmtpSession>): Pool {
@@ -36,7 +36,8 @@ export function createPool(clock: Clock, open: (signal: AbortSignal) => Promise<
         if (!idle.delete(session)) continue;
         timer[Symbol.dispose]();
         if (!session.usable()) continue;
-        if (clock.now() - since < fresh || (await session.probe())) return session;
+        if (clock.now() - since < fresh && !session.pending()) return session;
+        if (await session.probe()) return session;
         session.close();
       }
       return open(signal);

@@ -59,7 +59,9 @@ export interface SmtpSession {
   readonly peer: Peer;
   /** False once nothing more can be sent here. */
   usable(): boolean;
-  /** Asks the peer whether it still listens (RSET). */
+  /** True while the peer may hold the envelope of a message that it did not take: it wants RSET before the next. */
+  pending(): boolean;
+  /** Asks the peer whether it still listens, and ends what is pending (RSET). */
   probe(): Promise<boolean>;
   /** Never rejects: whatever happens is one of the ends of a transmission. */
   send(parcel: Parcel, signal: AbortSignal): Promise<Transmission>;
@@ -107,15 +109,25 @@ export async function openSession(
   }
   const certificate = target.certificate();
   const peer: Peer = { endpoint: target.name, ...(certificate === undefined ? {} : { certificate }) };
+  let pending = false;
   return {
     peer,
     usable: () => !connection.destroyed && failed === undefined,
+    pending: () => pending,
     probe: () =>
       step(connection, AbortSignal.timeout(timeouts.greeting), (done) => connection.reset(done)).then(
-        () => true,
+        () => {
+          pending = false;
+          return true;
+        },
         () => false,
       ),
-    send: (parcel, abort) => send(connection, parcel, abort),
+    async send(parcel, abort) {
+      const sent = await send(connection, parcel, abort);
+      // RFC 5321 4.1.4: only a complete message ends a transaction; a second MAIL in it is refused.
+      pending = !sent.recipients.some(({ result }) => result === 'accepted');
+      return sent;
+    },
     close: () => (connection.destroyed ? undefined : connection.close()),
   };
 }
