@@ -3,7 +3,7 @@
  * kept, shown as what it is and reported; what is true afterwards counts.
  */
 import { dirname } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { CONFIRMATIONS } from '../../src/directory/mailboxes.ts';
 import type { ConfirmationEntry, Entry, InboundEntry, Verdict } from '../../src/evidence/entry.ts';
 import type { ProviderLink } from '../../src/provider/link.ts';
@@ -20,6 +20,9 @@ import {
 /** The recipient is a tenant too: a receipt confirmation comes to both sides. */
 const recipient = 'erika@dorf.de-mail.example';
 type Confirmation = Entry & ConfirmationEntry;
+
+// Each takes a second or two: what hangs is to be told soon, by the lie that it hangs on.
+vi.setConfig({ testTimeout: 90_000 });
 
 let provider: SimulatedProvider;
 let w: World;

@@ -22,6 +22,9 @@ export const poststelle: MailboxOwner = { type: 'shared', name: 'Poststelle' };
 export const max = 'max.mustermann@buerger.de-mail.example';
 export const erna = 'erna.schmidt@buerger.de-mail.example';
 
+/** Far longer than anything takes on a busy machine, ms; what does not come by then never comes. */
+const longestWait = 60_000;
+
 export interface Letter {
   readonly tenant?: 'stadt' | 'dorf';
   readonly user?: string;
@@ -46,7 +49,7 @@ export interface World extends AsyncDisposable {
   startLink(deps?: Partial<LinkDeps>): Promise<ProviderLink>;
   /** Puts a letter into the store as the listener does; returns its index. */
   submit(letter?: Letter): Promise<number>;
-  /** Resolves when the condition holds; looked at after every commit. */
+  /** Resolves when the condition holds; looked at after every commit. @throws Error that quotes it, after a minute */
   until<T>(condition: () => Promise<T | null | undefined | false>): Promise<T>;
   entries(tenant?: string): Promise<Entry[]>;
   /** Messages of a mailbox as clients see them, oldest first. */
@@ -144,10 +147,15 @@ export async function openWorld(tenants: TestTenants = {}, clock?: Clock): Promi
       const subscription = store.changes.subscribe(() => void look());
       // Commits are told, but the end of a doubt or of a wait elsewhere may not be one.
       const timer = setInterval(() => void look(), 25);
+      const patience = setTimeout(
+        () => reject(new Error(`did not come true within ${longestWait / 1000} s: ${condition}`)),
+        longestWait,
+      );
       void look();
       return promise.finally(() => {
         subscription[Symbol.dispose]();
         clearInterval(timer);
+        clearTimeout(patience);
       });
     },
     async entries(tenant = 'stadt') {

@@ -2,7 +2,7 @@
 import { cp, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import type { EvidenceConfig } from '../../src/config/schema.ts';
 import type { Actor } from '../../src/evidence/entry.ts';
 import { leafHash, rootAt } from '../../src/evidence/merkle.ts';
@@ -88,12 +88,16 @@ const record = async (store: Store, times: number) => {
     await store.recordAccess(tenant, { actor, action: 'search', query: String(i) });
 };
 
-async function until<T>(look: () => Promise<T | null | false>): Promise<T> {
-  for (;;) {
-    const found = await look();
-    if (found !== null && found !== false) return found;
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
+/** Far longer than anything takes on a busy machine; what does not come by then is quoted. */
+function until<T>(look: () => Promise<T | null | false>): Promise<T> {
+  return vi.waitFor(
+    async () => {
+      const found = await look();
+      if (found === null || found === false) throw new Error(`did not come true: ${look}`);
+      return found;
+    },
+    { timeout: 60_000, interval: 10 },
+  );
 }
 
 const cosigned = (store: Store, size: number) =>
