@@ -3,6 +3,7 @@
  * what a service does; services know nothing of each other.
  */
 import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import { ConfigError } from './config/load.ts';
 import type { Config } from './config/schema.ts';
 import { type ControlRequest, serveControl } from './control.ts';
@@ -14,14 +15,16 @@ import { lockStore } from './lock.ts';
 import { systemClock } from './observe/clock.ts';
 import type { Log } from './observe/log.ts';
 import { tlsServerOptions } from './pki/tls.ts';
-import { copiesOf } from './preservation/configured-copies.ts';
+import { copiesOf, pathsOf } from './preservation/configured-copies.ts';
 import type { Copies } from './preservation/copies.ts';
 import { createPreservation } from './preservation/create.ts';
 import type { Preservation } from './preservation/preservation.ts';
+import { startScrub } from './preservation/scrub.ts';
 import { type ProviderLink, startProviderLink } from './provider/link.ts';
 import { compareConfigs, type Reloaded, readListenerTls } from './reload.ts';
 import { startSmtp } from './smtp/listener.ts';
 import { openSqliteStore } from './store/sqlite/open.ts';
+import { openScrubSource } from './store/sqlite/scrub-source.ts';
 import type { Store } from './store/store.ts';
 import { startTransparency } from './transparency/start.ts';
 import { startWitness } from './transparency/witness.ts';
@@ -102,6 +105,16 @@ export async function startGateway({ config, configFile, log, load }: GatewayOpt
     log,
   });
   if (preservation !== null) opened.defer(() => preservation.close());
+  const scrub = opened.use(
+    startScrub({
+      open: () => openScrubSource(pathsOf(config)),
+      settings: config.preservation.scrub,
+      file: join(config.data, 'scrub.json'),
+      incidents: link.incidents,
+      clock: systemClock,
+      log: log.child({ room: 'preservation' }),
+    }),
+  );
   copies?.watch({
     tenants: () => current.config.tenants.map(({ id }) => id),
     incidents: link.incidents,
@@ -170,6 +183,7 @@ export async function startGateway({ config, configFile, log, load }: GatewayOpt
     ),
     preservation: (await preservation?.status()) ?? null,
     copies: (await copies?.status()) ?? null,
+    scrub: scrub.status(),
   });
   opened.use(
     await serveControl(
