@@ -1,78 +1,213 @@
 /**
- * `node bench/log.ts [ENTRIES…]`: does a log cost the same at any length? Appends synthetic entries in group commits of
- * 50, then measures appending, proving and opening at that length, beside raw SQLite commits of the same rows in the
- * same run. Without arguments 100,000 and 1,000,000.
+ * Does evidence cost the same at any length? A log grows; at each length entries are appended as the writer does, beside
+ * raw SQLite commits of the very same statements; then the store is opened, proofs are made and letters are searched.
+ *
+ * `node bench/log.ts DIRECTORY ENTRIES…` measures a store that is kept there, and grows it as far as needed.
  */
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { openSqliteStore } from '../src/store/sqlite/open.ts';
 import { configure, migrate } from '../src/store/sqlite/schema.ts';
 import { createWriteContext } from '../src/store/sqlite/write-context.ts';
+import type { SearchQuery, Store } from '../src/store/store.ts';
+import {
+  attachment,
+  citizen,
+  ENTRIES,
+  exchangeOf,
+  MESSAGES,
+  messageId,
+  reference,
+  tenant,
+  timeOf,
+} from './correspondence.ts';
+import type { Figure } from './report.ts';
 
-const BATCH = 50;
-const SAMPLE = 5_000;
-const tenant = 'stadt';
-const sizes = process.argv.slice(2).map(Number);
+/** Exchanges in one commit while measuring: 48 entries. */
+const COMMIT = 8;
+/** Rounds in which both sides take turns, and commits of each side in a round. */
+const ROUNDS = 10;
+const COMMITS = 12;
+const PROOFS = 1_000;
+const SEARCHES = 200;
+const originPrefix = 'bench.example';
 
-for (const size of sizes.length > 0 ? sizes : [100_000, 1_000_000]) {
+/** Lengths without any wish: what a run of all measures can wait for. */
+export const usualSizes = [100_000, 300_000];
+
+interface Length {
+  readonly entries: number;
+  readonly appended: number;
+  readonly raw: number;
+  readonly startMs: number;
+  readonly proof: Spread;
+  readonly searches: Readonly<Record<string, Spread>>;
+  readonly bytesPerMessage: number;
+  readonly bytesPerEntry: number;
+}
+
+interface Spread {
+  readonly median: number;
+  readonly p99: number;
+}
+
+/** A statement with its values, as it was run. */
+type Run = readonly [statement: Database.Statement, values: readonly unknown[]];
+
+export async function evidence(sizes: readonly number[] = usualSizes): Promise<Figure[]> {
   const directory = await mkdtemp(join(tmpdir(), 'bench-log-'));
   try {
-    const db = new Database(join(directory, 'store.sqlite'));
-    configure(db);
-    migrate(db);
-    const context = createWriteContext(db, {
-      keysDirectory: join(directory, 'keys'),
-      originPrefix: 'bench.example',
-    });
-    const append = (from: number, count: number) => {
-      for (let at = 0; at < count; at += BATCH) {
-        db.exec('BEGIN IMMEDIATE');
-        context.now = Date.parse('2026-01-01T00:00:00Z') + from + at;
-        for (let i = 0; i < BATCH; i++)
-          context.append(tenant, {
-            kind: 'access',
-            actor: { type: 'user', name: 'erika@stadt.example' },
-            action: 'search',
-            query: `{"messageId":"<${from + at + i}@stadt.example>"}`,
-          });
-        context.commitTrees();
-        db.exec('COMMIT');
-        context.changes = [];
-      }
-    };
-    db.pragma('synchronous = OFF'); // building up to the length that is measured
-    append(0, size - SAMPLE);
-    db.pragma('wal_checkpoint(TRUNCATE)');
-    db.pragma('synchronous = FULL');
-    const appended = seconds(() => append(size - SAMPLE, SAMPLE));
-    const raw = rawCommits(db, join(directory, 'raw.sqlite'), size);
-    db.pragma('wal_checkpoint(TRUNCATE)');
-    db.close();
-    const before = performance.now();
-    await using store = await openSqliteStore({ directory, originPrefix: 'bench.example' });
-    const start = performance.now() - before;
-    const proofs: number[] = [];
-    for (let i = 0; i < 1000; i++) {
-      const began = performance.now();
-      await store.proof(tenant, Math.floor((i * 7919 * size) / 7_919_000) % size);
-      proofs.push(performance.now() - began);
-    }
-    proofs.sort((a, b) => a - b);
-    console.log(
-      JSON.stringify({
-        entries: size,
-        append_per_second: Math.round(SAMPLE / appended),
-        raw_sqlite_per_second: Math.round(SAMPLE / raw),
-        start_ms: Math.round(start),
-        proof_ms_median: Number(proofs[500]!.toFixed(3)),
-        proof_ms_p99: Number(proofs[990]!.toFixed(3)),
-      }),
-    );
+    const lengths: Length[] = [];
+    for (const size of sizes) lengths.push(await measure(directory, size));
+    await writeFile(join(import.meta.dirname, 'append-rate.svg'), plot(lengths));
+    return figuresOf(lengths);
   } finally {
     await rm(directory, { recursive: true });
   }
+}
+
+async function measure(directory: string, size: number): Promise<Length> {
+  const file = join(directory, 'store.sqlite');
+  const { appended, raw } = append(directory, file, size);
+  const { size: bytes } = await stat(file);
+  const before = performance.now();
+  await using store = await openSqliteStore({ directory, originPrefix });
+  const startMs = performance.now() - before;
+  const entries = (await store.head(tenant)).size;
+  const random = generator(entries);
+  const proof = await spread(PROOFS, () => store.proof(tenant, random(entries)));
+  const searches: Record<string, Spread> = {};
+  for (const [what, query] of Object.entries(queries))
+    searches[what] = await spread(SEARCHES, () => found(store, query(random(Math.floor(entries / ENTRIES)))));
+  return {
+    ...{ entries, appended, raw, startMs, proof, searches },
+    bytesPerEntry: bytes / entries,
+    bytesPerMessage: (bytes / entries) * (ENTRIES / MESSAGES),
+  };
+}
+
+/** A screen of results each. */
+const limit = 100;
+const queries: Record<string, (exchange: number) => SearchQuery> = {
+  address: (n) => ({ tenant, address: citizen(n), limit }),
+  domain: (n) => ({ tenant, address: `@${citizen(n).split('@')[1]}`, limit }),
+  'part of an address': (n) => ({ tenant, address: citizen(n).slice(4, 24), limit }),
+  'message id': (n) => ({ tenant, messageId: messageId(n), limit }),
+  'file reference': (n) => ({ tenant, fileReference: reference(n), limit }),
+  'file digest': (n) => ({ tenant, sha256: attachment(n), limit }),
+  'time and kind': (n) => ({
+    ...{ tenant, kind: 'inbound', limit },
+    since: new Date(timeOf(n)).toISOString(),
+    until: new Date(timeOf(n) + 30 * 86_400_000).toISOString(),
+  }),
+};
+
+/** @throws Error where a search that must find something finds nothing: then its time says nothing either */
+async function found(store: Store, query: SearchQuery): Promise<void> {
+  if ((await store.search(query)).length === 0) throw new Error(`nothing found: ${JSON.stringify(query)}`);
+}
+
+/** Grows the log to `size` entries and measures over the last of them: entries per second of us, and of raw commits. */
+function append(directory: string, file: string, size: number): { appended: number; raw: number } {
+  const db = new Database(file);
+  let recorded: Run[] | null = null;
+  configure(db);
+  migrate(db);
+  const context = createWriteContext(
+    recording(db, (run) => recorded?.push(run)),
+    { keysDirectory: join(directory, 'keys'), originPrefix },
+  );
+  const length = () =>
+    (db.prepare('SELECT size FROM checkpoint WHERE tenant = ?').pluck().get(tenant) as number | undefined) ??
+    0;
+  let exchange = Math.floor(length() / ENTRIES);
+
+  const exchanges = (count: number) => {
+    for (let i = 0; i < count; i++, exchange++) {
+      context.now = timeOf(exchange);
+      for (const body of exchangeOf(exchange, exchange * ENTRIES)) context.append(tenant, body);
+    }
+    context.commitTrees();
+    context.changes = [];
+  };
+  const commit = (work: () => void) => {
+    db.exec('BEGIN IMMEDIATE');
+    work();
+    db.exec('COMMIT');
+  };
+  const checkpoint = () => db.pragma('wal_checkpoint(TRUNCATE)');
+
+  try {
+    const measured = 2 * ROUNDS * COMMITS * COMMIT;
+    db.pragma('synchronous = OFF'); // building up to the length that is measured
+    for (let n = 0; exchange + measured < size / ENTRIES; n++) {
+      commit(() => exchanges(Math.min(200, Math.ceil(size / ENTRIES) - measured - exchange)));
+      if (n % 20 === 0) checkpoint();
+    }
+    db.pragma('synchronous = FULL');
+    let ours = 0;
+    let raw = 0;
+    for (let round = 0; round < ROUNDS; round++) {
+      checkpoint();
+      ours += seconds(() => {
+        for (let i = 0; i < COMMITS; i++) commit(() => exchanges(COMMIT));
+      });
+      // What the next commits would do is recorded and undone; the raw side does it, on the same file.
+      const commits: Run[][] = [];
+      db.exec('BEGIN IMMEDIATE');
+      for (let i = 0; i < COMMITS; i++) {
+        recorded = [];
+        exchanges(COMMIT);
+        commits.push(recorded);
+      }
+      recorded = null;
+      db.exec('ROLLBACK');
+      context.rollbackTrees();
+      checkpoint();
+      raw += seconds(() => {
+        for (const runs of commits)
+          commit(() => {
+            for (const [statement, values] of runs) statement.run(...values);
+          });
+      });
+    }
+    checkpoint();
+    const entries = ROUNDS * COMMITS * COMMIT * ENTRIES;
+    return { appended: entries / ours, raw: entries / raw };
+  } finally {
+    db.close();
+  }
+}
+
+/** The connection, telling of every statement that is run to change something. */
+function recording(db: Database.Database, tell: (run: Run) => void): Database.Database {
+  return new Proxy(db, {
+    get(target, name) {
+      if (name !== 'prepare') return Reflect.get(target, name) as unknown;
+      return (text: string) => {
+        const statement = target.prepare(text);
+        const run = statement.run.bind(statement);
+        statement.run = (...values: unknown[]) => {
+          tell([bare(target, text), values]);
+          return run(...values);
+        };
+        return statement;
+      };
+    },
+  });
+}
+
+const prepared = new WeakMap<Database.Database, Map<string, Database.Statement>>();
+
+/** A statement of the raw side, prepared once. */
+function bare(db: Database.Database, text: string): Database.Statement {
+  const statements = prepared.get(db) ?? new Map<string, Database.Statement>();
+  prepared.set(db, statements);
+  const statement = statements.get(text) ?? db.prepare(text);
+  statements.set(text, statement);
+  return statement;
 }
 
 function seconds(work: () => void): number {
@@ -81,25 +216,101 @@ function seconds(work: () => void): number {
   return (performance.now() - before) / 1000;
 }
 
-/** The newest rows again, into a table of the same form in a file of its own, in the same batches. */
-function rawCommits(db: Database.Database, file: string, size: number): number {
-  const rows = db
-    .prepare('SELECT * FROM entry WHERE tenant = ? AND idx >= ?')
-    .raw()
-    .all(tenant, size - SAMPLE) as unknown[][];
-  const raw = new Database(file);
-  configure(raw);
-  raw.exec(
-    'CREATE TABLE entry (tenant TEXT, idx INTEGER, kind TEXT, time TEXT, commitment BLOB, key BLOB, sealed BLOB, UNIQUE (tenant, idx)) STRICT',
-  );
-  const insert = raw.prepare('INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?, ?)');
-  const took = seconds(() => {
-    for (let at = 0; at < rows.length; at += BATCH) {
-      raw.exec('BEGIN IMMEDIATE');
-      for (const row of rows.slice(at, at + BATCH)) insert.run(...row);
-      raw.exec('COMMIT');
+async function spread(times: number, work: () => Promise<unknown>): Promise<Spread> {
+  const took: number[] = [];
+  for (let i = 0; i < times; i++) {
+    const before = performance.now();
+    await work();
+    took.push(performance.now() - before);
+  }
+  took.sort((a, b) => a - b);
+  return { median: took[Math.floor(times / 2)]!, p99: took[Math.floor(times * 0.99)]! };
+}
+
+/** Numbers below a bound, the same in every run (Park and Miller). */
+function generator(seed: number): (below: number) => number {
+  let state = (seed % 2_147_483_646) + 1;
+  return (below) => {
+    state = (state * 48_271) % 2_147_483_647;
+    return state % below;
+  };
+}
+
+function figuresOf(lengths: readonly Length[]): Figure[] {
+  const method =
+    'made-up correspondence (bench/correspondence.ts: letter, intent, outcome, two confirmations, answer), ' +
+    `${COMMIT * ENTRIES} entries in a commit, \`synchronous=FULL\`. Raw: the very same INSERTs and UPDATEs of all tables ` +
+    '(entry, projection, tiles, checkpoint), recorded and run by prepared statements on the same file, same indexes and ' +
+    `triggers, in turns with ours. ${PROOFS} proofs and ${SEARCHES} searches of each sort (first ${limit} results) at random ` +
+    'places; start: `openSqliteStore`. Per message: the whole database without objects, divided by letters and confirmations';
+  const figures: Figure[] = [];
+  const add = (what: string, value: number, unit: string, goal?: { text: string; reached: boolean }) =>
+    figures.push({ what, value, unit, method, ...(goal === undefined ? {} : { goal }) });
+  const below = (value: number, ms: number) => ({ text: `under ${ms} ms`, reached: value < ms });
+  for (const { entries, appended, raw, startMs, proof, searches, bytesPerMessage } of lengths) {
+    const at = `at ${entries.toLocaleString('en')} entries`;
+    add(`append ${at}`, appended, 'entries/s');
+    add(`raw SQLite ${at}`, raw, 'entries/s');
+    add(`append beside raw ${at}`, appended / raw, '×', { text: 'half', reached: appended >= raw / 2 });
+    add(`proof ${at}, median`, proof.median, 'ms', below(proof.median, 1));
+    add(`proof ${at}, 99th percentile`, proof.p99, 'ms');
+    for (const [what, { median, p99 }] of Object.entries(searches)) {
+      add(`search by ${what} ${at}, median`, median, 'ms');
+      add(`search by ${what} ${at}, 99th percentile`, p99, 'ms', below(p99, 50));
     }
-  });
-  raw.close();
-  return took;
+    add(`start ${at}`, startMs, 'ms', below(startMs, 1000));
+    add(`overhead per message ${at}`, bytesPerMessage, 'bytes');
+  }
+  const [first, last] = [lengths[0]!, lengths.at(-1)!];
+  if (last.entries > first.entries)
+    add('append at the greatest length beside the least', last.appended / first.appended, '×', {
+      text: 'at least 0.7',
+      reached: last.appended >= 0.7 * first.appended,
+    });
+  return figures;
+}
+
+/** Entries per second over the length of the log (logarithmic), as SVG. */
+function plot(lengths: readonly Length[]): string {
+  const [width, height, margin] = [640, 320, 60];
+  const top = Math.max(...lengths.flatMap(({ appended, raw }) => [appended, raw])) * 1.1;
+  const logs = lengths.map(({ entries }) => Math.log10(entries));
+  const [from, to] = [Math.min(...logs), Math.max(...logs, Math.min(...logs) + 1)];
+  const x = (entries: number) => margin + ((Math.log10(entries) - from) / (to - from)) * (width - 2 * margin);
+  const y = (rate: number) => height - margin - (rate / top) * (height - 2 * margin);
+  const line = (name: string, colour: string, rate: (length: Length) => number) =>
+    `<polyline fill="none" stroke="${colour}" stroke-width="2" points="${lengths.map((l) => `${x(l.entries).toFixed(1)},${y(rate(l)).toFixed(1)}`).join(' ')}"/>` +
+    lengths
+      .map(
+        (l) =>
+          `<circle cx="${x(l.entries).toFixed(1)}" cy="${y(rate(l)).toFixed(1)}" r="3" fill="${colour}"/>` +
+          `<text x="${x(l.entries).toFixed(1)}" y="${(y(rate(l)) - 8).toFixed(1)}" text-anchor="middle">${Math.round(rate(l))}</text>`,
+      )
+      .join('') +
+    `<text x="${width - margin}" y="${name === 'gateway' ? 20 : 36}" text-anchor="end" fill="${colour}">${name}</text>`;
+  return [
+    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" font-family="sans-serif" font-size="12">`,
+    '<rect width="100%" height="100%" fill="white"/>',
+    `<text x="${margin}" y="20">entries appended per second, by length of the log</text>`,
+    `<path d="M${margin} ${margin - 10}V${height - margin}H${width - margin}" fill="none" stroke="black"/>`,
+    ...lengths.map(
+      ({ entries }) =>
+        `<text x="${x(entries).toFixed(1)}" y="${height - margin + 20}" text-anchor="middle">${entries.toLocaleString('en')}</text>`,
+    ),
+    line('gateway', '#0a58ca', ({ appended }) => appended),
+    line('raw SQLite', '#666', ({ raw }) => raw),
+    '</svg>',
+    '',
+  ].join('\n');
+}
+
+if (process.argv[1] === import.meta.filename) {
+  const [directory, ...sizes] = process.argv.slice(2);
+  if (directory === undefined) throw new Error('usage: node bench/log.ts DIRECTORY ENTRIES…');
+  const lengths: Length[] = [];
+  for (const size of sizes.map(Number)) {
+    lengths.push(await measure(directory, size));
+    console.log(JSON.stringify(lengths.at(-1)));
+  }
+  console.log(plot(lengths));
 }
