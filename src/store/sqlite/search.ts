@@ -121,7 +121,7 @@ function plan(
     const digest = keyedDigest(context.keys(tenant).address, query.sha256);
     // Also the letter of an entry that saw the file, as of a hand-over.
     const of = `(SELECT idx FROM digest WHERE tenant = ? AND digest = ? UNION
-      SELECT l.letter FROM digest d JOIN letter_entry l ON l.tenant = d.tenant AND l.idx = d.idx WHERE d.tenant = ? AND d.digest = ?)`;
+      SELECT l.letter FROM digest d CROSS JOIN letter_entry l INDEXED BY letter_entry_1 ON l.tenant = d.tenant AND l.idx = d.idx WHERE d.tenant = ? AND d.digest = ?)`;
     if (!source(`SELECT idx FROM ${of} WHERE 1`, tenant, digest, tenant, digest))
       add(`m.idx IN (SELECT idx FROM ${of})`, tenant, digest, tenant, digest);
   }
