@@ -21,8 +21,15 @@ export function leafHash(data: Uint8Array): Buffer {
   return sha256(LEAF, data);
 }
 
+/** What a node's hash is taken of: prefix and two hashes. One buffer for all, for proofs hash hundreds of nodes. */
+const nodeInput = Buffer.alloc(1 + 2 * HASH_LENGTH, 1);
+
+/** @param left 32 bytes, as `right` */
 export function nodeHash(left: Uint8Array, right: Uint8Array): Buffer {
-  return sha256(NODE, left, right);
+  if (left.length !== HASH_LENGTH || right.length !== HASH_LENGTH) return sha256(NODE, left, right);
+  nodeInput.set(left, 1);
+  nodeInput.set(right, 1 + HASH_LENGTH);
+  return hash('sha256', nodeInput, 'buffer');
 }
 
 /** In one call: for inputs this small the hash object would cost more than the hashing. */
@@ -128,13 +135,18 @@ function foldComplete(hashes: Uint8Array): Buffer {
 }
 
 /** Hash of the complete subtree of 2^level leaves that starts at leaf index · 2^level. */
-function subtreeHash(level: number, index: number, readTile: TileReader): Buffer {
-  const tileLevel = Math.floor(level / 8);
-  const width = 2 ** (level % 8);
-  const start = index * width;
-  return foldComplete(
-    tileSlice(readTile, tileLevel, Math.floor(start / TILE_WIDTH), start % TILE_WIDTH, width),
-  );
+export type SubtreeReader = (level: number, index: number) => Buffer;
+
+/** Folds anew what it is asked for; tile-memory.ts remembers. */
+function foldingSubtrees(readTile: TileReader): SubtreeReader {
+  return (level, index) => {
+    const tileLevel = Math.floor(level / 8);
+    const width = 2 ** (level % 8);
+    const start = index * width;
+    return foldComplete(
+      tileSlice(readTile, tileLevel, Math.floor(start / TILE_WIDTH), start % TILE_WIDTH, width),
+    );
+  };
 }
 
 function tileSlice(readTile: TileReader, level: number, n: number, from: number, width: number): Buffer {
@@ -145,12 +157,12 @@ function tileSlice(readTile: TileReader, level: number, n: number, from: number,
 }
 
 /** Hash of leaves [start, end): MTH of RFC 6962 2.1 where start is aligned as recursion leaves it. */
-function rangeHash(start: number, end: number, readTile: TileReader): Buffer {
+function rangeHash(start: number, end: number, subtree: SubtreeReader): Buffer {
   const size = end - start;
   const level = Math.floor(Math.log2(size));
-  if (2 ** level === size && start % size === 0) return subtreeHash(level, start / size, readTile);
+  if (2 ** level === size && start % size === 0) return subtree(level, start / size);
   const split = start + largestPowerBelow(size);
-  return nodeHash(rangeHash(start, split, readTile), rangeHash(split, end, readTile));
+  return nodeHash(rangeHash(start, split, subtree), rangeHash(split, end, subtree));
 }
 
 /** The largest power of two smaller than n (n ≥ 2). */
@@ -162,11 +174,16 @@ function largestPowerBelow(n: number): number {
 
 /** Root hash of the first `size` leaves. */
 export function rootAt(size: number, readTile: TileReader): Buffer {
-  return size === 0 ? EMPTY_ROOT : rangeHash(0, size, readTile);
+  return size === 0 ? EMPTY_ROOT : rangeHash(0, size, foldingSubtrees(readTile));
 }
 
 /** RFC 6962 2.1.1 audit path of leaf `index` in the tree of `size` leaves. @throws RangeError outside the tree. */
-export function inclusionProof(index: number, size: number, readTile: TileReader): Buffer[] {
+export function inclusionProof(
+  index: number,
+  size: number,
+  readTile: TileReader,
+  subtree = foldingSubtrees(readTile),
+): Buffer[] {
   if (!(Number.isInteger(index) && index >= 0 && index < size))
     throw new RangeError(`leaf ${index} is not in a tree of ${size}`);
   const path: Buffer[] = [];
@@ -175,10 +192,10 @@ export function inclusionProof(index: number, size: number, readTile: TileReader
   while (end - start > 1) {
     const split = start + largestPowerBelow(end - start);
     if (index < split) {
-      path.push(rangeHash(split, end, readTile));
+      path.push(rangeHash(split, end, subtree));
       end = split;
     } else {
-      path.push(rangeHash(start, split, readTile));
+      path.push(rangeHash(start, split, subtree));
       start = split;
     }
   }
@@ -186,7 +203,12 @@ export function inclusionProof(index: number, size: number, readTile: TileReader
 }
 
 /** RFC 6962 2.1.2 consistency proof between the trees of `first` and `second` leaves, 0 ≤ first ≤ second. */
-export function consistencyProof(first: number, second: number, readTile: TileReader): Buffer[] {
+export function consistencyProof(
+  first: number,
+  second: number,
+  readTile: TileReader,
+  subtree = foldingSubtrees(readTile),
+): Buffer[] {
   if (first < 0 || first > second) throw new RangeError(`no consistency proof from ${first} to ${second}`);
   if (first === 0 || first === second) return [];
   const path: Buffer[] = [];
@@ -196,15 +218,15 @@ export function consistencyProof(first: number, second: number, readTile: TileRe
   while (first !== end) {
     const split = start + largestPowerBelow(end - start);
     if (first <= split) {
-      path.push(rangeHash(split, end, readTile));
+      path.push(rangeHash(split, end, subtree));
       end = split;
     } else {
-      path.push(rangeHash(start, split, readTile));
+      path.push(rangeHash(start, split, subtree));
       start = split;
       whole = false;
     }
   }
-  if (!whole) path.push(rangeHash(start, end, readTile));
+  if (!whole) path.push(rangeHash(start, end, subtree));
   return path.reverse();
 }
 

@@ -3,6 +3,7 @@ import { openCheckpoint, readCheckpointText } from '../../evidence/checkpoint.ts
 import { consistencyProof, inclusionProof, rootAt } from '../../evidence/merkle.ts';
 import { parseNote } from '../../evidence/note.ts';
 import { formatProof } from '../../evidence/proof.ts';
+import { createTileMemory } from '../../evidence/tile-memory.ts';
 import type { LogReader } from '../logs.ts';
 import type { LogHead, Reader } from '../store.ts';
 import type { ReadContext } from './read-context.ts';
@@ -21,6 +22,7 @@ function checkpointOf(
 
 export function logReader(context: ReadContext): LogReader & Pick<Reader, 'head' | 'proof'> {
   const { sql } = context;
+  const memory = createTileMemory();
 
   /** Of one log: its newest checkpoint that witnesses cosigned. */
   function cosignedOf(tenant: string, log: number): { size: number; note: string } | null {
@@ -77,7 +79,9 @@ export function logReader(context: ReadContext): LogReader & Pick<Reader, 'head'
       const cosigned = cosignedOf(tenant, log.number);
       const { size, note } =
         checkpointOf(log, leaf, under) ?? (cosigned !== null && cosigned.size > leaf ? cosigned : log);
-      return formatProof(leaf, inclusionProof(leaf, size, context.tiles(tenant, log.number)), note);
+      const tiles = context.tiles(tenant, log.number);
+      const subtrees = memory.of(`${tenant}/${log.number}`, tiles);
+      return formatProof(leaf, inclusionProof(leaf, size, tiles, subtrees), note);
     },
   };
 }
