@@ -6,8 +6,6 @@ import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import type { Command } from 'commander';
 import type { EntryKind } from '../evidence/entry.ts';
-import { verifyStore } from '../evidence/verify.ts';
-import { openAudit } from '../store/sqlite/audit.ts';
 import type { Reader, SearchQuery } from '../store/store.ts';
 import { recordAccess } from './access.ts';
 import { type CommonOptions, type Context, withCommonOptions } from './context.ts';
@@ -21,11 +19,12 @@ import {
   type SearchLine,
   searchLines,
 } from './evidence-text.ts';
+import { registerVerify } from './evidence-verify.ts';
 import { CommandError, exit } from './exit.ts';
 import { operator } from './operator.ts';
 import { storeOf } from './place.ts';
 import { isPrivateLetter, isPrivateMessage, privateReader, withoutContent } from './private-access.ts';
-import { openReader, requireStore } from './reader.ts';
+import { openReader } from './reader.ts';
 import { registerSeals } from './seal.ts';
 
 interface SearchOptions extends CommonOptions {
@@ -75,14 +74,7 @@ export function register(program: Command, context: Context): void {
 
   registerSeals(evidence, context);
 
-  withCommonOptions(
-    evidence
-      .command('verify')
-      .description('recompute everything and compare; exit 1 names what does not fit'),
-  )
-    .option('--tenant <id>', 'only this tenant')
-    .action(context.action((options: CommonOptions & { tenant?: string }) => verify(options, context)));
-
+  registerVerify(evidence, context);
   registerExport(evidence, context);
   registerProof(evidence, context);
   registerLog(evidence, context);
@@ -170,38 +162,6 @@ async function show(
         `  entry ${object.entry}  ${object.role}  ${object.size} bytes  SHA-256 ${object.sha256}${options.save === undefined ? '' : `  ${object.file}`}`,
       );
   }
-  return exit.good;
-}
-
-async function verify(options: CommonOptions & { tenant?: string }, context: Context) {
-  const { data, paths } = await storeOf(options, context);
-  requireStore(paths);
-  using audit = openAudit(paths);
-  if (options.tenant !== undefined && !audit.tenants().includes(options.tenant))
-    throw new CommandError(exit.usage, `tenant ${options.tenant} has no log in ${data}`);
-  const result = await verifyStore(audit, options.tenant);
-  if (options.json) context.printJson(result);
-  else {
-    for (const f of result.findings) context.print(`${f.tenant}: ${f.place}: ${f.problem}`);
-    for (const head of result.heads) context.print(`${head.tenant}: ${head.size} entries, root ${head.root}`);
-    for (const c of result.closed)
-      context.print(
-        `${c.tenant}: log ${c.origin} was closed at ${c.size} entries (${c.known} had been seen): ${c.reason}`,
-      );
-    context.print(
-      `${result.entries} entries and ${result.objects} objects verified, ${result.findings.length} findings`,
-    );
-  }
-  if (result.findings.length > 0) return exit.finding;
-  // A store with findings is left as it is: nothing more is written into a log that does not hold.
-  await recordAccess(
-    context,
-    data,
-    paths,
-    result.heads.map((h) => h.tenant),
-    'verify',
-    'whole log',
-  );
   return exit.good;
 }
 

@@ -1,5 +1,7 @@
 /** What verification needs of a store. Reads only; an engine offers it over one consistent snapshot. */
 import type { MessageIndex } from '../mime/types.ts';
+import type { Reader } from '../store/store.ts';
+import type { RenewedEntry, SealedEntry } from './entry.ts';
 import type { KeyPeriod } from './log-keys.ts';
 import type { Cell, EvidenceTable } from './projection.ts';
 
@@ -18,7 +20,12 @@ export interface AuditObject {
   readonly object: string;
   /** Bytes, as the row says. */
   readonly size: number;
-  readonly structure: MessageIndex | null;
+  /** @throws where it cannot be read. */
+  structure(): MessageIndex | null;
+  /** It lies in a file of its own, not in the database. */
+  readonly isFile: boolean;
+  /** Why its file cannot be what the row says, by its length alone; null where it may be. */
+  fileProblem(): string | null;
   /** @throws naming the place that does not decrypt. */
   read(from?: number): AsyncIterable<Buffer>;
 }
@@ -43,11 +50,42 @@ export interface AuditSource {
   /** Objects that count as private messages. */
   privateObjects(tenant: string): Iterable<string>;
   objects(tenant: string): Iterable<AuditObject>;
+  /** Seals and renewals, over the same snapshot. */
+  readonly archive: ArchiveSource;
   object(tenant: string, object: string): AuditObject | null;
   /** Mailbox rows whose object is gone. */
   brokenCopies(
     tenant: string,
   ): Iterable<{ readonly mailbox: string; readonly uid: number; readonly object: string }>;
+}
+
+/** Seals and renewals as they lie. */
+export interface ArchiveSource
+  extends Pick<
+    Reader,
+    | 'entryFiles'
+    | 'object'
+    | 'leafHashes'
+    | 'archiveTimestamps'
+    | 'archiveToken'
+    | 'archiveRanges'
+    | 'renewalsOf'
+    | 'archiveCovers'
+    | 'archiveLeafLists'
+    | 'archiveExcluded'
+    | 'archiveTile'
+    | 'sealOf'
+  > {
+  tileNames(id: number): Iterable<{ readonly level: number; readonly n: number }>;
+  /** Rows of the archive's tables that belong to no seal or renewal, each in words. */
+  strays(): Iterable<string>;
+}
+
+/** What an entry says of a seal or renewal. */
+export interface Announcement {
+  readonly tenant: string;
+  readonly index: number;
+  readonly entry: SealedEntry | RenewedEntry;
 }
 
 /** A log as its rows say. */

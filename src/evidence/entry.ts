@@ -634,6 +634,8 @@ export interface SealedEntry extends ArchiveTimestampEntry {
   readonly kind: 'sealed';
   readonly from: number;
   readonly to: number;
+  /** Entries of it that did not verify, and why: they are not covered. Absent: none. */
+  readonly excluded?: readonly { readonly index: number; readonly reason: string }[];
 }
 
 /** Earlier archive timestamps that cover this log were renewed (RFC 4998 5.2). */

@@ -4,9 +4,13 @@ import type { Entry } from './entry.ts';
 import { type Cell, type EvidenceTable, evidenceTables, projectionOf } from './projection.ts';
 
 export interface ProjectionCheck {
+  /** Passes over the rows of entries before this one. */
+  begin(index: number): void;
   /** Entries in index order. */
   entry(entry: Entry): void;
   end(): void;
+  /** Instead of `end`, where the rest is not to be looked at. */
+  close(): void;
 }
 
 export function createProjectionCheck(
@@ -18,6 +22,9 @@ export function createProjectionCheck(
   const cursors = new Map(tables.map((table) => [table, createCursor(source.rows(tenant, table))]));
 
   return {
+    begin(index) {
+      for (const cursor of cursors.values()) cursor.takeBelow(index);
+    },
     entry(entry) {
       const wanted = new Map<EvidenceTable, (readonly Cell[])[]>(tables.map((table) => [table, []]));
       for (const row of projectionOf(entry, (sha256) => source.keyed(tenant, sha256)))
@@ -29,6 +36,9 @@ export function createProjectionCheck(
         const stored = cursor.take(entry.index);
         compareRows(table, entry.index, wanted.get(table)!, stored, report);
       }
+    },
+    close() {
+      for (const cursor of cursors.values()) cursor.close();
     },
     end() {
       for (const table of tables) {
@@ -70,6 +80,7 @@ function show(cell: Cell | undefined): string {
 interface Cursor {
   take(index: number): (readonly Cell[])[];
   takeBelow(index: number): (readonly Cell[])[];
+  close(): void;
 }
 
 function createCursor(rows: Iterable<readonly Cell[]>): Cursor {
@@ -86,5 +97,6 @@ function createCursor(rows: Iterable<readonly Cell[]>): Cursor {
   return {
     take: (index) => takeWhile((idx) => idx === index),
     takeBelow: (index) => takeWhile((idx) => idx < index),
+    close: () => void iterator.return?.(),
   };
 }

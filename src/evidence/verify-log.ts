@@ -27,11 +27,25 @@ interface Mark {
   readonly checkpoint: Checkpoint;
 }
 
-export function createLogCheck(source: AuditSource, tenant: string, log: AuditLog, report: Report): LogCheck {
+/** A checkpoint that stands under a seal: of the entries before `to`. */
+export interface SealedCheckpoint {
+  readonly place: string;
+  readonly note: string;
+  readonly to: number;
+}
+
+export function createLogCheck(
+  source: AuditSource,
+  tenant: string,
+  log: AuditLog,
+  report: Report,
+  sealed: readonly SealedCheckpoint[] = [],
+): LogCheck {
   // The place of a tenant's first log needs no name.
   const of = log.number === 1 ? '' : ` of log ${log.origin}`;
   const tiles = createTileCheck(source, tenant, log, report, of);
-  const marks = readMarks(source, tenant, log, report);
+  const marks = readMarks(source, tenant, log, report, sealed);
+  const marksAt = Map.groupBy(marks, ({ checkpoint }) => checkpoint.size);
   const keys: KeyPeriod[] = [];
   let edge: TreeEdge = emptyEdge();
   let batch: Buffer[] = [];
@@ -42,8 +56,8 @@ export function createLogCheck(source: AuditSource, tenant: string, log: AuditLo
     tiles.add(step.changed);
     edge = step.edge;
     batch = [];
-    for (const { place, checkpoint } of marks) {
-      if (checkpoint.size === edge.size && !checkpoint.root.equals(edgeRoot(edge)))
+    for (const { place, checkpoint } of marksAt.get(edge.size) ?? []) {
+      if (!checkpoint.root.equals(edgeRoot(edge)))
         report(place, `the first ${checkpoint.size} entries differ from those that it signed`);
     }
   };
@@ -71,7 +85,7 @@ export function createLogCheck(source: AuditSource, tenant: string, log: AuditLo
       }
       batch.push(leafHash(commitment));
       const size = edge.size + batch.length;
-      if (batch.length === TILE_WIDTH || marks.some(({ checkpoint }) => checkpoint.size === size)) flush();
+      if (batch.length === TILE_WIDTH || marksAt.has(size)) flush();
     },
     end(predecessor) {
       flush();
@@ -105,19 +119,29 @@ function signedByBoth(entry: { previous: string; key: string; note: string }): b
   }
 }
 
-function readMarks(source: AuditSource, tenant: string, log: AuditLog, report: Report): Mark[] {
+function readMarks(
+  source: AuditSource,
+  tenant: string,
+  log: AuditLog,
+  report: Report,
+  sealed: readonly SealedCheckpoint[],
+): Mark[] {
   const marks: Mark[] = [];
-  const notes = [
+  const notes: { place: string; note: string; to?: number }[] = [
     ...source.keptCheckpoints(tenant),
     ...log.cosigned.map((note) => ({ place: 'with cosignatures', note })),
+    ...sealed,
   ];
-  for (const { place, note } of notes) {
+  for (const { place, note, to } of notes) {
     if (!note.startsWith(`${log.origin}\n`)) continue;
     try {
-      marks.push({
-        place: `checkpoint ${place}`,
-        checkpoint: openCheckpoint(note, ...log.keys.map(({ key }) => key)),
-      });
+      const checkpoint = openCheckpoint(note, ...log.keys.map(({ key }) => key));
+      if (to !== undefined && log.base + checkpoint.size !== to)
+        report(
+          `checkpoint ${place}`,
+          `it signs ${checkpoint.size} entries, its range ends with entry ${to - 1}`,
+        );
+      marks.push({ place: `checkpoint ${place}`, checkpoint });
     } catch (error) {
       report(`checkpoint ${place}`, (error as Error).message);
     }

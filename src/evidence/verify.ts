@@ -2,7 +2,15 @@
  * Verification of a whole store: every leaf, tile, checkpoint, derived column, queue row and object is
  * computed again from the entries and the bytes, and compared. Every finding names its place.
  */
-import type { AuditEntry, AuditSource, Finding, ObjectClaims, Report } from './audit.ts';
+import type {
+  Announcement,
+  AuditEntry,
+  AuditLog,
+  AuditSource,
+  Finding,
+  ObjectClaims,
+  Report,
+} from './audit.ts';
 import { commitmentOf, entryBytes, parseEntry } from './canonical.ts';
 import type { ClosedLog, Entry } from './entry.ts';
 import { createErasureCheck } from './erasure-check.ts';
@@ -10,13 +18,23 @@ import { objectsOf } from './objects-of.ts';
 import { createOutboxReplay } from './outbox-replay.ts';
 import { createPrivateReplay } from './private-replay.ts';
 import { createProjectionCheck } from './projection-check.ts';
+import { sealsByTenant, type TenantSeals, verifyArchive } from './verify-archive.ts';
+import type { ArchiveCircumstances } from './verify-archive-tokens.ts';
 import { createLogCheck } from './verify-log.ts';
 import { verifyObjects } from './verify-objects.ts';
+import { createTimeCheck } from './verify-times.ts';
 
 export interface VerifyResult {
+  /** What does not fit. */
   readonly findings: readonly Finding[];
+  /** What could not be decided, and why: it never counts as good. */
+  readonly undecided: readonly Finding[];
   readonly entries: number;
   readonly objects: number;
+  /** Of these, objects in files of which only the length was looked at. */
+  readonly unread: number;
+  /** Seals and renewals. */
+  readonly archiveTimestamps: number;
   /** Size and root of each open log, as verified. */
   readonly heads: readonly TenantHead[];
   /** Logs that were closed: what had been seen of them may be more than the store has. */
@@ -37,54 +55,137 @@ interface ClosedLogResult {
   readonly reason: string;
 }
 
-/**
- * Verifies the logs of all tenants, or of one.
- * @param onProgress told now and then how many entries are done.
- */
-export async function verifyStore(
-  source: AuditSource,
-  only?: string,
-  onProgress?: (entries: number) => void,
-): Promise<VerifyResult> {
+export interface VerifyOptions {
+  readonly tenant?: string;
+  /** RFC 3339: entries before the first one from then on are not opened; their commitments are computed all the same. */
+  readonly since?: string;
+  /** Read objects in files of their own, too; else their length alone is looked at. Default: true. */
+  readonly deep?: boolean;
+  /** By what time-stamps are judged. Null or absent: they are not, which is told where there are any. */
+  readonly archive?: ArchiveCircumstances | null;
+  /** Told of each entry, object and group under a time-stamp that is done. */
+  readonly onProgress?: (done: Progress) => void;
+}
+
+export interface Progress {
+  readonly entries: number;
+  readonly objects: number;
+  /** Bytes of these. */
+  readonly bytes: number;
+  /** Groups of seals and renewals. */
+  readonly groups: number;
+}
+
+/** Verifies the logs of all tenants, or of one, with everything that hangs on them. */
+export async function verifyStore(source: AuditSource, options: VerifyOptions = {}): Promise<VerifyResult> {
+  const { tenant: only, since, deep = true } = options;
   const findings: Finding[] = [];
+  const undecided: Finding[] = [];
   const heads: TenantHead[] = [];
   const closed: ClosedLogResult[] = [];
-  let entries = 0;
+  const announced: Announcement[] = [];
+  const from = new Map<string, number>();
+  const done = { entries: 0, objects: 0, bytes: 0, groups: 0 };
+  const progress = () => options.onProgress?.(done);
+  const seals = await sealsByTenant(source.archive);
   let objects = 0;
+  let unread = 0;
   for (const tenant of source.tenants()) {
     if (only !== undefined && tenant !== only) continue;
     const report = (place: string, problem: string) => void findings.push({ tenant, place, problem });
-    const logs = verifyTenant(source, tenant, report, () => {
-      entries++;
-      onProgress?.(entries);
+    const open = (place: string, problem: string) => void undecided.push({ tenant, place, problem });
+    const logs = verifyTenant({
+      source,
+      tenant,
+      since,
+      seals: seals.get(tenant) ?? { checkpoints: [], ranges: [] },
+      report,
+      open,
+      onEntry() {
+        done.entries++;
+        progress();
+      },
     });
-    objects += await verifyObjects(source, tenant, logs.claims, report);
+    announced.push(...logs.announced);
+    if (since !== undefined) from.set(tenant, logs.from);
+    const read = await verifyObjects(source, tenant, logs.claims, report, {
+      deep,
+      claimedOnly: since !== undefined,
+      onObject(bytes) {
+        done.objects++;
+        done.bytes += bytes;
+        progress();
+      },
+    });
+    objects += read.objects;
+    unread += read.unread;
     for (const copy of source.brokenCopies(tenant)) {
       report(`mailbox ${copy.mailbox}, UID ${copy.uid}`, `its object ${copy.object} is missing`);
     }
     heads.push(...logs.heads);
     closed.push(...logs.closed);
   }
-  return { findings, entries, objects, heads, closed };
+  const archive = await verifyArchive(source, options.archive ?? null, {
+    only,
+    deep,
+    from,
+    announced,
+    onGroup() {
+      done.groups++;
+      progress();
+    },
+  });
+  findings.push(...archive.findings);
+  undecided.push(...archive.undecided);
+  const { entries } = done;
+  return {
+    findings,
+    undecided,
+    entries,
+    objects,
+    unread,
+    archiveTimestamps: archive.timestamps,
+    heads,
+    closed,
+  };
 }
 
-function verifyTenant(
-  source: AuditSource,
-  tenant: string,
-  report: Report,
-  onEntry: () => void,
-): { claims: ObjectClaims; heads: TenantHead[]; closed: ClosedLogResult[] } {
+interface TenantWork {
+  readonly source: AuditSource;
+  readonly tenant: string;
+  readonly since: string | undefined;
+  readonly seals: TenantSeals;
+  readonly report: Report;
+  readonly open: Report;
+  readonly onEntry: () => void;
+}
+
+/** Kinds without which a log and its seals cannot be judged: opened whatever their time. */
+const framework = new Set(['log-opened', 'log-key', 'sealed', 'renewed', 'erased']);
+
+function verifyTenant({ source, tenant, since, seals, report, open, onEntry }: TenantWork): {
+  claims: ObjectClaims;
+  heads: TenantHead[];
+  closed: ClosedLogResult[];
+  announced: Announcement[];
+  /** The first entry that was looked at. */
+  from: number;
+} {
   const claims: ObjectClaims = { objects: new Map(), handed: [] };
+  const announced: Announcement[] = [];
+  const times = createTimeCheck(seals.ranges, report, open);
   const projection = createProjectionCheck(source, tenant, report);
   const outbox = createOutboxReplay();
   const privateMail = createPrivateReplay();
   const submitted = new Map<number, string>();
   const erasures = createErasureCheck(report);
-  const logs = source.logs(tenant);
+  const logs = logsOf(source, tenant, report);
   const heads: TenantHead[] = [];
   const closed: ClosedLogResult[] = [];
+  let from = since === undefined ? 0 : Number.POSITIVE_INFINITY;
   let at = 0;
-  let check = logs[0] === undefined ? null : createLogCheck(source, tenant, logs[0], report);
+  let check =
+    logs[0] === undefined ? null : createLogCheck(source, tenant, logs[0], report, seals.checkpoints);
   if (logs[0] === undefined) report('checkpoint', 'missing');
 
   const endLog = (predecessor: ClosedLog | null) => {
@@ -102,19 +203,28 @@ function verifyTenant(
   };
 
   for (const row of source.entries(tenant)) {
-    const entry = row.erased ? null : verifyEntry(tenant, row, report);
-    erasures.row(row, entry);
+    if (from === Number.POSITIVE_INFINITY && row.time >= since!) {
+      from = row.index;
+      projection.begin(from);
+    }
     const next = logs[at + 1];
+    const isIn = row.index >= from;
+    const isOpened = !row.erased && (isIn || framework.has(row.kind));
+    const entry = isOpened ? verifyEntry(tenant, row, report) : null;
+    erasures.row(row, entry);
     if (check !== null && next !== undefined && row.index >= next.base) {
       const predecessor = entry?.kind === 'log-opened' ? entry.predecessor : undefined;
       if (predecessor === undefined)
         report(`entry ${row.index}`, `it does not say how the log ${logs[at]!.origin} before it was closed`);
       endLog(predecessor ?? NOT_STATED);
       at++;
-      check = createLogCheck(source, tenant, next, report);
+      check = createLogCheck(source, tenant, next, report, seals.checkpoints);
     }
     check?.row(row.index, row.commitment, entry);
-    if (entry !== null) {
+    times.row(row.index, row.time, entry);
+    if (entry?.kind === 'sealed' || entry?.kind === 'renewed')
+      announced.push({ tenant, index: row.index, entry });
+    if (entry !== null && isIn) {
       projection.entry(entry);
       outbox.entry(entry);
       privateMail.entry(entry);
@@ -124,16 +234,30 @@ function verifyTenant(
   }
   if (check !== null) endLog(null);
   erasures.end();
-  projection.end();
-  for (const { place, problem } of outbox.compare(source.openRecipients(tenant))) report(place, problem);
-  const marks = { waiting: source.waitingPrivate(tenant), objects: source.privateObjects(tenant) };
-  for (const { place, problem } of privateMail.compare(marks)) report(place, problem);
+  if (since !== undefined) projection.close();
+  else {
+    // Rows that no entry gives, queues and private mail follow from the entries as a whole.
+    projection.end();
+    for (const { place, problem } of outbox.compare(source.openRecipients(tenant))) report(place, problem);
+    const marks = { waiting: source.waitingPrivate(tenant), objects: source.privateObjects(tenant) };
+    for (const { place, problem } of privateMail.compare(marks)) report(place, problem);
+  }
   if (source.keptCheckpoints(tenant).length === 0 && logs.length > 0)
     report(
       'checkpoint outside the database',
       'there is none: nothing here proves that the newest entries were not cut off',
     );
-  return { claims, heads, closed };
+  return { claims, heads, closed, announced, from };
+}
+
+/** Rows of a log may name a tenant or a log that does not exist. */
+function logsOf(source: AuditSource, tenant: string, report: Report): readonly AuditLog[] {
+  try {
+    return source.logs(tenant);
+  } catch (error) {
+    report('log', `its rows cannot be read: ${(error as Error).message || (error as Error).name}`);
+    return [];
+  }
 }
 
 /** Stands in where a log is followed by another and nothing says why: every comparison with it is reported. */

@@ -39,6 +39,15 @@ function isListOf(crl: Crl, issuer: Certificate): SignatureResult {
   return answer;
 }
 
+/** Did the issuer sign the list? Total. */
+export function isSignedList(crl: Crl, issuer: Certificate): boolean {
+  try {
+    return crl.issuer.isEqual(issuer.parsed.subject) && isListOf(crl, issuer).ok;
+  } catch {
+    return false;
+  }
+}
+
 /** What the list says about a certificate of that issuer. Total. */
 export function crlStatus(crl: Crl, certificate: Certificate, issuer: Certificate): RevocationStatus {
   try {

@@ -1,5 +1,5 @@
 /** The SQLite engine's view for verification: one read transaction, no writer. */
-import { existsSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import Database from 'better-sqlite3';
 import type { AuditObject, AuditSource, OpenRecipient, WaitingAddress } from '../../evidence/audit.ts';
 import { verifierKey } from '../../evidence/note.ts';
@@ -11,8 +11,9 @@ import type { LogInfo } from '../logs.ts';
 import { keyedDigest } from '../sealing.ts';
 import { type EntryRow, isErased } from './entry-rows.ts';
 import { keptFiles, readKept as readKeptFile } from './head-check.ts';
-import { type ObjectRow, openObject } from './objects.ts';
+import { type ObjectRow, objectFile, openObject, sealedSize } from './objects.ts';
 import type { StorePaths } from './paths.ts';
+import { archiveReader } from './read-archive.ts';
 import { createReadContext } from './read-context.ts';
 import { requireSchema } from './schema.ts';
 
@@ -38,15 +39,44 @@ export function openAudit(paths: StorePaths): AuditSource & Disposable {
     return {
       object: row.object,
       size: row.size,
-      structure: row.structure === null ? null : (JSON.parse(row.structure) as MessageIndex),
+      structure: () => (row.structure === null ? null : (JSON.parse(row.structure) as MessageIndex)),
+      isFile: row.inline === null,
+      fileProblem() {
+        const file = objectFile(paths.objects, tenant, row.uid);
+        const found = statSync(file, { throwIfNoEntry: false })?.size;
+        if (found === undefined) return `its file ${file} is missing`;
+        const wanted = sealedSize(row.size);
+        return found === wanted ? null : `its file ${file} has ${found} bytes, not ${wanted}`;
+      },
       async *read(from = 0) {
         yield* openObject(paths.objects, context.keys(tenant), row).read(from);
       },
     };
   }
 
+  const archive = {
+    ...archiveReader(context),
+    async object(tenant: string, name: string) {
+      const row = objectRow(tenant, name);
+      return row === undefined ? null : openObject(paths.objects, context.keys(tenant), row);
+    },
+    tileNames: (id: number) =>
+      db.prepare('SELECT level, n FROM archive_tile WHERE id = ?').iterate(id) as Iterable<{
+        level: number;
+        n: number;
+      }>,
+    strays: () => db.prepare(STRAYS).pluck().iterate() as Iterable<string>,
+  };
+
+  function objectRow(tenant: string, name: string) {
+    return context
+      .sql('SELECT object, uid, size, key, inline, structure FROM object WHERE tenant = ? AND object = ?')
+      .get(tenant, name) as (ObjectRow & { structure: string | null }) | undefined;
+  }
+
   return {
     tenants: () => tenants,
+    archive,
     logs: (tenant) =>
       context.logs(tenant).map((log) => ({
         ...log,
@@ -106,9 +136,7 @@ export function openAudit(paths: StorePaths): AuditSource & Disposable {
       for (const name of names) yield this.object(tenant, name)!;
     },
     object(tenant, name) {
-      const row = context
-        .sql('SELECT object, uid, size, key, inline, structure FROM object WHERE tenant = ? AND object = ?')
-        .get(tenant, name) as (ObjectRow & { structure: string | null }) | undefined;
+      const row = objectRow(tenant, name);
       return row === undefined ? null : auditObject(tenant, row);
     },
     brokenCopies: (tenant) =>
@@ -123,6 +151,20 @@ export function openAudit(paths: StorePaths): AuditSource & Disposable {
     },
   };
 }
+
+/** Rows of the archive's tables whose archive timestamp is missing, or of a kind that has no such rows. */
+const STRAYS = `
+  SELECT 'range of ' || r.tenant || ' from entry ' || r.from_idx FROM archive_range r
+    WHERE NOT EXISTS (SELECT 1 FROM archive_timestamp a WHERE a.id = r.id AND a.kind = 'seal')
+  UNION ALL SELECT 'renewal ' || c.id || ' of archive timestamp ' || c.covers FROM archive_cover c
+    WHERE NOT EXISTS (SELECT 1 FROM archive_timestamp a WHERE a.id = c.id AND a.kind <> 'seal')
+      OR NOT EXISTS (SELECT 1 FROM archive_timestamp a WHERE a.id = c.covers AND a.id < c.id)
+  UNION ALL SELECT 'leaf list of ' || l.tenant || ' under archive timestamp ' || l.id FROM archive_leaves l
+    WHERE NOT EXISTS (SELECT 1 FROM archive_timestamp a WHERE a.id = l.id AND a.kind = 'hash-tree-renewal')
+  UNION ALL SELECT 'exclusion of ' || x.tenant || '/' || x.idx || ' from archive timestamp ' || x.id FROM archive_excluded x
+    WHERE NOT EXISTS (SELECT 1 FROM archive_timestamp a WHERE a.id = x.id AND a.kind <> 'timestamp-renewal')
+  UNION ALL SELECT 'tile ' || t.level || '/' || t.n || ' of archive timestamp ' || t.id FROM archive_tile t
+    WHERE NOT EXISTS (SELECT 1 FROM archive_timestamp a WHERE a.id = t.id)`;
 
 function readKept(paths: StorePaths, tenant: string): { place: string; note: string }[] {
   return keptFiles(paths, tenant).flatMap((place) => {

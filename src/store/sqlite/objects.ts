@@ -221,3 +221,8 @@ export function openObject(directory: string, keys: TenantKeys, row: ObjectRow):
 
   return { size: row.size, read };
 }
+
+/** Bytes of the file of an object of `size` bytes. */
+export function sealedSize(size: number): number {
+  return size + chunkCount(size) * TAG;
+}

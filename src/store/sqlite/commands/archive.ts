@@ -64,8 +64,16 @@ function announce(context: WriteContext, id: number, record: ArchiveRecord): voi
     token: { sha256: createHash('sha256').update(token).digest('hex'), size: token.length },
   };
   if (record.kind === 'seal') {
-    for (const { tenant, from, to } of record.ranges)
-      context.append(tenant, { kind: 'sealed', ...common, from, to });
+    for (const { tenant, from, to } of record.ranges) {
+      const excluded = excludedOf(record, tenant);
+      context.append(tenant, {
+        kind: 'sealed',
+        ...common,
+        from,
+        to,
+        ...(excluded.length > 0 && { excluded }),
+      });
+    }
     return;
   }
   const covers = record.covers.map((cover) => cover.id);
@@ -75,11 +83,13 @@ function announce(context: WriteContext, id: number, record: ArchiveRecord): voi
       ...common,
       method: record.kind === 'timestamp-renewal' ? 'timestamp' : 'hash-tree',
       covers,
-      excluded: record.excluded
-        .filter((one) => one.tenant === tenant)
-        .map(({ index, reason }) => ({ index, reason })),
+      excluded: excludedOf(record, tenant),
     });
   }
+}
+
+function excludedOf({ excluded }: ArchiveRecord, tenant: string) {
+  return excluded.filter((one) => one.tenant === tenant).map(({ index, reason }) => ({ index, reason }));
 }
 
 /** Tenants with entries under these archive timestamps, also through renewals between. */
