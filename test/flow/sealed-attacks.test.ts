@@ -3,12 +3,12 @@ import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { AlgorithmPolicy } from '../evidence/ers/algorithm-policy.ts';
-import { type VerifyOptions, verifyStore } from '../evidence/verify.ts';
-import { openAudit } from '../store/sqlite/audit.ts';
-import { storePaths } from '../store/sqlite/open.ts';
-import { renewHashTrees, renewTokens } from './renew.ts';
-import { seal } from './seal.ts';
+import type { AlgorithmPolicy } from '../../src/evidence/ers/algorithm-policy.ts';
+import { type VerifyOptions, verifyStore } from '../../src/evidence/verify.ts';
+import { renewHashTrees, renewTokens } from '../../src/preservation/renew.ts';
+import { seal } from '../../src/preservation/seal.ts';
+import { openAudit } from '../../src/store/sqlite/audit.ts';
+import { storePaths } from '../../src/store/sqlite/open.ts';
 import {
   completeAll,
   DAY,
@@ -17,7 +17,7 @@ import {
   renewDeps,
   type SealedWorld,
   submit,
-} from './testing/sealed-store.ts';
+} from './sealed-store.ts';
 
 let world: SealedWorld;
 

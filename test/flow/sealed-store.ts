@@ -2,21 +2,21 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { ArchiveDigest } from '../../evidence/entry.ts';
-import type { AlgorithmPolicy } from '../../evidence/ers/algorithm-policy.ts';
-import type { ArchiveCircumstances } from '../../evidence/verify-archive-tokens.ts';
-import { createIndexer } from '../../mime/structure.ts';
-import type { Clock } from '../../observe/clock.ts';
-import { readTrustFiles } from '../../pki/revocation-sources.ts';
-import type { RevocationSource } from '../../pki/types.ts';
+import type { ArchiveDigest } from '../../src/evidence/entry.ts';
+import type { AlgorithmPolicy } from '../../src/evidence/ers/algorithm-policy.ts';
+import type { ArchiveCircumstances } from '../../src/evidence/verify-archive-tokens.ts';
+import { createIndexer } from '../../src/mime/structure.ts';
+import type { Clock } from '../../src/observe/clock.ts';
+import { readTrustFiles } from '../../src/pki/revocation-sources.ts';
+import type { RevocationSource } from '../../src/pki/types.ts';
+import { type Authorities, createAuthorities } from '../../src/preservation/authorities.ts';
 import {
   startTimestampAuthority,
   type TimestampAuthority,
   type TimestampOptions,
-} from '../../simulator/timestamp-authority.ts';
-import { openSqliteStore } from '../../store/sqlite/open.ts';
-import type { Store } from '../../store/store.ts';
-import { type Authorities, createAuthorities } from '../authorities.ts';
+} from '../../src/simulator/timestamp-authority.ts';
+import { openSqliteStore } from '../../src/store/sqlite/open.ts';
+import type { Store } from '../../src/store/store.ts';
 
 export const DAY = 86_400_000;
 export const tenants = ['kreis', 'stadt'] as const;
