@@ -10,6 +10,7 @@ import type { Scanner } from '../inspection/scanner.ts';
 import { type Clock, systemClock } from '../observe/clock.ts';
 import type { Log } from '../observe/log.ts';
 import type { Store } from '../store/store.ts';
+import { type AccountStatus, heldStatus, statusOf } from './account-status.ts';
 import { loadTarget } from './connect.ts';
 import { settleCutOff } from './dangling.ts';
 import { type Deadlines, startDeadlines } from './deadlines.ts';
@@ -68,41 +69,6 @@ interface TransactionName {
 interface Intervention extends TransactionName {
   readonly actor: Actor;
   readonly reason: string;
-}
-
-interface AccountStatus {
-  readonly tenant: string;
-  readonly account: string;
-  /** Handing over. */
-  readonly smtp: SideStatus;
-  /** Fetching. */
-  readonly imap: SideStatus;
-  /** Forwarding to the tenant's own server; null where it is not configured. */
-  readonly forward: (SideStatus & { readonly queued: number }) | null;
-  readonly queued: number;
-  readonly inDoubt: number;
-  readonly running: number;
-  /** Locked by an operator, or its log is held: nothing is handed over or fetched. */
-  readonly locked: boolean;
-  /** The mailbox at the provider in bytes, as measured last; null before the first measurement. */
-  readonly mailbox: {
-    readonly used: number;
-    readonly limit: number | null;
-    readonly source: 'quota' | 'sum';
-    /** RFC 3339. */
-    readonly measured: string;
-  } | null;
-  /** Days after which copies there are deleted; null: never. */
-  readonly deleteAfterDays: number | null;
-}
-
-interface SideStatus {
-  /** RFC 3339, or null where nothing has succeeded since the start. */
-  readonly lastSuccess: string | null;
-  /** The last failure, or null while all is well. */
-  readonly lastError: string | null;
-  /** Why no login is allowed now (lock, calendar), and until when; null where it is. */
-  readonly waits: string | null;
 }
 
 export interface ProviderLink {
@@ -445,61 +411,4 @@ function configOf(deps: Pick<Deps, 'directory'>, tenant: string): TenantConfig {
 
 function credentialsOf({ user, password }: ProviderConfig) {
   return user === undefined || password === undefined ? undefined : { user, password: readSecret(password) };
-}
-
-async function statusOf(deps: LinkDeps, tenant: string, account: Account): Promise<AccountStatus> {
-  const config = deps.directory().tenant(tenant);
-  const open = await deps.store.openTransactions(tenant);
-  const { smtp, imap, forward } = account.health;
-  const { usage } = account.mailbox;
-  const deleteAfter = config?.provider.deleteAfter;
-  return {
-    tenant,
-    account: config?.provider.account ?? '',
-    smtp: { ...sideOf(smtp), waits: account.gate.closed('smtp')?.text ?? null },
-    imap: { ...sideOf(imap), waits: account.gate.closed('imap')?.text ?? null },
-    locked: account.gate.locked,
-    mailbox: usage && {
-      used: usage.used,
-      limit: usage.limit,
-      source: usage.source,
-      measured: new Date(usage.at).toISOString(),
-    },
-    deleteAfterDays: deleteAfter === undefined ? null : deleteAfter / 86_400_000,
-    forward:
-      config?.delivery.forward === undefined
-        ? null
-        : { ...sideOf(forward), queued: (await deps.store.openForwards(tenant)).length },
-    queued: open.filter((item) => item.state !== 'in-doubt').length,
-    inDoubt: open.filter((item) => item.state === 'in-doubt').length,
-    running: account.outbox.running(),
-  };
-}
-
-/** Of a tenant whose link was never begun, because its log is held. */
-async function heldStatus(deps: LinkDeps, tenant: string): Promise<AccountStatus> {
-  const open = await deps.store.openTransactions(tenant);
-  const waits = (await deps.store.lock(tenant))?.reason ?? null;
-  const side = { lastSuccess: null, lastError: null, waits };
-  return {
-    tenant,
-    account: deps.directory().tenant(tenant)?.provider.account ?? '',
-    smtp: side,
-    imap: side,
-    forward: null,
-    locked: true,
-    queued: open.filter((item) => item.state !== 'in-doubt').length,
-    inDoubt: open.filter((item) => item.state === 'in-doubt').length,
-    running: 0,
-    mailbox: null,
-    deleteAfterDays: null,
-  };
-}
-
-function sideOf(health: Health): SideStatus {
-  return {
-    lastSuccess: health.lastSuccess === null ? null : new Date(health.lastSuccess).toISOString(),
-    lastError: health.failures > 0 ? health.lastError : null,
-    waits: null,
-  };
 }

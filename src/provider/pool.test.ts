@@ -26,7 +26,10 @@ it('a refused recipient does not cost the next message on the same connection', 
     mode: 'none',
   });
   peer.behaviour.rcpt = (address) => (address.startsWith('erna') ? '550 5.1.1 unknown' : null);
-  const target = await loadTarget({ host: 'localhost', port: peer.port, security: 'none' }, { trustAnchors: [] });
+  const target = await loadTarget(
+    { host: 'localhost', port: peer.port, security: 'none' },
+    { trustAnchors: [] },
+  );
   const pool = createPool(createManualClock(), (signal) =>
     openSession(target, { hostname: 'gateway.example', timeouts }, signal),
   );
