@@ -13,11 +13,11 @@ import { type HeaderField, parseHeader } from '../mime/header.ts';
 import type { Clock } from '../observe/clock.ts';
 import type { Log } from '../observe/log.ts';
 import type { Fetched, Store } from '../store/store.ts';
-import { type Binding, createBinder, createBodyDigest, REPEATED } from './bind.ts';
+import { createBinder, createBodyDigest } from './bind.ts';
 import { endDisputes } from './disputes.ts';
+import { createDoubts } from './doubts.ts';
 import type { Incidents } from './incidents.ts';
 import {
-  anchorsOf,
   checkFacts,
   type Judgement,
   judge,
@@ -42,7 +42,6 @@ import {
 import type { Scanning } from './scanning.ts';
 import type { Settlement } from './settle.ts';
 import { stageMessage } from './staging.ts';
-import { incidentTexts, type Said } from './texts.ts';
 import { weighConfirmation } from './weigh.ts';
 
 export interface Ingest {
@@ -78,23 +77,10 @@ export interface IngestDeps {
 
 /** The De-Mail that a recipient's confirmation speaks of may be fetched after it, ms. */
 const letterMayCome = 60_000;
-const unmatchedIncident = 'unmatched-confirmation';
-/**
- * Providers may switch integrity data off for an account and a protocol (TR-01201 FU, function 14). Every type of
- * message must carry it (IO 3.1, row 17); each has an incident of its own, so that none closes another's.
- */
-const integrityIncident = {
-  normal: 'integrity-missing',
-  confirmation: 'integrity-missing confirmations',
-  notification: 'integrity-missing notifications',
-} as const;
-
 export function createIngest(deps: IngestDeps): Ingest {
-  const { store, tenant, incidents, log, settlement } = deps;
+  const { store, tenant, log, settlement } = deps;
   const binder = createBinder(store, tenant);
-  let unmatched = 0;
-  /** Incidents about single confirmations: of this round, and of the one before. */
-  let doubted: { readonly now: string[]; readonly before: string[] } = { now: [], before: [] };
+  const doubts = createDoubts(deps);
   let picked: number[] = [];
 
   async function record(message: Fetched): Promise<number | null> {
@@ -117,16 +103,6 @@ export function createIngest(deps: IngestDeps): Ingest {
       ...placing(reading, judgement, reading.isPrivate, route, INBOX, { kind: 'inbound' }),
     });
     if (index !== null) await deps.privateMail.told(config, index, route);
-  }
-
-  /** A message without a message type of the norm is no De-Mail, and proves nothing either way. */
-  function watchIntegrity({ metadata: { messageType, integrity }, kind }: Reading, index: number) {
-    if (messageType === null) return;
-    const incident = integrityIncident[kind];
-    if (integrity === null) {
-      const text = incidentTexts.integrityMissing(`${tenant}/${index}`, messageType);
-      incidents.open(tenant, incident, text);
-    } else incidents.close(tenant, incident, incidentTexts.integrityPresent(messageType));
   }
 
   async function takeConfirmation(config: TenantConfig, reading: Reading, base: Base): Promise<void> {
@@ -173,43 +149,15 @@ export function createIngest(deps: IngestDeps): Ingest {
       }),
     });
     if (index !== null) await deps.privateMail.told(config, index, route);
-    if (index !== null && binding !== null) tellDoubted(index, binding);
+    if (index !== null && binding !== null) doubts.binding(index, binding);
     if (match !== null && holds) await settlement.byProvider(match.letter, match.transaction);
     if (holds && weighed.letter !== null) await endDisputes(deps, weighed.letter);
     // A confirmation about a letter that this tenant received fits a recipient, and is no riddle.
     if (binding !== null || index === null) return;
-    if (fitsNobody(received)) tellUnmatched(index);
+    if (fitsNobody(received)) doubts.unmatched(index);
     else if (judgement.verdict === 'invalid') {
-      const text = incidentTexts.doesNotHold(`${tenant}/${index}`, shortReason(judgement) ?? '');
-      openForARound(`confirmation-does-not-hold ${index}`, text);
+      doubts.doesNotHold(index, shortReason(judgement) ?? '');
     }
-  }
-
-  function tellUnmatched(index: number) {
-    unmatched += 1;
-    incidents.open(tenant, unmatchedIncident, incidentTexts.unmatched(`${tenant}/${index}`));
-  }
-
-  /** What does not hold, and what says again what was confirmed before. */
-  function tellDoubted(index: number, { counts, comparisons }: Binding) {
-    const entry = `${tenant}/${index}`;
-    const failed = comparisons.find((c) => c.result === 'failed');
-    const again = comparisons.find((c) => c.name === REPEATED);
-    if (counts === 'no' && failed !== undefined) {
-      // What the operators are told once and for all is not told of each.
-      const config = deps.directory().tenant(tenant);
-      if (failed.name === 'signature' && config !== undefined && anchorsOf(config.provider).length === 0)
-        return;
-      const text = incidentTexts.doesNotHold(entry, `${failed.name}: ${failed.reason}`);
-      openForARound(`confirmation-does-not-hold ${index}`, text);
-    } else if (again !== undefined) {
-      openForARound(`confirmation-repeated ${index}`, incidentTexts.repeated(entry, again.reason));
-    }
-  }
-
-  function openForARound(incident: string, text: Said) {
-    doubted.now.push(incident);
-    incidents.open(tenant, incident, text);
   }
 
   async function takeNotification(config: TenantConfig, reading: Reading, base: Base): Promise<void> {
@@ -258,8 +206,7 @@ export function createIngest(deps: IngestDeps): Ingest {
     });
     const failed = comparisons?.find(({ result }) => result === 'failed');
     if (index !== null && failed !== undefined) {
-      const text = incidentTexts.sentCopyDiffers(`${tenant}/${index}`, `${failed.name}: ${failed.reason}`);
-      openForARound(`sent-copy-differs ${index}`, text);
+      doubts.sentCopyDiffers(index, failed);
     }
     if (match !== null) await settlement.byProvider(match.letter, match.transaction);
   }
@@ -318,21 +265,14 @@ export function createIngest(deps: IngestDeps): Ingest {
       else if (reading.kind === 'notification') await takeNotification(config, reading, base);
       else await takeInbound(config, reading, base);
       const index = picked[known];
-      if (index !== undefined) watchIntegrity(reading, index);
+      if (index !== undefined) doubts.integrity(reading, index);
     },
     pickedUp() {
       const all = picked;
       picked = [];
       return all;
     },
-    roundEnded() {
-      if (unmatched === 0) incidents.close(tenant, unmatchedIncident, incidentTexts.allMatched);
-      unmatched = 0;
-      // Told a round ago: an incident must not stay open for what nobody can mend.
-      for (const incident of doubted.before)
-        incidents.close(tenant, incident, incidentTexts.doesNotHoldNoted);
-      doubted = { now: [], before: doubted.now };
-    },
+    roundEnded: doubts.roundEnded,
   };
 
   function placing(
