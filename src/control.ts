@@ -65,6 +65,13 @@ export const controlRequest = z.discriminatedUnion('command', [
   }),
   z.strictObject({ command: z.literal('queue-retry'), ...handover }),
   z.strictObject({
+    command: z.literal('queue-forward'),
+    tenant: z.string(),
+    letter: z.number().int().min(0),
+    actor,
+    reason: z.string().min(1).max(1000),
+  }),
+  z.strictObject({
     command: z.literal('incident-close'),
     tenant: z.string(),
     incident: z.string().max(500),

@@ -258,6 +258,8 @@ async function obey(
     }
     case 'queue-retry':
       return await link.retryTransaction(request);
+    case 'queue-forward':
+      return await link.retryForward(request);
     case 'queue-settle':
       return await link.settle(request);
     case 'incident-close':

@@ -1,4 +1,4 @@
-/** `queue list | show | release | abandon | retry`: what waits to be handed over, and what is in doubt. */
+/** `queue list | show | release | abandon | retry | forward`: what waits to be handed over, and what is in doubt. */
 import { userInfo } from 'node:os';
 import type { Command } from 'commander';
 import type { ControlRequest } from '../control.ts';
@@ -43,6 +43,14 @@ export function register(program: Command, context: Context): void {
   act(queue.command('retry').description('try a waiting hand-over now')).action(
     context.action((message: string, options: ActOptions) => retry(message, options, context)),
   );
+  withCommonOptions(
+    queue
+      .command('forward')
+      .description('send what waits for the own mail server now, or what a restore holds'),
+  )
+    .argument('<message>', 'tenant/index')
+    .requiredOption('--reason <text>', 'why; it becomes part of the evidence')
+    .action(context.action((message: string, options: ActOptions) => forward(message, options, context)));
 }
 
 function pick(command: Command): Command {
@@ -160,6 +168,25 @@ const notWaiting = {
   attempting: 'it is being handed over',
   'in-doubt': 'it is in doubt; `queue release` or `queue abandon` settles it',
 } as const;
+
+async function forward(message: string, options: ActOptions, context: Context) {
+  const { data } = await storeOf(options, context);
+  const named = /^([a-z0-9-]+)\/(\d{1,15})$/.exec(message);
+  if (named === null) throw new CommandError(exit.usage, `${message}: name it as tenant/index`);
+  using gateway = await needGateway(data);
+  const actor = { type: 'operator' as const, name: userInfo().username };
+  const wish = {
+    command: 'queue-forward' as const,
+    tenant: named[1]!,
+    letter: Number(named[2]),
+    actor,
+    reason: options.reason,
+  };
+  await gateway.ask(wish);
+  if (options.json) context.printJson(wish);
+  else context.print(`${message}: done`);
+  return exit.good;
+}
 
 /** The one open transaction that is meant. @throws CommandError (usage) with the candidates */
 async function find(reader: Reader, message: string, options: PickOptions): Promise<OutboxItem> {

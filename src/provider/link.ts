@@ -88,6 +88,8 @@ export interface ProviderLink {
   retryNow(tenant: string): Promise<void>;
   /** One transaction is tried now. @throws Error where it does not wait in the queue */
   retryTransaction(intervention: Intervention): Promise<void>;
+  /** Forwards a message to the tenant's own server now. @throws Error where it does not wait for that */
+  retryForward(order: Omit<Intervention, 'transaction'>): Promise<void>;
   /** Settles a doubtful hand-over. @throws Error where it is not in doubt */
   settle(intervention: Intervention & { readonly decision: Decision }): Promise<void>;
   /** Closes a disputed confirmation. @throws Error where it is not open, or ends by itself */
@@ -228,6 +230,18 @@ export async function startProviderLink(deps: LinkDeps): Promise<ProviderLink> {
       await store.recordOperation(tenant, { actor, action: 'queue retry', subject, reason });
       health.smtp.retryNow();
       outbox.wake();
+    },
+    async retryForward({ tenant, letter, actor, reason }) {
+      const { health, forwarding } = account(tenant);
+      await store.rescheduleForward(tenant, letter, clock.now());
+      await store.recordOperation(tenant, {
+        actor,
+        action: 'queue forward',
+        subject: `${tenant}/${letter}`,
+        reason,
+      });
+      health.forward.retryNow();
+      forwarding.wake();
     },
     async closeIncident({ tenant, incident, actor, reason }) {
       if (!isDispute(incident))

@@ -340,6 +340,9 @@ export interface Transactor extends LogTransactor, RetentionTransactor {
     nextAttempt: number,
   ): Promise<void>;
 
+  /** Lets a forwarding go at `nextAttempt` (operator), without an entry of its own. @throws where none waits */
+  rescheduleForward(tenant: string, letter: number, nextAttempt: number): Promise<void>;
+
   /** A mail the gateway wrote. `once` names it: a second notice of that name for the letter is dropped (null). */
   deliverNotice(tenant: string, notice: Notice, once?: string): Promise<{ index: number } | null>;
 

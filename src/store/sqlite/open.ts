@@ -148,6 +148,8 @@ export async function openSqliteStore(options: StoreOptions): Promise<Store> {
       expireRecipients: (tenant, body) => writer.call('expireRecipients', tenant, body),
       rescheduleTransaction: (tenant, letter, transaction, nextAttempt) =>
         writer.call('rescheduleTransaction', tenant, { letter, transaction, nextAttempt }),
+      rescheduleForward: (tenant, letter, nextAttempt) =>
+        writer.call('rescheduleForward', tenant, { letter, nextAttempt }),
       deliverNotice: (tenant, notice, once) =>
         writer.call('deliverNotice', tenant, toWireNotice(notice, once)),
       recordFetched: (

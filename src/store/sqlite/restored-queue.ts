@@ -16,6 +16,19 @@ export function doubtRestored(context: WriteContext, tenant: string): void {
   doubtQueue(context, tenant, reason);
 }
 
+/** An operator lets a forwarding go now. @throws Error where it does not wait */
+export function rescheduleForward(
+  context: WriteContext,
+  tenant: string,
+  { letter, nextAttempt }: { readonly letter: number; readonly nextAttempt: number },
+): void {
+  const { changes } = context
+    .sql(`UPDATE forward SET next_attempt = ? WHERE tenant = ? AND letter = ? AND state = 'queued'`)
+    .run(nextAttempt, tenant, letter);
+  if (changes === 0) throw new Error(`${tenant}/${letter} is not waiting to be forwarded`);
+  context.changes.push({ topic: 'forward', tenant });
+}
+
 /** Puts every hand-over that waits in doubt, and holds every forwarding. */
 export function doubtQueue(context: WriteContext, tenant: string, reply: string): void {
   const { sql } = context;

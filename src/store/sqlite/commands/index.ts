@@ -1,4 +1,6 @@
 /** Every write command by name, as it travels to the writer thread. */
+
+import { rescheduleForward } from '../restored-queue.ts';
 import { finishArchiveToken, recordArchiveTimestamp } from './archive.ts';
 import {
   deliverNotice,
@@ -62,6 +64,7 @@ export const commands = {
   settleHandover,
   expireRecipients,
   rescheduleTransaction,
+  rescheduleForward,
   deliverNotice,
   recordFetched,
   recordRefusal,
