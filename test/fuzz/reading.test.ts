@@ -234,9 +234,8 @@ const readers: readonly (readonly [string, readonly Buffer[], readonly string[],
       xmlSeeds,
       xmlPieces,
       (input) => {
-        const result = readConfirmation(parseHeader(headers[0]!), input);
+        const result = readConfirmation(confirmationHeader, input);
         if (!result.ok && result.reason === '') throw new Error('refused without a reason');
-        readConfirmation(confirmationHeader, input);
       },
     ],
     [

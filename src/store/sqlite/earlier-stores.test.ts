@@ -3,6 +3,7 @@ import { chmod, cp, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import Database from 'better-sqlite3';
 import { describe, expect, it } from 'vitest';
 import { verifyStore } from '../../evidence/verify.ts';
 import type { Store } from '../store.ts';
@@ -72,6 +73,28 @@ describe('a store of an earlier release', () => {
     // Private, retrieval confirmation asked for, and the retrieval confirmation itself; not the second one.
     expect(value).toEqual([1, 3, 4]);
     expect(findings).toEqual([]);
+  });
+
+  it('starts although an entry cannot be read, and warns of it', async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'earlier-'));
+    try {
+      await cp(join(stores, 'v3'), directory, { recursive: true });
+      for (const name of await readdir(join(directory, 'keys')))
+        await chmod(join(directory, 'keys', name), 0o600);
+      const db = new Database(join(directory, 'store.sqlite'));
+      const index = db.prepare("SELECT MIN(idx) FROM entry WHERE kind = 'inbound'").pluck().get();
+      const guard = db.prepare("SELECT sql FROM sqlite_schema WHERE name = 'entry_no_update'").pluck().get();
+      db.exec(`DROP TRIGGER entry_no_update; UPDATE entry SET sealed = zeroblob(99) WHERE idx = ${index}`);
+      db.exec(String(guard));
+      db.close();
+      const warnings: string[] = [];
+      const warn = (text: string) => void warnings.push(text);
+      await using store = await openSqliteStore({ directory, originPrefix: 'unused', warn });
+      expect(await store.openIntents('stadt-waren')).toHaveLength(1);
+      expect(warnings).toContainEqual(expect.stringMatching(`^entry stadt-waren/${index}:`));
+    } finally {
+      await rm(directory, { recursive: true });
+    }
   });
 
   it('knows which login was cut off, and no other', async () => {

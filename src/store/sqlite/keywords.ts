@@ -2,6 +2,7 @@
  * Keywords on the copies of messages, followed entry by entry: on those of a letter what its recipients' facts say, on
  * those of a fetched message its latest verdict. In the commit of the entry: a client never shows what is not proven.
  */
+import type Database from 'better-sqlite3';
 import type { Entry, VerdictEntry } from '../../evidence/entry.ts';
 import {
   keywordOf,
@@ -11,16 +12,23 @@ import {
   verdictKeywords,
 } from '../../evidence/keywords.ts';
 import { objectsOf } from '../../evidence/objects-of.ts';
+import type { Change } from '../store.ts';
 import { standingOf } from './standing-rows.ts';
-import type { WriteContext } from './write-context.ts';
 
-export function followKeywords(context: WriteContext, tenant: string, entry: Entry): void {
+/** The part of the write context that this needs. */
+interface KeywordContext {
+  readonly changes: Change[];
+  sql(text: string): Database.Statement;
+  entry(tenant: string, index: number): Entry | null;
+}
+
+export function followKeywords(context: KeywordContext, tenant: string, entry: Entry): void {
   if (entry.kind === 'verdict') showVerdict(context, tenant, entry);
   const isAboutLetter = entry.kind === 'confirmation' || entry.kind === 'verdict' || entry.kind === 'overdue';
   if (isAboutLetter && entry.letter !== null) showFacts(context, tenant, entry.letter);
 }
 
-function showVerdict(context: WriteContext, tenant: string, entry: VerdictEntry): void {
+function showVerdict(context: KeywordContext, tenant: string, entry: VerdictEntry): void {
   if (entry.verdict === 'not-checked') return;
   const judged = context.entry(tenant, entry.about);
   if (judged === null) return;
@@ -33,7 +41,7 @@ function showVerdict(context: WriteContext, tenant: string, entry: VerdictEntry)
 }
 
 /** A letter that the tenant received has no keywords of this kind: its facts are the recipient's own. */
-function showFacts(context: WriteContext, tenant: string, letter: number): void {
+function showFacts(context: KeywordContext, tenant: string, letter: number): void {
   const submission = context.entry(tenant, letter);
   if (submission?.kind !== 'submission') return;
   const recipients = [...new Set(submission.transactions.flatMap((t) => [...t.to, ...t.cc, ...t.bcc]))];
@@ -48,7 +56,7 @@ function showFacts(context: WriteContext, tenant: string, letter: number): void 
 }
 
 function replaceKeywords(
-  context: WriteContext,
+  context: KeywordContext,
   tenant: string,
   object: string,
   names: readonly string[],

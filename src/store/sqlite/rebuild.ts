@@ -4,7 +4,7 @@
  */
 import type Database from 'better-sqlite3';
 import { parseEntry } from '../../evidence/canonical.ts';
-import { CorruptObject } from '../store.ts';
+import type { Entry } from '../../evidence/entry.ts';
 import type { EntryRow } from './entry-rows.ts';
 import { followIntents } from './open-intents.ts';
 import { followPrivateMail } from './private-mail.ts';
@@ -50,20 +50,27 @@ function replay(
     `SELECT idx, kind, time, commitment, key, sealed FROM entry
      WHERE tenant = ? AND idx > ? AND kind IN (${telling.map(() => '?').join(', ')}) ORDER BY idx LIMIT 1000`,
   );
+  function read(row: EntryRow): Entry | null {
+    try {
+      return parseEntry(context.openEntry(tenant, row).bytes);
+    } catch (error) {
+      // One entry that cannot be read must not keep the gateway from starting.
+      const what = `entry ${tenant}/${row.idx}: ${(error as Error).message}`;
+      warn(`${what}: what it says of private mail and of open intents is not known`);
+      return null;
+    }
+  }
+
   // By pages: the connection takes no other statement while one is iterated.
   for (let after = -1; ; ) {
     const rows = page.all(tenant, after, ...telling) as EntryRow[];
     if (rows.length === 0) return;
     after = rows.at(-1)!.idx;
     for (const row of rows) {
-      try {
-        const entry = parseEntry(context.openEntry(tenant, row).bytes);
-        followIntents(context, tenant, entry);
-        followPrivateMail(context, tenant, entry);
-      } catch (error) {
-        if (!(error instanceof CorruptObject)) throw error;
-        warn(`${error.message}: what it says of private mail and of open intents is not known`);
-      }
+      const entry = read(row);
+      if (entry === null) continue;
+      followIntents(context, tenant, entry);
+      followPrivateMail(context, tenant, entry);
     }
   }
 }
