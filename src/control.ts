@@ -25,6 +25,13 @@ const handover = {
   reason: z.string().min(1).max(1000),
 };
 
+const approval = {
+  tenant: z.string(),
+  /** Of a user whom retention.approvers names. */
+  login: z.string().min(1).max(320),
+  password: z.string().min(1).max(1024),
+};
+
 export const controlRequest = z.discriminatedUnion('command', [
   z.strictObject({ command: z.literal('status') }),
   z.strictObject({ command: z.literal('stop') }),
@@ -75,6 +82,36 @@ export const controlRequest = z.discriminatedUnion('command', [
     command: z.literal('incident-close'),
     tenant: z.string(),
     incident: z.string().max(500),
+    actor,
+    reason: z.string().min(1).max(1000),
+  }),
+  z.strictObject({ command: z.literal('retention-run') }),
+  z.strictObject({
+    command: z.literal('retention-hold'),
+    tenant: z.string(),
+    held: z.boolean(),
+    letter: z.number().int().min(0).optional(),
+    fileReference: z.string().min(1).max(200).optional(),
+    actor,
+    reason: z.string().min(1).max(1000),
+  }),
+  z.strictObject({
+    command: z.literal('retention-propose'),
+    ...approval,
+    letter: z.number().int().min(0),
+    legalBasis: z.string().min(1).max(500),
+    copies: z.enum(['stay', 'remove']),
+    reason: z.string().min(1).max(1000),
+  }),
+  z.strictObject({
+    command: z.literal('retention-approve'),
+    ...approval,
+    proposal: z.number().int().min(0),
+  }),
+  z.strictObject({
+    command: z.literal('retention-withdraw'),
+    tenant: z.string(),
+    proposal: z.number().int().min(0),
     actor,
     reason: z.string().min(1).max(1000),
   }),

@@ -19,6 +19,8 @@ import { copiesOf, pathsOf } from './preservation/configured-copies.ts';
 import type { Copies } from './preservation/copies.ts';
 import { createPreservation } from './preservation/create.ts';
 import type { Preservation } from './preservation/preservation.ts';
+import { type OrderDeps, obeyRetention } from './preservation/retention-orders.ts';
+import { startRetention } from './preservation/retention-schedule.ts';
 import { startScrub } from './preservation/scrub.ts';
 import { type ProviderLink, startProviderLink } from './provider/link.ts';
 import { compareConfigs, type Reloaded, readListenerTls } from './reload.ts';
@@ -115,6 +117,14 @@ export async function startGateway({ config, configFile, log, load }: GatewayOpt
       log: log.child({ room: 'preservation' }),
     }),
   );
+  const retention = startRetention({
+    store,
+    tenants: () => current.config.tenants,
+    tell: link.tell,
+    clock: systemClock,
+    log: log.child({ room: 'preservation' }),
+  });
+  opened.defer(() => retention.close());
   copies?.watch({
     tenants: () => current.config.tenants.map(({ id }) => id),
     incidents: link.incidents,
@@ -193,6 +203,7 @@ export async function startGateway({ config, configFile, log, load }: GatewayOpt
           store,
           link,
           preservation,
+          retention: { store, authenticator, schedule: retention },
           copies,
           config: () => current.config,
           status,
@@ -213,6 +224,7 @@ interface Powers {
   readonly config: () => Config;
   readonly reload: Gateway['reload'];
   readonly preservation: Preservation | null;
+  readonly retention: OrderDeps;
   readonly copies: Copies | null;
   readonly status: () => Promise<unknown>;
   readonly stop: () => void;
@@ -221,7 +233,7 @@ interface Powers {
 /** Does what a command asked for over the control socket. */
 async function obey(
   request: ControlRequest,
-  { store, link, preservation, copies, config, status, reload, stop }: Powers,
+  { store, link, preservation, retention, copies, config, status, reload, stop }: Powers,
 ): Promise<unknown> {
   switch (request.command) {
     case 'status':
@@ -264,6 +276,12 @@ async function obey(
       return await link.settle(request);
     case 'incident-close':
       return await link.closeIncident(request);
+    case 'retention-run':
+    case 'retention-hold':
+    case 'retention-propose':
+    case 'retention-approve':
+    case 'retention-withdraw':
+      return await obeyRetention(retention, request);
     case 'private-operators':
       return Object.fromEntries(config().tenants.map(({ id, privateMail }) => [id, privateMail.operators]));
     case 'private-deliver':

@@ -14,6 +14,7 @@ import * as keys from './keys.ts';
 import * as privateMail from './private.ts';
 import * as queue from './queue.ts';
 import * as reload from './reload.ts';
+import * as retention from './retention.ts';
 import * as start from './start.ts';
 import * as stop from './stop.ts';
 import * as tenant from './tenant.ts';
@@ -35,6 +36,7 @@ const registrations: readonly ((program: Command, context: Context) => void)[] =
   incident.register,
   evidence.register,
   keys.register,
+  retention.register,
   backup.register,
   user.register,
   verify.register,

@@ -165,6 +165,18 @@ function checkTenant(tenant: TenantConfig, at: Path, add: (path: Path, message: 
     if (!logins.has(operator))
       add([...at, 'operators', i], `no user of the tenant has the login ${operator}`);
   });
+  const classes = new Set<string>();
+  tenant.retention.classes.forEach(({ name }, i) => {
+    if (classes.has(name)) add([...at, 'retention', 'classes', i, 'name'], `class ${name} occurs twice`);
+    classes.add(name);
+  });
+  const { approvers } = tenant.retention;
+  approvers.forEach((login, i) => {
+    if (!logins.has(login))
+      add([...at, 'retention', 'approvers', i], `no user of the tenant has the login ${login}`);
+  });
+  if (approvers.length > 0 && new Set(approvers).size < 2)
+    add([...at, 'retention', 'approvers'], 'one person alone can erase nothing: name two at least');
   if (!tenant.delivery.facade && !tenant.delivery.forward) {
     add([...at, 'delivery'], 'mail is delivered nowhere: set facade: true, or forward, or both');
   }

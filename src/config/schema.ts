@@ -8,6 +8,7 @@ import { weekdays } from '../demail/calendar.ts';
 import { laender, localHolidays } from '../demail/holidays.ts';
 import { dispatchOptions } from '../evidence/entry.ts';
 import { pinAttributes } from '../pki/signer-pins.ts';
+import { retention } from './retention.ts';
 
 const unitMs = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 const unitBytes = { B: 1, KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3 } as const;
@@ -296,6 +297,8 @@ const tenant = z.strictObject({
   quarantine: z.string().optional(),
   /** Logins whose mailbox gets the notices about this tenant's account. */
   operators: z.array(address).min(1),
+  /** How long letters are kept; without classes for ever. */
+  retention: retention.prefault({}),
 });
 
 const relay = z

@@ -104,6 +104,8 @@ export interface ProviderLink {
   status(): Promise<AccountStatus[]>;
   /** Where other services have operators told. */
   readonly incidents: Pick<Incidents, 'open' | 'close'>;
+  /** One mail to a tenant's operators. */
+  readonly tell: TellOperators;
   /** Follows a changed configuration: new tenants start, removed ones stop. */
   refresh(): Promise<void>;
   /** Lets running hand-overs finish for at most `graceMs` (5 s), then breaks them off. */
@@ -203,6 +205,7 @@ export async function startProviderLink(deps: LinkDeps): Promise<ProviderLink> {
   }
   return {
     incidents,
+    tell,
     fetchNow: async (tenant, outsideHours) => account(tenant).fetching.fetchNow(outsideHours),
     checkLogin: async (tenant, occasion, outsideHours) =>
       checkLogins(
