@@ -19,7 +19,8 @@ does not. Three things must come from a source that you trust, **not from this b
 
 - \`BUNDLE\`: this bundle (absolute path);
 - \`ANCHORS\`: PEM file with the root certificates of the time-stamping authorities;
-- \`LOG_KEY\`: verifier key of the office's log, as the office publishes it.
+- \`LOG_KEY\`: verifier key of the office's log, as the office publishes it; several, with spaces between, where the log
+  changed its key.
 
 ~~~sh
 set -eu
@@ -58,25 +59,30 @@ The log's key signed the list, as a signed note (c2sp.org/signed-note). A verifi
 one byte for the type and the 32 bytes of an Ed25519 key.
 
 ~~~sh
-key=$(printf %s "$LOG_KEY" | cut -d + -f 3-)
-{
+# pem KEY: the public key of a verifier key
+pem() {
   echo '-----BEGIN PUBLIC KEY-----'
-  { printf 302a300506032b6570032100 | xxd -r -p; printf %s "$key" | base64 -d | tail -c 32; } | base64
+  {
+    printf 302a300506032b6570032100 | xxd -r -p
+    printf %s "$1" | cut -d + -f 3- | base64 -d | tail -c 32
+  } | base64
   echo '-----END PUBLIC KEY-----'
-} > "$TMP/log-key.pem"
-
-# signed FILE: the note in FILE carries a valid signature of LOG_KEY
+}
+# signed FILE: the note in FILE carries a valid signature of a LOG_KEY
 signed() {
   sed '/^$/,$d' "$1" > "$TMP/text"
-  awk -v name="$(printf %s "$LOG_KEY" | cut -d + -f 1)" '$2 == name { print $3 }' "$1" > "$TMP/signatures"
-  while read -r signature; do
-    printf %s "$signature" | base64 -d > "$TMP/signature"
-    if [ "$(head -c 4 "$TMP/signature" | xxd -p)" = "$(printf %s "$LOG_KEY" | cut -d + -f 2)" ]; then
-      tail -c +5 "$TMP/signature" > "$TMP/bare"
-      openssl pkeyutl -verify -pubin -inkey "$TMP/log-key.pem" -rawin -in "$TMP/text" -sigfile "$TMP/bare" > /dev/null
-      return 0
-    fi
-  done < "$TMP/signatures"
+  for key in $LOG_KEY; do
+    awk -v name="$(printf %s "$key" | cut -d + -f 1)" '$2 == name { print $3 }' "$1" > "$TMP/signatures"
+    while read -r signature; do
+      printf %s "$signature" | base64 -d > "$TMP/signature"
+      if [ "$(head -c 4 "$TMP/signature" | xxd -p)" = "$(printf %s "$key" | cut -d + -f 2)" ]; then
+        pem "$key" > "$TMP/key.pem"
+        tail -c +5 "$TMP/signature" > "$TMP/bare"
+        openssl pkeyutl -verify -pubin -inkey "$TMP/key.pem" -rawin -in "$TMP/text" -sigfile "$TMP/bare" > /dev/null
+        return 0
+      fi
+    done < "$TMP/signatures"
+  done
   echo "$1: no signature of $LOG_KEY" >&2
   return 1
 }

@@ -40,6 +40,7 @@ const words = {
     message: 'Nachricht',
     recipients: 'Empfänger',
     says: 'Was die Nachweise aussagen, und was nicht',
+    files: 'Nachrichten und weitere Dateien',
     entries: 'Einträge',
     check: 'Nachprüfen',
     sender: 'Absender',
@@ -61,6 +62,7 @@ const words = {
     message: 'Message',
     recipients: 'Recipients',
     says: 'What the proofs say, and what they do not',
+    files: 'Messages and other files',
     entries: 'Entries',
     check: 'To verify it',
     sender: 'Sender',
@@ -122,7 +124,6 @@ export function describeReport(
           ...(report.fileReference === null ? [] : [`${w.fileReference}: ${report.fileReference}`]),
           `${w.options}: ${report.options.join(', ') || w.none}`,
           ...(report.private ? [w.private] : []),
-          ...report.files.map(({ name, size, sha256 }) => `${name}: ${size} Bytes, SHA-256 ${sha256}`),
         ],
       },
       {
@@ -133,6 +134,10 @@ export function describeReport(
         ]),
       },
       { heading: w.says, paragraphs: statements[language] },
+      {
+        heading: w.files,
+        paragraphs: report.files.map(({ name, size, sha256 }) => `${name}: ${size} Bytes, SHA-256 ${sha256}`),
+      },
       {
         heading: w.entries,
         paragraphs: report.entries.map(

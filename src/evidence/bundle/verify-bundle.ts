@@ -315,16 +315,16 @@ async function signatureOfList(
   if (note === undefined)
     return say('undecided', 'nobody signed the list of files: whole entries may have been left out');
   try {
-    if (pinned.length > 0) {
-      const signers = signersOfSums(note, list, pinned);
-      return signers.length > 0
-        ? say('passed', 'the log signed the list of files: the letter is here as it stood')
-        : say('failed', 'the list of files carries no signature of the given log keys');
-    }
-    const signers = signersOfSums(note, list, brought);
-    return signers.length > 0
-      ? say('undecided', 'signed by a key that the bundle brings along: give the log key by --log-key')
-      : say('failed', 'the list of files carries no signature of the log');
+    if (signersOfSums(note, list, brought).length === 0)
+      return say('failed', 'the list of files carries no signature of the log');
+    if (signersOfSums(note, list, pinned).length > 0)
+      return say('passed', 'the log signed the list of files: the letter is here as it stood');
+    return say(
+      'undecided',
+      pinned.length === 0
+        ? 'signed by a key that the bundle brings along: give the log key by --log-key'
+        : 'signed by none of the log keys that were given',
+    );
   } catch (error) {
     return say('failed', `the signature of the list of files: ${(error as Error).message}`);
   }
