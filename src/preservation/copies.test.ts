@@ -1,9 +1,10 @@
 /** Backups and the second copy of a real store: what comes back, what is said to be missing, what is held. */
 import { createHash } from 'node:crypto';
-import { copyFileSync, cpSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, cpSync, existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { mkdtemp, readdir, rm, truncate } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { verifyStore } from '../evidence/verify.ts';
 import { createIndexer } from '../mime/structure.ts';
@@ -135,7 +136,7 @@ describe('a backup', () => {
   it('writes only what is new, and keeps what a kept generation names', async () => {
     const written: number[] = [];
     await withStore(null, async (store, copies) => {
-      for (let n = 0; n < 8; n++) await submit(store, n, 100_000);
+      await Promise.all(Array.from({ length: 40 }, (_, n) => submit(store, n, 120_000)));
       for (let n = 0; n < 4; n++) await submit(store, 50 + n, large);
       for (let i = 0; i < 5; i++) {
         written.push((await copies.backUp()).written);
@@ -291,5 +292,30 @@ describe('a restore', () => {
       copyFileSync(at('whole'), newest);
     }
     expect(sizes).toEqual([...sizes].sort((a, b) => b - a));
+  });
+});
+
+describe('a second copy whose folder is away', () => {
+  it('keeps letters from being accepted, loses none, and goes on once it is back', async () => {
+    await withStore('before-250', async (store, copies) => {
+      await submit(store, 1);
+      await copies.backUp();
+      const { epoch } = (await epochsIn(at('second')))[0]!;
+      // A file where the folder was: nothing can be made below it.
+      renameSync(at('second'), at('away'));
+      writeFileSync(at('second'), '');
+      // The segment that is open is still written; the next one cannot be begun.
+      await copies.backUp().catch(() => undefined);
+      const waits = submit(store, 2);
+      const first = await Promise.race([waits.then(() => 'accepted'), sleep(300, 'waits')]);
+      expect(first).toBe('waits');
+      rmSync(at('second'));
+      renameSync(at('away'), at('second'));
+      expect(await waits).toBeGreaterThan(0);
+      expect((await copies.status()).secondCopy).toMatchObject({ lagMs: 0, epoch });
+    });
+    await loseDisk();
+    expect(await restore()).toMatchObject({ complete: true });
+    expect(await findings()).toEqual([]);
   });
 });

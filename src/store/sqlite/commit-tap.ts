@@ -16,11 +16,16 @@ export interface CommitTap {
 /** From this silence on nothing new is begun. */
 const STALL_MS = 5_000;
 
+/**
+ * @param setEpoch commits the name of a run of commits
+ * @param follows is every commit that the log still holds a counted one?
+ */
 export function startCommitTap(
   db: Database.Database,
   file: string,
   feed: CommitFeed,
   setEpoch: (epoch: string) => void,
+  follows: boolean,
 ): CommitTap {
   const { port } = feed;
   const count = db.prepare('SELECT n, epoch FROM commit_count');
@@ -52,8 +57,8 @@ export function startCommitTap(
 
   function hello(): void {
     const { pageSize, commits } = read(null);
-    // Commits of before they were counted tell nothing.
-    const known = commits.length > seq ? [] : commits;
+    // Commits that were not counted tell nothing.
+    const known = follows && commits.length <= seq ? commits : [];
     send({
       type: 'hello',
       seq,

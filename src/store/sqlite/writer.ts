@@ -17,7 +17,7 @@ import { createErasureJournal } from './erasure-journal.ts';
 import { objectFile } from './objects.ts';
 import { createReadContext } from './read-context.ts';
 import { rebuildTables } from './rebuild.ts';
-import { configure, countCommit, migrate } from './schema.ts';
+import { configure, countCommit, migrate, SCHEMA_VERSION } from './schema.ts';
 import { startWalKeeper } from './wal-keeper.ts';
 import { createWriteContext } from './write-context.ts';
 
@@ -85,6 +85,7 @@ function describe(error: unknown): WriterError {
 function run(): void {
   const db = new Database(data.file);
   configure(db);
+  const version = db.pragma('user_version', { simple: true });
   migrate(db);
   rebuildTables(db, createReadContext(db, data.objects, data.keys), (text) =>
     port.postMessage({ type: 'warning', text } satisfies WriterMessage),
@@ -101,7 +102,11 @@ function run(): void {
   const commit = db.prepare('COMMIT');
   const rollback = db.prepare('ROLLBACK');
   const count = db.prepare(countCommit);
-  const tap = data.feed === undefined ? null : startCommitTap(db, data.file, data.feed, beginEpoch);
+  // Bringing a store forward commits without counting: a copy does not follow on from before that.
+  const touched =
+    version !== SCHEMA_VERSION || (db.prepare('SELECT total_changes()').pluck().get() as number) > 0;
+  if (touched) count.run();
+  const tap = data.feed === undefined ? null : startCommitTap(db, data.file, data.feed, beginEpoch, !touched);
 
   let waiting: WriterCall[] = [];
   let scheduled = false;
