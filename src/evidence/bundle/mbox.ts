@@ -1,4 +1,4 @@
-/** mbox (RFC 4155 appendix A), with From_ lines quoted as qmail does; TR-01201 IO 3.7 wants exports in it. */
+/** mbox (RFC 4155 appendix A), with From_ lines quoted as qmail does; TR-01201 IO 3.6 wants exports in it. */
 
 /** `>From ` and `>>From ` are quoted as well, so that reading it gives the very lines again. */
 const QUOTED = /^>*From /;
