@@ -11,6 +11,7 @@ import { recoveryNote } from '../store/recovery.ts';
 import { openSqliteReader, type StorePaths, storePaths } from '../store/sqlite/open.ts';
 import { probeEndpoint } from './check-endpoints.ts';
 import { type LoginOptions, logIn, tenantsToLogIn } from './check-login.ts';
+import { preservationLooks } from './check-preservation.ts';
 import { probeScanner } from './check-scanner.ts';
 import { type CommonOptions, type Context, withCommonOptions } from './context.ts';
 import { connectToGateway } from './control.ts';
@@ -59,6 +60,7 @@ async function check(options: CheckOptions, context: Context) {
   results.push(...checkCalendars(config));
   results.push(...checkAnchors(config));
   results.push(...(await checkStore(config)));
+  results.push(...(await checkPreservation(config)));
   results.push(...(await checkIncidents(config)));
   if (tenants.length > 0) {
     const findings = await logIn(config, tenants, options);
@@ -241,6 +243,22 @@ function calendarText(settings: NonNullable<ProviderConfig['loginCalendar']>): s
   if (closing !== null) return `logins are allowed now, until ${text(closing)}`;
   const opening = calendar.nextOpening(now);
   return `no login ${opening === null ? 'within 400 days: no window opens' : `before ${text(opening)}`}`;
+}
+
+function checkPreservation(config: Config): Promise<Result[]> {
+  const paths = storePaths({
+    directory: config.data,
+    ...(config.keys && { keysDirectory: config.keys.directory }),
+  });
+  return Promise.all(
+    preservationLooks(config, paths).map(async ({ subject, look }): Promise<Result> => {
+      try {
+        return { check: 'preservation', subject, good: true, ...(await look()) };
+      } catch (error) {
+        return { check: 'preservation', subject, good: false, detail: (error as Error).message };
+      }
+    }),
+  );
 }
 
 /** What operators were told of and what is not over yet. */

@@ -85,7 +85,22 @@ export interface Expiry {
   readonly tree: number;
 }
 
-async function expiryOf(deps: RenewDeps, one: ArchiveTimestamp): Promise<Expiry> {
+type ExpiryDeps = Pick<RenewDeps, 'policy' | 'known'> & {
+  readonly authorities: Pick<Authorities, 'verify'>;
+  readonly store: Pick<Store, 'archiveTimestamps' | 'archiveCovers' | 'archiveToken'>;
+};
+
+/** When the first proof stops to count if nothing is renewed; null where nothing is sealed, or it is not known. */
+export async function firstExpiry(deps: ExpiryDeps): Promise<Date | null> {
+  const ends: number[] = [];
+  for (const { one } of await heads(deps.store)) {
+    const { token, tree } = await expiryOf(deps, one);
+    ends.push(tree, ...(token === null ? [] : [token]));
+  }
+  return ends.length === 0 ? null : new Date(Math.min(...ends));
+}
+
+async function expiryOf(deps: ExpiryDeps, one: ArchiveTimestamp): Promise<Expiry> {
   // A token that is final changes no more, and the list of algorithms only with a restart.
   const known = deps.known.get(one.id);
   if (known !== undefined) return known;
