@@ -72,17 +72,19 @@ export function startCommitTap(
   }
 
   function base(): void {
-    const { pageSize, commits } = read(null);
+    const { commits } = read(null);
     bases++;
-    const all = mergeCommits(commits) ?? {
-      databasePages: db.pragma('page_count', { simple: true }) as number,
-      pages: new Map(),
-    };
-    send({
-      type: 'base',
-      seq,
-      ...fed(pageSize || (db.pragma('page_size', { simple: true }) as number), all),
-    });
+    const pageSize = db.pragma('page_size', { simple: true }) as number;
+    const databasePages = db.pragma('page_count', { simple: true }) as number;
+    // What the database file has of the log need not be sent, unless another thread is copying it just now.
+    const [copy] = db.pragma('wal_checkpoint(PASSIVE)') as {
+      busy: number;
+      log: number;
+      checkpointed: number;
+    }[];
+    const whole = copy?.busy === 0 && copy.log === copy.checkpointed;
+    const pages = whole ? null : mergeCommits(commits);
+    send({ type: 'base', seq, ...fed(pageSize, pages ?? { databasePages, pages: new Map() }) });
   }
 
   function deliverUpTo(limit: number): void {
