@@ -124,10 +124,16 @@ function append(directory: string, file: string, size: number): { appended: numb
     0;
   let exchange = Math.floor(length() / ENTRIES);
 
-  const exchanges = (count: number) => {
-    for (let i = 0; i < count; i++, exchange++) {
-      context.now = timeOf(exchange);
-      for (const body of exchangeOf(exchange, exchange * ENTRIES)) context.append(tenant, body);
+  /** Made before the time is taken. */
+  const made = (count: number) =>
+    Array.from({ length: count }, () => {
+      const bodies = [...exchangeOf(exchange, exchange * ENTRIES)];
+      return { now: timeOf(exchange++), bodies };
+    });
+  const put = (list: ReturnType<typeof made>) => {
+    for (const { now, bodies } of list) {
+      context.now = now;
+      for (const body of bodies) context.append(tenant, body);
     }
     context.commitTrees();
     context.changes = [];
@@ -143,7 +149,8 @@ function append(directory: string, file: string, size: number): { appended: numb
     const measured = 2 * ROUNDS * COMMITS * COMMIT;
     db.pragma('synchronous = OFF'); // building up to the length that is measured
     for (let n = 0; exchange + measured < size / ENTRIES; n++) {
-      commit(() => exchanges(Math.min(200, Math.ceil(size / ENTRIES) - measured - exchange)));
+      const list = made(Math.min(200, Math.ceil(size / ENTRIES) - measured - exchange));
+      commit(() => put(list));
       if (n % 20 === 0) checkpoint();
     }
     db.pragma('synchronous = FULL');
@@ -151,15 +158,16 @@ function append(directory: string, file: string, size: number): { appended: numb
     let raw = 0;
     for (let round = 0; round < ROUNDS; round++) {
       checkpoint();
+      const lists = Array.from({ length: COMMITS }, () => made(COMMIT));
       ours += seconds(() => {
-        for (let i = 0; i < COMMITS; i++) commit(() => exchanges(COMMIT));
+        for (const list of lists) commit(() => put(list));
       });
       // What the next commits would do is recorded and undone; the raw side does it, on the same file.
       const commits: Run[][] = [];
       db.exec('BEGIN IMMEDIATE');
       for (let i = 0; i < COMMITS; i++) {
         recorded = [];
-        exchanges(COMMIT);
+        put(made(COMMIT));
         commits.push(recorded);
       }
       recorded = null;

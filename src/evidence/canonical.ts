@@ -26,5 +26,10 @@ export function parseEntry(bytes: Uint8Array): Entry {
  * a date) from being guessed out of the public log.
  */
 export function commitmentOf(salt: Uint8Array, bytes: Uint8Array): Buffer {
-  return hash('sha256', Buffer.concat([salt, bytes]), 'buffer');
+  return commitmentOfSalted(Buffer.concat([salt, bytes]));
+}
+
+/** The same, of salt and bytes that already lie in one piece. */
+export function commitmentOfSalted(salted: Uint8Array): Buffer {
+  return hash('sha256', salted, 'buffer');
 }

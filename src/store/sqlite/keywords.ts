@@ -44,15 +44,13 @@ function showVerdict(context: KeywordContext, tenant: string, entry: VerdictEntr
 function showFacts(context: KeywordContext, tenant: string, letter: number): void {
   const submission = context.entry(tenant, letter);
   if (submission?.kind !== 'submission') return;
+  const { object } = submission.message;
+  // First: what stands costs several reads, and a letter without a copy shows it nowhere.
+  if (context.sql('SELECT 1 FROM mail WHERE tenant = ? AND object = ?').get(tenant, object) === undefined)
+    return;
   const recipients = [...new Set(submission.transactions.flatMap((t) => [...t.to, ...t.cc, ...t.bcc]))];
   const standing = standingOf(context.sql, context.entry, tenant, letter);
-  replaceKeywords(
-    context,
-    tenant,
-    submission.message.object,
-    letterKeywordNames,
-    letterKeywords(standing, recipients),
-  );
+  replaceKeywords(context, tenant, object, letterKeywordNames, letterKeywords(standing, recipients));
 }
 
 function replaceKeywords(

@@ -1,7 +1,7 @@
 /** What a write command works with: the connection, the tenants' logs, and what to tell after the commit. */
 import type Database from 'better-sqlite3';
 import { GatewayError } from '../../errors.ts';
-import { commitmentOf, entryBytes, SALT_LENGTH } from '../../evidence/canonical.ts';
+import { commitmentOfSalted, entryBytes, SALT_LENGTH } from '../../evidence/canonical.ts';
 import { signCheckpoint } from '../../evidence/checkpoint.ts';
 import { ENTRY_VERSION, type Entry, type EntryBody } from '../../evidence/entry.ts';
 import { appendLeaves, edgeRoot, leafHash } from '../../evidence/merkle.ts';
@@ -107,12 +107,11 @@ export function createWriteContext(
         time: new Date(context.now).toISOString(),
         ...body,
       } as Entry;
-      const bytes = entryBytes(entry);
-      const salt = random(SALT_LENGTH);
-      const commitment = commitmentOf(salt, bytes);
+      const salted = Buffer.concat([random(SALT_LENGTH), entryBytes(entry)]);
+      const commitment = commitmentOfSalted(salted);
       const { bytes: keyBytes, key } = newKey();
       const name = entryContext(tenant, index);
-      const sealed = sealChunk(key, Buffer.from(name), 0, true, Buffer.concat([salt, bytes]));
+      const sealed = sealChunk(key, Buffer.from(name), 0, true, salted);
       sql(
         'INSERT INTO entry (tenant, idx, kind, time, commitment, key, sealed) VALUES (?, ?, ?, ?, ?, ?, ?)',
       ).run(
