@@ -1,17 +1,26 @@
 /**
  * `npm run bench [-- MEASURE…]`: what the gateway takes in, and how it behaves while it does, beside a Postfix with a
  * pinned configuration in the same run on the same disk; and how fast it verifies, beside OpenSSL. Needs root and the
- * Debian package postfix. With names only those are measured, and the figures of the others stay.
+ * Debian package postfix. With names only those are measured, and the figures of the others stay. Lengths of the log for
+ * `evidence`: `--entries 100000,10000000` (ten million take some 25 GB below the temporary folder, and hours).
  */
 import { readFile, writeFile } from 'node:fs/promises';
 import { cpus, loadavg, totalmem } from 'node:os';
 import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { evidence, usualSizes } from './log.ts';
 import { endToEnd, intake, latencyUnderUploads, memoryUnderUploads } from './measures.ts';
 import { type Measurement, report } from './report.ts';
 import { verification } from './verify.ts';
 
-const measures = [intake, endToEnd, latencyUnderUploads, memoryUnderUploads, verification];
-const wanted = process.argv.slice(2);
+const measures = [intake, endToEnd, latencyUnderUploads, memoryUnderUploads, verification, evidence];
+const { values: options, positionals: wanted } = parseArgs({
+  allowPositionals: true,
+  options: { entries: { type: 'string', default: usualSizes.join(',') } },
+});
+const sizes = options.entries.split(',').map(Number);
+if (!sizes.every((size) => Number.isSafeInteger(size) && size >= 20_000))
+  throw new Error(`--entries ${options.entries}: numbers from 20000 on, by commas`);
 const unknown = wanted.filter((name) => !measures.some((measure) => measure.name === name));
 if (unknown.length > 0)
   throw new Error(`unknown: ${unknown.join(', ')}; there are ${measures.map(({ name }) => name).join(', ')}`);
@@ -35,7 +44,7 @@ for (const measure of measures) {
     load: loadavg()[0]!,
     memoryGiB: Math.round(totalmem() / 1024 ** 3),
   };
-  measurements.push({ name, machine, figures: await measure() });
+  measurements.push({ name, machine, figures: await measure(sizes) });
 }
 const text = report(measurements);
 console.log(text);
