@@ -63,6 +63,7 @@ describe('a recovery copy', () => {
       secrets: [secrets[0]!.toString('base64')],
       address,
       log,
+      laterLogs: {},
     });
   });
 
