@@ -143,7 +143,8 @@ describe('a backup', () => {
         await submit(store, 100 + i);
       }
     });
-    expect(written[1]!).toBeLessThan(written[0]! / 2);
+    // The database is copied whole, and it grows with every release; the objects outside it are written once.
+    expect(written[0]! - written[1]!).toBeGreaterThan(3 * large);
     const kept = await generationsIn(at('backup'));
     expect(kept).toHaveLength(2);
     expect(await verifyBackup(at('backup'), localBackupKey(at('data', 'keys')))).toEqual([]);
