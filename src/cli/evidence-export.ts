@@ -6,6 +6,7 @@ import { pipeline } from 'node:stream/promises';
 import type { Command } from 'commander';
 import { writeArchive } from '../evidence/bundle/archive.ts';
 import { collectBundle } from '../evidence/bundle/collect.ts';
+import { exportTenant } from '../evidence/bundle/export-tenant.ts';
 import { layoutOf } from '../evidence/bundle/layout.ts';
 import { mboxMessage } from '../evidence/bundle/mbox.ts';
 import type { Entry } from '../evidence/entry.ts';
@@ -37,7 +38,10 @@ export function registerExport(evidence: Command, context: Context): void {
       .command('export')
       .description('a letter with everything that proves it, as one file (ASiC-E), or its messages alone'),
   )
-    .argument('<message>', 'Message-ID, private-id or tenant/index')
+    .argument(
+      '[message]',
+      'Message-ID, private-id or tenant/index; without it all of --tenant, into a folder',
+    )
     .requiredOption('--out <file>', 'where it goes; an existing file is not overwritten')
     .option('--tenant <id>', 'only this tenant')
     .option(
@@ -47,7 +51,9 @@ export function registerExport(evidence: Command, context: Context): void {
     )
     .option('--seal', 'time-stamp what no seal covers yet first')
     .action(
-      context.action((message: string, options: ExportOptions) => exportLetter(message, options, context)),
+      context.action((message: string | undefined, options: ExportOptions) =>
+        message === undefined ? exportWhole(options, context) : exportLetter(message, options, context),
+      ),
     );
 }
 
@@ -132,6 +138,36 @@ async function exportLetter(name: string, options: ExportOptions, context: Conte
       );
     return exit.good;
   }
+}
+
+/** A whole tenant, into a new folder. */
+async function exportWhole(options: ExportOptions, context: Context) {
+  const { tenant } = options;
+  if (tenant === undefined)
+    throw new CommandError(exit.usage, 'name a message, or a tenant by --tenant to export all of it');
+  const out = resolve(context.cwd, options.out);
+  if (existsSync(out)) throw new CommandError(exit.usage, `${out}: is there already`);
+  const { data, paths } = await storeOf(options, context);
+  if (options.seal) await sealUnsealed(options, context);
+  using reader = openReader(paths);
+  if (!(await reader.tenants()).includes(tenant))
+    throw new CommandError(exit.usage, `tenant ${tenant} has no log in ${data}`);
+  if (!(await privateReader(data, options, context))(tenant)) {
+    await recordAccess(context, data, paths, [tenant], 'export', `all of ${tenant} (refused)`);
+    throw new CommandError(
+      exit.finding,
+      `a whole tenant holds private De-Mails: privateMail.operators of ${tenant} does not name ${operator().name}`,
+    );
+  }
+  await recordAccess(context, data, paths, [tenant], 'export', `all of ${tenant}`);
+  const done = await exportTenant(reader, tenant, out, await listSigner(reader, paths.keys, tenant));
+  if (options.json) context.printJson({ tenant, out, ...done });
+  else
+    context.print(
+      `${out}: ${done.entries} entries of ${tenant}: ${done.bundles} bundles, ${done.loose} entries of no letter, ${done.erased} erased`,
+    );
+  if (done.unsealed > 0) context.warn(`${done.unsealed} bundles hold entries that are not sealed yet`);
+  return exit.good;
 }
 
 /** The newest key of the open log; null where its file is not readable here. */

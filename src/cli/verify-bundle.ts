@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { loadAlgorithms } from '../config/algorithms.ts';
 import { openArchive } from '../evidence/bundle/archive.ts';
 import { type BundleVerdict, verifyBundle } from '../evidence/bundle/verify-bundle.ts';
+import { type TenantVerdict, verifyTenant } from '../evidence/bundle/verify-tenant.ts';
 import { parseVerifierKey } from '../evidence/note.ts';
 import type { Circumstances } from '../pki/signer.ts';
 import type { Context } from './context.ts';
@@ -28,16 +29,20 @@ export async function verifyBundleFile(
   context: Context,
 ): Promise<ExitCode> {
   const found = folder === undefined ? [] : await keysIn(folder);
-  let verdict: BundleVerdict;
+  const circumstances = {
+    trust,
+    revocation,
+    time,
+    policy: loadAlgorithms(),
+    logKeys: [...new Set([...logKeys, ...found])],
+  };
+  let verdict: BundleVerdict | TenantVerdict;
   try {
-    using archive = await openArchive(file);
-    verdict = await verifyBundle(archive, {
-      trust,
-      revocation,
-      time,
-      policy: loadAlgorithms(),
-      logKeys: [...new Set([...logKeys, ...found])],
-    });
+    if ((await stat(file)).isDirectory()) verdict = await verifyTenant(file, circumstances);
+    else {
+      using archive = await openArchive(file);
+      verdict = await verifyBundle(archive, circumstances);
+    }
   } catch (error) {
     const problem = `no bundle that can be read: ${(error as Error).message}`;
     if (json) context.printJson({ file, verdict: null, problem });
@@ -51,7 +56,9 @@ export async function verifyBundleFile(
 
 const marks = { passed: '+', failed: '!', undecided: '?' };
 
-function toLines(file: string, { verdict, checks, report }: BundleVerdict): string[] {
+function toLines(file: string, judged: BundleVerdict | TenantVerdict): string[] {
+  const { verdict, checks } = judged;
+  const report = 'report' in judged ? judged.report : null;
   const about =
     report === null
       ? ''

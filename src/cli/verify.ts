@@ -1,6 +1,7 @@
 /** `verify`: what a De-Mail, a confirmation or its XML proves, offline and without a store. */
-import { createReadStream } from 'node:fs';
+import { createReadStream, existsSync } from 'node:fs';
 import { open, readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { Command } from 'commander';
 import { looksLikeProof } from '../evidence/proof.ts';
 import { readRevocationFolder, readTrustFolder, revocationMemory } from '../pki/revocation-sources.ts';
@@ -80,6 +81,7 @@ async function isProof(file: string): Promise<boolean> {
 }
 
 async function isBundle(file: string): Promise<boolean> {
+  if (existsSync(join(file, 'tenant.json'))) return true;
   return looksLikeArchive(await firstBytes(file).catch(() => Buffer.alloc(0)));
 }
 

@@ -4,7 +4,7 @@
  */
 import { execFile } from 'node:child_process';
 import { createHash, generateKeyPairSync } from 'node:crypto';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -13,7 +13,10 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { loadAlgorithms } from '../../src/config/algorithms.ts';
 import { openArchive, writeArchive } from '../../src/evidence/bundle/archive.ts';
 import { type Bundle, type BundleFile, collectBundle } from '../../src/evidence/bundle/collect.ts';
+import { exportTenant } from '../../src/evidence/bundle/export-tenant.ts';
+import { bundlePath, loosePaths } from '../../src/evidence/bundle/tenant-layout.ts';
 import { type BundleVerdict, verifyBundle } from '../../src/evidence/bundle/verify-bundle.ts';
+import { verifyTenant } from '../../src/evidence/bundle/verify-tenant.ts';
 import { createNoteSigner, type NoteSigner } from '../../src/evidence/note.ts';
 import type { Clock } from '../../src/observe/clock.ts';
 import { silentLog } from '../../src/observe/log.ts';
@@ -318,6 +321,54 @@ describe('a bundle that was tampered with', () => {
       );
       expect(said).not.toBe('valid');
       expect(said).not.toBe('indeterminate');
+    }
+  });
+});
+
+describe('the export of a whole tenant', () => {
+  const whole = (name: string) => {
+    cpSync(file('whole'), file(name), { recursive: true });
+    return file(name);
+  };
+  const judge = async (path: string) =>
+    await verifyTenant(path, {
+      trust: await readTrustFiles([tsa.caFile, provider.simulator.caFile]),
+      revocation: revocationMemory([]),
+      time,
+      policy: loadAlgorithms(),
+      logKeys: [logKey],
+    });
+
+  beforeAll(async () => {
+    await exportTenant(w.store, 'stadt', file('whole'), signer);
+  });
+
+  it('holds every entry of the log, and each verifies but those under no seal', async () => {
+    const { verdict, checks, entries } = await judge(file('whole'));
+    expect(entries).toBe(await w.store.entryCount('stadt'));
+    const open = checks.filter(({ result }) => result !== 'passed');
+    expect(new Set(open.map(({ code }) => code))).toEqual(new Set(['entry-not-sealed']));
+    expect(verdict).toBe('indeterminate');
+    expect(checks.find(({ name }) => name === 'complete')?.result).toBe('passed');
+  });
+
+  it('is found out for what was taken out or changed', async () => {
+    const salt = loosePaths(0).salt;
+    const less = whole('whole-less');
+    rmSync(join(less, salt));
+    expect((await judge(less)).checks.find(({ name }) => name === 'complete')).toMatchObject({
+      result: 'undecided',
+    });
+    const changes = [salt, 'logs/1/tile/entries/000.p', bundlePath(letter)];
+    for (const [number, name] of changes.entries()) {
+      const changed = whole(`whole-${number}`);
+      const path = statSync(join(changed, name)).isDirectory()
+        ? join(changed, name, readdirSync(join(changed, name))[0]!)
+        : join(changed, name);
+      const bytes = readFileSync(path);
+      bytes[Math.floor(bytes.length / 2)]! ^= 1;
+      writeFileSync(path, bytes);
+      expect({ name, verdict: (await judge(changed)).verdict }).toEqual({ name, verdict: 'invalid' });
     }
   });
 });

@@ -2,7 +2,7 @@
 import { createHash, hash } from 'node:crypto';
 import { readTimestampToken } from '../../pki/timestamp-token.ts';
 import type { Reader } from '../../store/store.ts';
-import type { ArchiveDigest } from '../entry.ts';
+import type { ArchiveDigest, Entry } from '../entry.ts';
 import { parseEvidenceRecord } from '../ers/evidence-record.ts';
 import type { NoteSigner } from '../note.ts';
 import { type ArchiveReader, recordOfCheckpoint, recordOfEntry } from '../record-of.ts';
@@ -49,8 +49,7 @@ export async function collectBundle(
   { tenant, letter }: { readonly tenant: string; readonly letter: number },
   signer: NoteSigner | null,
 ): Promise<Bundle> {
-  const entries = await reader.timeline(tenant, letter);
-  if (entries.length === 0) throw new Error(`${tenant}/${letter}: there is no such letter`);
+  const entries = await entriesOf(reader, tenant, letter);
   if (entries.length > MOST_ENTRIES)
     throw new Error(`${tenant}/${letter} has more than ${MOST_ENTRIES} entries`);
   const layout = layoutOf(letter, entries);
@@ -80,6 +79,15 @@ export async function collectBundle(
   const closing = [inMemory(fixed.sums, sums)];
   if (signer !== null) closing.push(inMemory(fixed.sumsNote, sumsNote({ tenant, letter, sums }, signer)));
   return { files: [...listed, ...closing], report };
+}
+
+/** A message that fits no letter stands for itself. */
+async function entriesOf(reader: BundleReader, tenant: string, letter: number): Promise<Entry[]> {
+  const entries = await reader.timeline(tenant, letter);
+  if (entries.some(({ index }) => index === letter)) return entries;
+  const own = await reader.entryFiles(tenant, letter);
+  if (own === null) throw new Error(`${tenant}/${letter}: there is no such letter`);
+  return [own.entry, ...entries];
 }
 
 /** Adds entries, salts and proofs. A sealed entry is proven under the checkpoint of its seal, which never changes. */
