@@ -66,6 +66,12 @@ test('parse ∘ print is the identity', () => {
   );
 });
 
+test('a local part with a control character stays one', () => {
+  const list = parseRecipientList('to="\u0018"@x.de');
+  expect(list.to).toHaveLength(1);
+  expect(parseRecipientList(printRecipientList(list))).toEqual(list);
+});
+
 test('a display name opens no element', () => {
   for (const name of ['cc=C', ' cc=C', '\tbcc =C', 'to=']) {
     const list = { to: [{ name, address: 'a@x.de' }], cc: [], bcc: [] };

@@ -130,7 +130,7 @@ export function normaliseAddress(address: string): string | null {
 
 /** Quotes a local part where RFC 5322 3.4.1 demands it. */
 export function quoteLocal(local: string): string {
-  return /^[^\s"(),:;<>@[\\\].]+(?:\.[^\s"(),:;<>@[\\\].]+)*$/.test(local)
+  return /^[^\s\p{Cc}"(),:;<>@[\\\].]+(?:\.[^\s\p{Cc}"(),:;<>@[\\\].]+)*$/u.test(local)
     ? local
     : `"${local.replace(/["\\]/g, '\\$&')}"`;
 }
