@@ -9,6 +9,7 @@ import type { Config, ProviderConfig } from '../config/schema.ts';
 import { createCalendar } from '../demail/calendar.ts';
 import { recoveryNote } from '../store/recovery.ts';
 import { openSqliteReader, type StorePaths, storePaths } from '../store/sqlite/open.ts';
+import { checkCopies } from './check-copies.ts';
 import { probeEndpoint } from './check-endpoints.ts';
 import { type LoginOptions, logIn, tenantsToLogIn } from './check-login.ts';
 import { preservationLooks } from './check-preservation.ts';
@@ -337,6 +338,7 @@ async function checkStore(config: Config): Promise<Result[]> {
       return 'readable by the owner alone';
     }),
     ...checkRecovery(config, paths),
+    ...(await checkCopies(config, paths)),
     await examine('disk', config.data, async () => {
       const { bavail, bsize } = await statfs(config.data);
       const free = `${Math.floor((bavail * bsize) / 1024 ** 2)} MiB free`;
