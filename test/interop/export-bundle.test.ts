@@ -23,6 +23,7 @@ import { silentLog } from '../../src/observe/log.ts';
 import { revocationNetwork } from '../../src/pki/revocation-network.ts';
 import { readTrustFiles, revocationMemory } from '../../src/pki/revocation-sources.ts';
 import { type Authorities, createAuthorities } from '../../src/preservation/authorities.ts';
+import { renewDue } from '../../src/preservation/renew.ts';
 import { seal } from '../../src/preservation/seal.ts';
 import { createIncidents } from '../../src/provider/incidents.ts';
 import { operatorTeller } from '../../src/provider/notices.ts';
@@ -371,4 +372,30 @@ describe('the export of a whole tenant', () => {
       expect({ name, verdict: (await judge(changed)).verdict }).toEqual({ name, verdict: 'invalid' });
     }
   });
+});
+
+describe('a bundle after a renewal of the hash tree', () => {
+  it('verifies, by its own instructions as well', async () => {
+    const soon = new Date(Date.now() + 86_400_000);
+    const policy = loadAlgorithms().map((rule) =>
+      rule.name === 'sha256' ? { ...rule, validUntil: soon } : rule,
+    );
+    const renewals = await renewDue({
+      store: w.store,
+      authorities,
+      policy,
+      digest: 'sha512',
+      ahead: 7 * 86_400_000,
+      now: () => time.getTime(),
+      known: new Map(),
+    });
+    expect(renewals.map(({ kind }) => kind)).toContain('hash-tree-renewal');
+    const renewed = await collectBundle(w.store, { tenant: 'stadt', letter }, signer);
+    await writeArchive(file('renewed.asice'), renewed.files);
+    const { ok, said } = await followInstructions('renewed.asice');
+    expect({ ok, said }).toMatchObject({ ok: true });
+    expect(said.match(/evidencerecord001\.ers: time-stamp of/g)).toHaveLength(2);
+    const { checks } = await verdictOn('renewed.asice');
+    expect(checks.filter(({ result }) => result === 'failed')).toEqual([]);
+  }, 120_000);
 });
