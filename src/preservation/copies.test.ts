@@ -248,7 +248,7 @@ describe('a restore', () => {
       await submit(store, 1);
       await copies.backUp();
     });
-    for (let n = 2; n < 5; n++) await withStore('before-250', async (store) => void (await submit(store, n)));
+    for (let n = 2; n < 4; n++) await withStore('before-250', async (store) => void (await submit(store, n)));
     expect(await epochsIn(at('second'))).toHaveLength(1);
     await loseDisk();
     const restored = await restore();
