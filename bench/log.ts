@@ -298,6 +298,7 @@ function plot(lengths: readonly Length[]): string {
     `<text x="${width - margin}" y="${name === 'gateway' ? 20 : 36}" text-anchor="end" fill="${colour}">${name}</text>`;
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" font-family="sans-serif" font-size="12">`,
+    '<title>Entries appended per second, by length of the log</title>',
     '<rect width="100%" height="100%" fill="white"/>',
     `<text x="${margin}" y="20">entries appended per second, by length of the log</text>`,
     `<path d="M${margin} ${margin - 10}V${height - margin}H${width - margin}" fill="none" stroke="black"/>`,
