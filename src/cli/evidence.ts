@@ -122,7 +122,7 @@ async function show(
   const { data, paths } = await storeOf(options, context);
   using reader = openReader(paths);
   const found = await reader.resolve(name, options.tenant);
-  if (found.length === 0) throw new CommandError(exit.usage, `no message is known as ${name}`);
+  if (found.length === 0) throw new CommandError(exit.usage, await unknown(reader, name));
   if (found.length > 1) {
     const candidates = found.map((f) => `${f.tenant}/${f.letter}`);
     if (options.json) context.printJson({ ambiguous: name, candidates });
@@ -163,6 +163,15 @@ async function show(
       );
   }
   return exit.good;
+}
+
+/** Was it erased? Then the log still says by which class and basis. */
+async function unknown(reader: Reader, name: string): Promise<string> {
+  const place = /^([a-z0-9][a-z0-9-]{0,62})\/(\d{1,15})$/.exec(name);
+  const erased = place === null ? null : await reader.erasure(place[1]!, Number(place[2]));
+  return erased === null
+    ? `no message is known as ${name}`
+    : `${name} was erased on ${erased.time}: class ${erased.class}, ${erased.legalBasis} (entry ${erased.tenant}/${erased.index})`;
 }
 
 function readQuery(options: SearchOptions): SearchQuery {

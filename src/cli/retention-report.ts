@@ -78,7 +78,8 @@ async function describe(
   const of = letter ?? index;
   const state = await retentionOf(reader, tenant, of);
   const holds = await reader.retentionHolds(tenant.id, of);
-  const copies = await reader.copiesOf(tenant.id, of);
+  // Once per letter: with its own line.
+  const copies = of === index ? await reader.copiesOf(tenant.id, of) : [];
   return {
     tenant: tenant.id,
     index,
