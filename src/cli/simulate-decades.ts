@@ -18,6 +18,7 @@ import { readTrustFiles } from '../pki/revocation-sources.ts';
 import { timestampVerifier } from '../pki/timestamp.ts';
 import { createAuthorities } from '../preservation/authorities.ts';
 import { type Preservation, startPreservation } from '../preservation/preservation.ts';
+import { renewalWorkshop } from '../preservation/renewal-work.ts';
 import { startTimestampAuthority, type TimestampAuthority } from '../simulator/timestamp-authority.ts';
 import { openSqliteStore } from '../store/sqlite/open.ts';
 import type { Store } from '../store/store.ts';
@@ -138,6 +139,7 @@ export async function simulateDecades(
         revocation: revocationNetwork({ allowPrivate: true }),
         now: clock.now,
       }),
+      workshop: renewalWorkshop(folder),
       settings: {
         every: MONTH,
         alarmAfter: 2 * MONTH,

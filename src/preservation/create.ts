@@ -14,6 +14,7 @@ import {
   type PreservationSettings,
   startPreservation,
 } from './preservation.ts';
+import { renewalWorkshop } from './renewal-work.ts';
 
 type SealConfig = NonNullable<Config['preservation']['seal']>;
 
@@ -69,5 +70,10 @@ export async function createPreservation(deps: CreateDeps): Promise<Preservation
   const { seal } = config.preservation;
   if (seal === undefined) return null;
   const authorities = await authoritiesOf(seal, config.data, clock.now);
-  return startPreservation({ ...deps, authorities, settings: settingsOf(config.preservation, seal) });
+  return startPreservation({
+    ...deps,
+    workshop: renewalWorkshop(config.data),
+    authorities,
+    settings: settingsOf(config.preservation, seal),
+  });
 }

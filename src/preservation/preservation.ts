@@ -9,6 +9,7 @@ import type { Log } from '../observe/log.ts';
 import type { Store } from '../store/store.ts';
 import type { Authorities } from './authorities.ts';
 import { type Renewal, type RenewDeps, renewDue, runsOutSoon } from './renew.ts';
+import type { RenewalWorkshop } from './renewal-work.ts';
 import { type Excluded, type Sealing, seal } from './seal.ts';
 
 /** Where operators are told: once when it begins, once when it ends. */
@@ -32,6 +33,7 @@ export interface PreservationSettings {
 export interface PreservationDeps {
   readonly store: Store;
   readonly authorities: Authorities;
+  readonly workshop: RenewalWorkshop;
   readonly settings: PreservationSettings;
   readonly incidents: IncidentBook;
   readonly clock: Clock;
@@ -157,6 +159,7 @@ export function startPreservation(deps: PreservationDeps): Preservation {
       ahead: settings.renewAhead,
       now: clock.now,
       signal: aborted.signal,
+      workshop: deps.workshop,
       known,
       onProgress: (done, all) => {
         renewing = { done, all };

@@ -7,13 +7,15 @@ import { createHash, hash } from 'node:crypto';
 import { setImmediate } from 'node:timers/promises';
 import type { ArchiveDigest } from '../evidence/entry.ts';
 import { type AlgorithmPolicy, validUntil } from '../evidence/ers/algorithm-policy.ts';
-import { createHashTree, type HashTreeBuilder } from '../evidence/ers/hash-tree.ts';
+import { createHashTree, groupValue, type HashTreeBuilder } from '../evidence/ers/hash-tree.ts';
 import { hashTreeRenewalDigests } from '../evidence/ers/renewal.ts';
 import { checkpointGroup, entryGroup } from '../evidence/groups.ts';
-import { type ArchiveReader, archiveIndex, recordAt } from '../evidence/record-of.ts';
+import { type ArchiveReader, archiveIndex, type Documents, recordAt } from '../evidence/record-of.ts';
+import { digestLength } from '../pki/digest-algorithm.ts';
 import type { ArchiveRecord, ArchiveTile, ArchiveTimestamp, Store } from '../store/store.ts';
 import type { Authorities, Stamp } from './authorities.ts';
-import { addBlank, type Excluded } from './seal.ts';
+import type { RenewalWorkshop } from './renewal-work.ts';
+import { blank, type Excluded } from './seal.ts';
 
 export interface RenewDeps {
   readonly store: Store;
@@ -27,6 +29,8 @@ export interface RenewDeps {
   /** Told now and then; a hash-tree renewal of a large store takes hours. */
   readonly onProgress?: (done: number, all: number) => void;
   readonly signal?: AbortSignal;
+  /** Where a hash-tree renewal keeps what it has read. */
+  readonly workshop: RenewalWorkshop;
   /** Filled as tokens are looked at: many looks share it. */
   readonly known: Map<number, Expiry>;
 }
@@ -212,47 +216,80 @@ export async function renewTokens(
   return await record(store, authorities, 'timestamp-renewal', digest, tree, { covers });
 }
 
-/** Everything under these seals, read again under `deps.digest`. */
+/** Everything under these seals, read again under `deps.digest`; takes up what an earlier run had read. */
 export async function renewHashTrees(deps: RenewDeps, seals: readonly ArchiveTimestamp[]): Promise<Renewal> {
   const { store, digest } = deps;
+  // Other tokens would give other values: they are made new once, when the work begins.
+  if (deps.workshop.unfinished() !== (await headerOf(deps, seals))) await refreshTokensOf(deps, seals);
+  const work = deps.workshop.open(await headerOf(deps, seals), digestLength[digest]);
   const index = await archiveIndex(store);
   const tree = collectTree(digest);
-  for (const { one, seals: under } of await heads(store)) {
-    if (under.some(({ id }) => seals.some((seal) => seal.id === id)))
-      await refreshedToken(store, deps.authorities, one.id);
-  }
+  for (const value of work.values) tree.add([value]);
+  const excluded = [...work.excluded];
   const covers: { id: number; position: number }[] = [];
-  const excluded: Excluded[] = [];
   const all = seals.reduce((sum, { leaves }) => sum + leaves, 0);
   let position = 0;
+  const take = async (place: { id: number; position: number }, own: Documents, named: Named | null) => {
+    const at = position + place.position;
+    if (at < work.values.length) return;
+    if (deps.signal?.aborted === true) {
+      work.keep();
+      deps.signal.throwIfAborted();
+    }
+    const { value, reason } = await boundValue(deps, index, place, own);
+    const left = reason === null || named === null ? null : { ...named, reason };
+    const isNamed = excluded.some((one) => one.tenant === left?.tenant && one.index === left.index);
+    if (left !== null && !isNamed) excluded.push(left);
+    work.append(value, isNamed ? null : left);
+    tree.add([value]);
+    deps.onProgress?.(at + 1, all);
+    await setImmediate();
+  };
   for (const { id, leaves } of seals) {
     covers.push({ id, position });
-    for (const range of await store.archiveRanges(id)) {
-      for (let i = range.from; i < range.to; i++) {
-        deps.signal?.throwIfAborted();
-        const place = { id, position: range.position + i - range.from };
-        const reason = await addBound(deps, tree, index, place, (d) => documents(store, range.tenant, i, d));
-        if (reason !== null) excluded.push({ tenant: range.tenant, index: i, reason });
-        await setImmediate();
-        deps.onProgress?.(place.position + position, all);
+    for (const { tenant, from, to, position: first, checkpoint } of await store.archiveRanges(id)) {
+      for (let i = from; i < to; i++) {
+        const own: Documents = (d) => documents(store, tenant, i, d);
+        await take({ id, position: first + i - from }, own, { tenant, index: i });
       }
-      const place = { id, position: range.position + range.to - range.from };
-      await addBound(deps, tree, index, place, async (d) =>
-        checkpointGroup(range.checkpoint, d).map((document) => document.digest),
-      );
+      const own: Documents = async (d) => checkpointGroup(checkpoint, d).map((document) => document.digest);
+      await take({ id, position: first + to - from }, own, null);
     }
     position += leaves;
   }
+  work.keep();
   const leafLists: { tenant: string; size: number; position: number }[] = [];
   for (const tenant of await store.tenants()) {
     const size = await store.entryCount(tenant);
     leafLists.push({ tenant, size, position: tree.add([await leafListDigest(store, tenant, digest, size)]) });
   }
-  return await record(store, deps.authorities, 'hash-tree-renewal', digest, tree, {
-    covers,
-    leafLists,
-    excluded,
-  });
+  const parts = { covers, leafLists, excluded };
+  const renewal = await record(store, deps.authorities, 'hash-tree-renewal', digest, tree, parts);
+  work.remove();
+  return renewal;
+}
+
+interface Named {
+  readonly tenant: string;
+  readonly index: number;
+}
+
+/** What the values of a renewal depend on besides the documents: seals, digest, and every token before. */
+async function headerOf({ store, digest }: RenewDeps, seals: readonly ArchiveTimestamp[]): Promise<string> {
+  const tokens = createHash('sha256');
+  for (const { id } of await store.archiveTimestamps()) {
+    const token = await store.archiveToken(id);
+    if (token !== null && (await store.renewalsOf(id)).length === 0)
+      tokens.update(`${id} `).update(token.token);
+  }
+  return JSON.stringify({ digest, seals: seals.map(({ id }) => id), tokens: tokens.digest('hex') });
+}
+
+async function refreshTokensOf(deps: RenewDeps, seals: readonly ArchiveTimestamp[]): Promise<void> {
+  for (const { one, seals: under } of await heads(deps.store)) {
+    if (under.some(({ id }) => seals.some((seal) => seal.id === id)))
+      await refreshedToken(deps.store, deps.authorities, one.id);
+  }
 }
 
 /** Digest over the leaf hashes of a tenant's first `size` entries, one after the other. */
@@ -277,27 +314,21 @@ async function documents(
   return group === null ? null : group.map((document) => document.digest);
 }
 
-/** The group bound to its whole record so far. @returns why it is not covered; null where it is, or was erased */
-async function addBound(
+/** Value of a group bound to its whole record so far; a blank with the reason where it does not verify. */
+async function boundValue(
   { store, digest }: RenewDeps,
-  tree: HashTreeBuilder,
   index: ReadonlyMap<number, ArchiveTimestamp>,
   place: { id: number; position: number },
-  own: (digest: ArchiveDigest) => Promise<Buffer[] | null>,
-): Promise<string | null> {
+  own: Documents,
+): Promise<{ readonly value: Buffer; readonly reason: string | null }> {
   try {
     const digests = await own(digest);
-    if (digests === null) {
-      addBlank(tree, digest);
-      return null;
-    }
+    if (digests === null) return { value: blank(digest), reason: null };
     // Puts the old trees together with the documents as they are now: what was changed does not fit.
     const record = await recordAt(store satisfies ArchiveReader, index, place, own);
-    tree.add(hashTreeRenewalDigests(record, digest, digests));
-    return null;
+    return { value: groupValue(digest, hashTreeRenewalDigests(record, digest, digests)), reason: null };
   } catch (error) {
-    addBlank(tree, digest);
-    return (error as Error).message;
+    return { value: blank(digest), reason: (error as Error).message };
   }
 }
 

@@ -102,15 +102,15 @@ async function addEntry(
       tree.add(group.map((document) => document.digest));
       return null;
     }
-    addBlank(tree, digest);
+    tree.add([blank(digest)]);
     return null;
   } catch (error) {
-    addBlank(tree, digest);
+    tree.add([blank(digest)]);
     return (error as Error).message;
   }
 }
 
 /** Keeps the places of the others: random bytes that no document has as its digest. */
-export function addBlank(tree: HashTreeBuilder, digest: ArchiveDigest): void {
-  tree.add([randomBytes(digestLength[digest])]);
+export function blank(digest: ArchiveDigest): Buffer {
+  return randomBytes(digestLength[digest]);
 }

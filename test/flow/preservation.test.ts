@@ -3,8 +3,14 @@ import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { AlgorithmPolicy } from '../../src/evidence/ers/algorithm-policy.ts';
+import { verifyEvidenceRecord } from '../../src/evidence/ers/verify-record.ts';
+import { entryGroup } from '../../src/evidence/groups.ts';
+import { recordOfEntry } from '../../src/evidence/record-of.ts';
 import { silentLog } from '../../src/observe/log.ts';
+import { timestampVerifier } from '../../src/pki/timestamp.ts';
 import { type Preservation, startPreservation } from '../../src/preservation/preservation.ts';
+import { renewDue } from '../../src/preservation/renew.ts';
+import { renewalWorkshop } from '../../src/preservation/renewal-work.ts';
 import type { TimestampAuthority } from '../../src/simulator/timestamp-authority.ts';
 import type { Store } from '../../src/store/store.ts';
 import { DAY, lasting, openSealedWorld, type SealedWorld, submit } from './sealed-store.ts';
@@ -31,6 +37,7 @@ async function start(
   return startPreservation({
     store,
     authorities: await world.authorities(...order),
+    workshop: renewalWorkshop(world.root),
     settings: {
       every: DAY,
       alarmAfter: DAY,
@@ -180,5 +187,55 @@ describe('renewal', () => {
     expect((await store.archiveLeafLists(2)).map(({ tenant }) => tenant)).toEqual(['kreis', 'stadt']);
     expect(told).toEqual(expect.arrayContaining([expect.stringMatching(/^stadt evidence-corrupt: 1 /)]));
     await preservation.close();
+  });
+
+  it('takes up a hash-tree renewal where it was cut off, and ends with the same tree as one that was not', async () => {
+    for (let n = 1; n <= 5; n++) await submit(store, 'stadt', n);
+    const first = await start();
+    await first.look();
+    world.clock.move(DAY);
+    await first.look();
+    await first.close();
+    world.clock.move(3_600_000);
+    const cut = new AbortController();
+    const read: number[] = [];
+    const deps = {
+      store,
+      authorities: await world.authorities(),
+      policy: until('sha256', '2026-01-20'),
+      digest: 'sha512',
+      ahead: 30 * DAY,
+      now: world.clock.now,
+      known: new Map(),
+      workshop: renewalWorkshop(world.root),
+    } as const;
+    const stopAt = 4;
+    const onProgress = (done: number) => {
+      read.push(done);
+      if (done === stopAt) cut.abort();
+    };
+    await expect(renewDue({ ...deps, signal: cut.signal, onProgress })).rejects.toThrow(/abort/i);
+    expect(read).toEqual([1, 2, 3, 4]);
+    expect(await kinds()).not.toContain('2 hash-tree-renewal false');
+    const [renewal] = await renewDue({ ...deps, known: new Map(), onProgress: (done) => read.push(done) });
+    expect(read[stopAt]).toBe(stopAt + 1);
+    expect(renewal).toMatchObject({ kind: 'hash-tree-renewal', excluded: [] });
+    expect(deps.workshop.unfinished()).toBeNull();
+    const record = (await recordOfEntry(store, 'stadt', 1))!;
+    const { trust, revocation, policy, time } = await world.circumstances();
+    const group = (await entryGroup(store, 'stadt', 1, 'sha512'))!;
+    const report = await verifyEvidenceRecord({
+      record,
+      objects: group.map(({ name }) => ({
+        name,
+        digest: async (digest) =>
+          (await entryGroup(store, 'stadt', 1, digest))!.find((one) => one.name === name)!.digest,
+      })),
+      time,
+      policy,
+      verifyToken: timestampVerifier({ trust, revocation }),
+    });
+    expect(report.checks.filter(({ result }) => result === 'failed')).toEqual([]);
+    expect(report.checks.filter(({ name }) => name === 'record-objects')).toHaveLength(2);
   });
 });

@@ -41,7 +41,7 @@ beforeAll(async () => {
   await renewTokens({ store, authorities }, 'sha256', await store.archiveTimestamps());
   await later();
   const seals = (await store.archiveTimestamps()).filter(({ kind }) => kind === 'seal');
-  await renewHashTrees(renewDeps(store, authorities, 'sha512', clock.now), seals);
+  await renewHashTrees(renewDeps(world, store, authorities, 'sha512'), seals);
   await later();
   await submit(store, 'kreis', 2);
   await seal({ store, authorities, digest: 'sha512' });

@@ -10,6 +10,7 @@ import type { Clock } from '../../src/observe/clock.ts';
 import { readTrustFiles } from '../../src/pki/revocation-sources.ts';
 import type { RevocationSource } from '../../src/pki/types.ts';
 import { type Authorities, createAuthorities } from '../../src/preservation/authorities.ts';
+import { renewalWorkshop } from '../../src/preservation/renewal-work.ts';
 import {
   startTimestampAuthority,
   type TimestampAuthority,
@@ -139,6 +140,8 @@ export async function completeAll(store: Store, authorities: Authorities): Promi
   }
 }
 
-export function renewDeps(store: Store, authorities: Authorities, digest: ArchiveDigest, now: () => number) {
-  return { store, authorities, digest, now, policy: lasting, ahead: 0, known: new Map() };
+export function renewDeps(world: SealedWorld, store: Store, authorities: Authorities, digest: ArchiveDigest) {
+  const { now } = world.clock;
+  const workshop = renewalWorkshop(world.root);
+  return { store, authorities, digest, now, policy: lasting, ahead: 0, known: new Map(), workshop };
 }
