@@ -24,6 +24,7 @@ import { revocationNetwork } from '../../src/pki/revocation-network.ts';
 import { readTrustFiles, revocationMemory } from '../../src/pki/revocation-sources.ts';
 import { type Authorities, createAuthorities } from '../../src/preservation/authorities.ts';
 import { renewDue } from '../../src/preservation/renew.ts';
+import { renewalWorkshop } from '../../src/preservation/renewal-work.ts';
 import { seal } from '../../src/preservation/seal.ts';
 import { createIncidents } from '../../src/provider/incidents.ts';
 import { operatorTeller } from '../../src/provider/notices.ts';
@@ -388,6 +389,7 @@ describe('a bundle after a renewal of the hash tree', () => {
       ahead: 7 * 86_400_000,
       now: () => time.getTime(),
       known: new Map(),
+      workshop: renewalWorkshop(directory),
     });
     expect(renewals.map(({ kind }) => kind)).toContain('hash-tree-renewal');
     const renewed = await collectBundle(w.store, { tenant: 'stadt', letter }, signer);
