@@ -17,6 +17,8 @@ export default defineConfig({
         test: {
           ...shared,
           name: 'unit',
+          // Most wait for disk and sockets more than for a processor.
+          maxWorkers: 3,
           include: [
             'src/**/*.test.ts',
             'test/*.test.ts',

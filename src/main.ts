@@ -12,4 +12,10 @@ if (major < needed) {
 }
 
 const { runCommandLine } = await import('./cli/program.ts');
-process.exit(await runCommandLine(process.argv.slice(2)));
+const streams = [process.stdout, process.stderr];
+// Whoever reads may stop reading (`| head`): that is no fault of ours.
+for (const stream of streams) stream.on('error', () => {});
+const code = await runCommandLine(process.argv.slice(2));
+// What was written to a pipe may still be on its way, and exit would cut it off.
+await Promise.all(streams.map((stream) => new Promise<void>((resolve) => stream.write('', () => resolve()))));
+process.exit(code);

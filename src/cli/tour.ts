@@ -64,6 +64,15 @@ async function tour(options: TourOptions, context: Context): Promise<ExitCode> {
   say('What the evidence says about it:');
   const shown = await runSelf(['evidence', 'show', messageId, ...place]);
   say(indent(shown.stdout));
+  say('Whether the evidence holds:');
+  const verified = await runSelf([
+    'evidence',
+    'verify',
+    ...place,
+    '--config',
+    join(demo.dataDir, 'gateway.yaml'),
+  ]);
+  say(indent(verified.stdout));
   say('A time-stamp over it, as every few minutes by itself, and the evidence record of the letter:');
   const sealed = await runSelf(['evidence', 'seal', ...place]);
   say(indent(sealed.stdout));
@@ -71,10 +80,7 @@ async function tour(options: TourOptions, context: Context): Promise<ExitCode> {
   const out = join(demo.dataDir, `${token}.ers`);
   const recorded = await runSelf(['evidence', 'record', letter, '--out', out, ...place]);
   say(indent(recorded.stdout));
-  say('And whether the evidence holds:');
-  const verified = await runSelf(['evidence', 'verify', ...place]);
-  say(indent(verified.stdout));
-  const steps = [shown, sealed, recorded, verified];
+  const steps = [shown, verified, sealed, recorded];
   for (const { stderr } of steps) if (stderr !== '') context.warn(stderr.trimEnd());
 
   const good = missing.length === 0 && steps.every(({ code }) => code === 0);

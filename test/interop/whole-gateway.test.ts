@@ -133,7 +133,12 @@ it('every mail of the corpus, submitted, is handed over, or refused with a reaso
   }
   expect(open).toEqual([]);
   const verified = await world.installation.run('evidence', 'verify');
-  expect(verified.stdout).toMatch(/ 0 findings\n$/);
+  expect(verified.stdout).toMatch(/ 0 findings, 0 undecided\n$/);
+  // More than a pipe holds: nothing of it may be cut off.
+  const listed = (await world.installation.run('evidence', 'search', '--json')).stdout;
+  expect(listed.length).toBeGreaterThan(65_536);
+  const lines = listed.trimEnd().split('\n');
+  expect(lines.map((line) => JSON.parse(line) as unknown).length).toBeGreaterThan(accepted.length);
 });
 
 it('a Postfix in front relays De-Mail over verified TLS, and tells its users why other mail is refused', async () => {

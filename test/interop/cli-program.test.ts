@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 
-const main = new URL('../main.ts', import.meta.url).pathname;
+const main = new URL('../../src/main.ts', import.meta.url).pathname;
 const dir = mkdtempSync(join(tmpdir(), 'program-'));
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
 

@@ -3,10 +3,10 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { hashPassword, verifyPassword } from '../directory/password.ts';
-import { createAuthority } from '../pki/authority.ts';
+import { hashPassword, verifyPassword } from '../../src/directory/password.ts';
+import { createAuthority } from '../../src/pki/authority.ts';
 
-const main = new URL('../main.ts', import.meta.url).pathname;
+const main = new URL('../../src/main.ts', import.meta.url).pathname;
 let folder: string;
 let config: string;
 
