@@ -1,5 +1,4 @@
 /** `queue list | show | release | abandon | retry | forward`: what waits to be handed over, and what is in doubt. */
-import { userInfo } from 'node:os';
 import type { Command } from 'commander';
 import type { ControlRequest } from '../control.ts';
 import type { HandoverSettledEntry } from '../evidence/entry.ts';
@@ -8,6 +7,7 @@ import { type CommonOptions, type Context, withCommonOptions } from './context.t
 import { needGateway } from './control.ts';
 import { describeEntry } from './evidence-text.ts';
 import { CommandError, exit } from './exit.ts';
+import { operator } from './operator.ts';
 import { storeOf } from './place.ts';
 import { isPrivateLetter, withoutContent } from './private-access.ts';
 import { openReader } from './reader.ts';
@@ -154,7 +154,7 @@ async function order(
   using reader = openReader(paths);
   const item = await find(reader, message, options);
   const { tenant, letter, transaction } = item;
-  const actor = { type: 'operator' as const, name: userInfo().username };
+  const actor = operator();
   const wish = request({ tenant, letter, transaction, actor, reason: options.reason });
   if (wish.command === 'queue-retry' && item.state !== 'queued')
     throw new CommandError(exit.usage, `${tenant}/${letter} does not wait: ${notWaiting[item.state]}`);
@@ -174,7 +174,7 @@ async function forward(message: string, options: ActOptions, context: Context) {
   const named = /^([a-z0-9-]+)\/(\d{1,15})$/.exec(message);
   if (named === null) throw new CommandError(exit.usage, `${message}: name it as tenant/index`);
   using gateway = await needGateway(data);
-  const actor = { type: 'operator' as const, name: userInfo().username };
+  const actor = operator();
   const wish = {
     command: 'queue-forward' as const,
     tenant: named[1]!,

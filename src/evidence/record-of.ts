@@ -48,12 +48,13 @@ export async function recordOfEntry(
 ): Promise<Buffer | null> {
   const place = await reader.sealOf(tenant, index);
   if (place === null || (await reader.entryFiles(tenant, index)) === null) return null;
+  const timestamps = await archiveIndex(reader);
   const record = await recordAt(
     reader,
-    await archiveIndex(reader),
+    timestamps,
     place,
     async (digest) => (await entryGroup(reader, tenant, index, digest))?.map((d) => d.digest) ?? null,
-    await exclusions(reader, tenant, index),
+    await exclusions(reader, timestamps, tenant, index),
   );
   return printEvidenceRecord(record);
 }
@@ -79,12 +80,13 @@ export async function recordOfCheckpoint(
 /** Hash-tree renewals that left the entry out, because it did not verify then. */
 async function exclusions(
   reader: ArchiveReader,
+  timestamps: ReadonlyMap<number, ArchiveTimestamp>,
   tenant: string,
   index: number,
 ): Promise<ReadonlySet<number>> {
   const found = new Set<number>();
-  for (const { id, kind } of await reader.archiveTimestamps()) {
-    if (kind === 'seal') continue;
+  for (const { id, kind } of timestamps.values()) {
+    if (kind !== 'hash-tree-renewal') continue;
     const excluded = await reader.archiveExcluded(id);
     if (excluded.some((one) => one.tenant === tenant && one.index === index)) found.add(id);
   }

@@ -105,7 +105,7 @@ export async function firstExpiry(deps: ExpiryDeps): Promise<Date | null> {
 }
 
 async function expiryOf(deps: ExpiryDeps, one: ArchiveTimestamp): Promise<Expiry> {
-  // A token that is final changes no more, and the list of algorithms only with a restart.
+  // A token changes by its revocation lists alone, and the list of algorithms with a restart.
   const known = deps.known.get(one.id);
   if (known !== undefined) return known;
   const stored = await deps.store.archiveToken(one.id);
@@ -238,7 +238,8 @@ export async function renewHashTrees(deps: RenewDeps, seals: readonly ArchiveTim
     }
     const { value, reason } = await boundValue(deps, index, place, own);
     const left = reason === null || named === null ? null : { ...named, reason };
-    const isNamed = excluded.some((one) => one.tenant === left?.tenant && one.index === left.index);
+    const isNamed =
+      left !== null && excluded.some((one) => one.tenant === left.tenant && one.index === left.index);
     if (left !== null && !isNamed) excluded.push(left);
     work.append(value, isNamed ? null : left);
     tree.add([value]);
