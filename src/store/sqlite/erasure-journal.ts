@@ -1,12 +1,10 @@
 /**
  * What was erased, outside the database: `<checkpoints>/<tenant>.erasures`, one JSON line per letter. An older
  * database that is put back brings erased letters back; the journal says which must go again. It names a letter by
- * index and commitment, whose salt is gone: nothing in it tells of anybody.
+ * index and commitment, whose salt is gone: nothing in it tells of anybody. Read by read-erasure-journal.ts.
  */
-import { closeSync, existsSync, fstatSync, openSync, readFileSync, readSync } from 'node:fs';
 import { mkdir, open } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { z } from 'zod';
 import type { CopiesRule } from '../retention.ts';
 
 export interface ErasureLine {
@@ -18,17 +16,6 @@ export interface ErasureLine {
   readonly legalBasis: string;
   readonly copies: CopiesRule;
 }
-
-const line = z.object({
-  letter: z.number().int().min(0),
-  commitment: z.base64().length(44),
-  class: z.string().max(200),
-  legalBasis: z.string().max(2000),
-  copies: z.enum(['stay', 'remove']),
-});
-
-/** So many bytes of the end say whether the database knows the newest lines. */
-const TAIL = 65_536;
 
 export function journalFile(folder: string, tenant: string): string {
   return join(folder, `${tenant}.erasures`);
@@ -89,55 +76,5 @@ async function appendDurably(file: string, text: string): Promise<void> {
     await handle.sync();
   } finally {
     await handle.close();
-  }
-}
-
-/** All lines, of all folders, each letter once; what is no line is passed over. */
-export function readJournal(folders: readonly string[], tenant: string): ErasureLine[] {
-  return parse(
-    tenant,
-    folders
-      .map((folder) => journalFile(folder, tenant))
-      .map((file) => (existsSync(file) ? readFileSync(file, 'utf8') : '')),
-  );
-}
-
-/** The newest lines of each folder. */
-export function readJournalTail(folders: readonly string[], tenant: string): ErasureLine[] {
-  return parse(
-    tenant,
-    folders.map((folder) => tailOf(journalFile(folder, tenant))),
-  );
-}
-
-function tailOf(file: string): string {
-  if (!existsSync(file)) return '';
-  const descriptor = openSync(file, 'r');
-  try {
-    const { size } = fstatSync(descriptor);
-    const bytes = Buffer.alloc(Math.min(size, TAIL));
-    readSync(descriptor, bytes, 0, bytes.length, size - bytes.length);
-    return bytes.toString('utf8');
-  } finally {
-    closeSync(descriptor);
-  }
-}
-
-function parse(tenant: string, texts: readonly string[]): ErasureLine[] {
-  const lines = new Map<string, ErasureLine>();
-  for (const text of texts.flatMap((whole) => whole.split('\n'))) {
-    const read = line.safeParse(tryJson(text));
-    if (!read.success) continue;
-    const { commitment, ...rest } = read.data;
-    lines.set(commitment, { tenant, ...rest, commitment: Buffer.from(commitment, 'base64') });
-  }
-  return [...lines.values()];
-}
-
-function tryJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
   }
 }

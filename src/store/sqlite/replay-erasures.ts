@@ -1,8 +1,9 @@
 /** Brings database and journal of erasures together: an older database erases again, a newer one tells the journal. */
 import type { Erasure } from '../retention.ts';
-import { type ErasureLine, readJournal, readJournalTail } from './erasure-journal.ts';
+import type { ErasureLine } from './erasure-journal.ts';
 import type { StorePaths } from './paths.ts';
 import type { ReadContext } from './read-context.ts';
+import { readJournal, readJournalTail } from './read-erasure-journal.ts';
 import { holdRows } from './tenant-logs.ts';
 import type { Writer } from './transactor.ts';
 
