@@ -44,11 +44,17 @@ export interface AuditSource {
   tileNames(tenant: string, log: number): Iterable<{ readonly level: number; readonly n: number }>;
   /** Rows of an evidence table as they lie, `idx` first. */
   rows(tenant: string, table: EvidenceTable): Iterable<readonly Cell[]>;
+  /**
+   * Where lists for searching (addresses that occur, days of messages) differ from the rows that they list, and rows
+   * of a log that there is not. The rows themselves are compared with the entries.
+   */
+  listings(tenant: string): Iterable<Omit<Finding, 'tenant'>>;
   openRecipients(tenant: string): Iterable<OpenRecipient>;
   /** Private messages that wait for an address. */
   waitingPrivate(tenant: string): Iterable<WaitingAddress>;
-  /** Objects that count as private messages. */
-  privateObjects(tenant: string): Iterable<string>;
+  privateObjects(tenant: string): Iterable<PrivateObject>;
+  /** Intents (a login, a deletion at the provider) that have no outcome yet. */
+  openIntents(tenant: string): Iterable<number>;
   objects(tenant: string): Iterable<AuditObject>;
   /** Seals and renewals, over the same snapshot. */
   readonly archive: ArchiveSource;
@@ -97,11 +103,16 @@ export interface AuditLog {
   readonly size: number;
   readonly note: string;
   readonly closed: boolean;
-  readonly keys: readonly KeyPeriod[];
+  readonly keys: readonly LogKey[];
   /** Verifier key of the file that signs now; null where that file is missing. */
   readonly trustedKey: string | null;
-  /** Checkpoints of it that witnesses cosigned. */
-  readonly cosigned: readonly string[];
+  /** Checkpoints of it that witnesses cosigned, with the number of entries that their rows say. */
+  readonly cosigned: readonly { readonly size: number; readonly note: string }[];
+}
+
+export interface LogKey extends KeyPeriod {
+  /** Epoch ms up to which the key before signs too; 0: it does not. Null: the first key of a tenant has no row. */
+  readonly until: number | null;
 }
 
 export type Report = (place: string, problem: string) => void;
@@ -118,6 +129,13 @@ export interface OpenRecipient {
 export interface WaitingAddress {
   readonly index: number;
   readonly address: string;
+  readonly object: string;
+}
+
+/** An object that counts as a private message, by the first entry that says so. */
+export interface PrivateObject {
+  readonly object: string;
+  readonly index: number;
 }
 
 /** Something that does not fit, and where. */

@@ -5,6 +5,7 @@ import type { Entry } from './entry.ts';
 export interface ErasureCheck {
   /** Rows in index order; `entry` is null where it was erased or cannot be read. */
   row(row: Pick<AuditEntry, 'index' | 'kind' | 'time' | 'erased'>, entry: Entry | null): void;
+  isErased(index: number): boolean;
   end(): void;
 }
 
@@ -21,6 +22,7 @@ export function createErasureCheck(report: Report): ErasureCheck {
       }
       if (entry?.kind === 'erased') for (const one of entry.entries) said.set(one, index);
     },
+    isErased: (index) => gone.has(index),
     end() {
       for (const index of gone)
         if (!said.has(index))

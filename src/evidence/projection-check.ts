@@ -8,6 +8,8 @@ export interface ProjectionCheck {
   begin(index: number): void;
   /** Entries in index order. */
   entry(entry: Entry): void;
+  /** Of one that cannot be read nothing is known: its rows are passed over. */
+  unreadable(index: number): void;
   end(): void;
   /** Instead of `end`, where the rest is not to be looked at. */
   close(): void;
@@ -21,6 +23,11 @@ export function createProjectionCheck(
   const tables = Object.keys(evidenceTables) as EvidenceTable[];
   const cursors = new Map(tables.map((table) => [table, createCursor(source.rows(tenant, table))]));
 
+  function reportStrays(table: EvidenceTable, below: number): void {
+    for (const cells of cursors.get(table)!.takeBelow(below))
+      report(`${table} of entry ${cells[0]}`, 'a row stands there that no entry gives, or out of order');
+  }
+
   return {
     begin(index) {
       for (const cursor of cursors.values()) cursor.takeBelow(index);
@@ -30,21 +37,22 @@ export function createProjectionCheck(
       for (const row of projectionOf(entry, (sha256) => source.keyed(tenant, sha256)))
         wanted.get(row.table)!.push(row.cells);
       for (const table of tables) {
-        const cursor = cursors.get(table)!;
-        for (const cells of cursor.takeBelow(entry.index))
-          report(`${table} of entry ${cells[0]}`, 'a row stands there that no entry gives, or out of order');
-        const stored = cursor.take(entry.index);
+        reportStrays(table, entry.index);
+        const stored = cursors.get(table)!.take(entry.index);
         compareRows(table, entry.index, wanted.get(table)!, stored, report);
+      }
+    },
+    unreadable(index) {
+      for (const table of tables) {
+        reportStrays(table, index);
+        cursors.get(table)!.take(index);
       }
     },
     close() {
       for (const cursor of cursors.values()) cursor.close();
     },
     end() {
-      for (const table of tables) {
-        for (const cells of cursors.get(table)!.takeBelow(Number.POSITIVE_INFINITY))
-          report(`${table} of entry ${cells[0]}`, 'a row stands there that no entry gives, or out of order');
-      }
+      for (const table of tables) reportStrays(table, Number.POSITIVE_INFINITY);
     },
   };
 }

@@ -26,6 +26,7 @@ export function createTreeCheck(
   token: TimestampToken | null,
   report: Report,
 ): TreeCheck {
+  if (!Object.hasOwn(digestLength, digest)) throw new Error(`there is no digest ${digest}`);
   const width = digestLength[digest];
   const blank = Buffer.alloc(width);
   const built = new Map<string, Buffer>();

@@ -1,5 +1,5 @@
 /** One log of a tenant, computed again: tree and tiles, keys, checkpoints here and elsewhere, its closing. */
-import type { AuditLog, AuditSource, Report } from './audit.ts';
+import type { AuditLog, AuditSource, LogKey, Report } from './audit.ts';
 import { type Checkpoint, openCheckpoint } from './checkpoint.ts';
 import type { ClosedLog, Entry } from './entry.ts';
 import { type KeyPeriod, keyAt } from './log-keys.ts';
@@ -46,7 +46,7 @@ export function createLogCheck(
   const tiles = createTileCheck(source, tenant, log, report, of);
   const marks = readMarks(source, tenant, log, report, sealed);
   const marksAt = Map.groupBy(marks, ({ checkpoint }) => checkpoint.size);
-  const keys: KeyPeriod[] = [];
+  const keys: LogKey[] = [];
   let edge: TreeEdge = emptyEdge();
   let batch: Buffer[] = [];
   let expected = log.base;
@@ -73,7 +73,7 @@ export function createLogCheck(
       if (entry?.kind === 'log-opened') {
         if (index !== log.base || entry.origin !== log.origin)
           report(`entry ${index}`, `it opens the log ${entry.origin}, which does not begin there`);
-        keys.push({ after: -1, key: entry.key });
+        keys.push({ after: -1, key: entry.key, until: log.number === 1 ? null : 0 });
       }
       if (entry?.kind === 'log-key') {
         if (keys.at(-1)?.key !== entry.previous || !signedByBoth(entry))
@@ -81,7 +81,8 @@ export function createLogCheck(
             `entry ${index}`,
             'its change of the log key is not signed by the key before and the new one',
           );
-        keys.push({ after: index - log.base, key: entry.key });
+        const until = entry.until === undefined ? 0 : Date.parse(entry.until);
+        keys.push({ after: index - log.base, key: entry.key, until });
       }
       batch.push(leafHash(commitment));
       const size = edge.size + batch.length;
@@ -127,12 +128,12 @@ function readMarks(
   sealed: readonly SealedCheckpoint[],
 ): Mark[] {
   const marks: Mark[] = [];
-  const notes: { place: string; note: string; to?: number }[] = [
+  const notes: { place: string; note: string; to?: number; column?: number }[] = [
     ...source.keptCheckpoints(tenant),
-    ...log.cosigned.map((note) => ({ place: 'with cosignatures', note })),
+    ...log.cosigned.map(({ size, note }) => ({ place: 'with cosignatures', note, column: size })),
     ...sealed,
   ];
-  for (const { place, note, to } of notes) {
+  for (const { place, note, to, column } of notes) {
     if (!note.startsWith(`${log.origin}\n`)) continue;
     try {
       const checkpoint = openCheckpoint(note, ...log.keys.map(({ key }) => key));
@@ -141,6 +142,8 @@ function readMarks(
           `checkpoint ${place}`,
           `it signs ${checkpoint.size} entries, its range ends with entry ${to - 1}`,
         );
+      if (column !== undefined && column !== checkpoint.size)
+        report(`checkpoint ${place}`, `column size says ${column}, the signed note ${checkpoint.size}`);
       marks.push({ place: `checkpoint ${place}`, checkpoint });
     } catch (error) {
       report(`checkpoint ${place}`, (error as Error).message);
@@ -152,7 +155,7 @@ function readMarks(
 /** The keys that the entries name, those that the tables name, and the one in the key folder must be the same. */
 function verifyKeys(
   log: AuditLog,
-  keys: readonly KeyPeriod[],
+  keys: readonly LogKey[],
   predecessor: ClosedLog | null,
   report: Report,
   of: string,
@@ -172,7 +175,10 @@ function verifyKeys(
     );
   if (
     log.keys.length !== keys.length ||
-    log.keys.some(({ after, key }, i) => key !== keys[i]!.key || after !== keys[i]!.after)
+    log.keys.some(
+      ({ after, key, until }, i) =>
+        key !== keys[i]!.key || after !== keys[i]!.after || until !== keys[i]!.until,
+    )
   )
     report(`log key${of}`, 'the table of keys is not what the entries say');
 }

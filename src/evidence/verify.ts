@@ -14,6 +14,7 @@ import type {
 import { commitmentOf, entryBytes, parseEntry } from './canonical.ts';
 import type { ClosedLog, Entry } from './entry.ts';
 import { createErasureCheck } from './erasure-check.ts';
+import { createIntentReplay } from './intent-replay.ts';
 import { objectsOf } from './objects-of.ts';
 import { createOutboxReplay } from './outbox-replay.ts';
 import { createPrivateReplay } from './private-replay.ts';
@@ -177,6 +178,7 @@ function verifyTenant({ source, tenant, since, seals, report, open, onEntry }: T
   const projection = createProjectionCheck(source, tenant, report);
   const outbox = createOutboxReplay();
   const privateMail = createPrivateReplay();
+  const intents = createIntentReplay();
   const submitted = new Map<number, string>();
   const erasures = createErasureCheck(report);
   const logs = logsOf(source, tenant, report);
@@ -186,7 +188,11 @@ function verifyTenant({ source, tenant, since, seals, report, open, onEntry }: T
   let at = 0;
   let check =
     logs[0] === undefined ? null : createLogCheck(source, tenant, logs[0], report, seals.checkpoints);
-  if (logs[0] === undefined) report('checkpoint', 'missing');
+  if (logs[0] === undefined) {
+    report('checkpoint', 'missing');
+    for (const { place } of source.keptCheckpoints(tenant))
+      report(`checkpoint ${place}`, 'it is of this tenant, of which the database has no log');
+  }
 
   const endLog = (predecessor: ClosedLog | null) => {
     const log = logs[at]!;
@@ -228,8 +234,9 @@ function verifyTenant({ source, tenant, since, seals, report, open, onEntry }: T
       projection.entry(entry);
       outbox.entry(entry);
       privateMail.entry(entry);
+      intents.entry(entry);
       collectClaims(entry, claims, submitted);
-    }
+    } else if (isIn && !row.erased) projection.unreadable(row.index);
     onEntry();
   }
   if (check !== null) endLog(null);
@@ -239,8 +246,15 @@ function verifyTenant({ source, tenant, since, seals, report, open, onEntry }: T
     // Rows that no entry gives, queues and private mail follow from the entries as a whole.
     projection.end();
     for (const { place, problem } of outbox.compare(source.openRecipients(tenant))) report(place, problem);
-    const marks = { waiting: source.waitingPrivate(tenant), objects: source.privateObjects(tenant) };
+    const { isErased } = erasures;
+    const marks = {
+      waiting: source.waitingPrivate(tenant),
+      objects: source.privateObjects(tenant),
+      isErased,
+    };
     for (const { place, problem } of privateMail.compare(marks)) report(place, problem);
+    for (const { place, problem } of intents.compare(source.openIntents(tenant))) report(place, problem);
+    for (const { place, problem } of source.listings(tenant)) report(place, problem);
   }
   if (source.keptCheckpoints(tenant).length === 0 && logs.length > 0)
     report(

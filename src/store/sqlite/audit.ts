@@ -1,7 +1,14 @@
 /** The SQLite engine's view for verification: one read transaction, no writer. */
-import { existsSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, statSync } from 'node:fs';
 import Database from 'better-sqlite3';
-import type { AuditObject, AuditSource, OpenRecipient, WaitingAddress } from '../../evidence/audit.ts';
+import type {
+  AuditObject,
+  AuditSource,
+  LogKey,
+  OpenRecipient,
+  PrivateObject,
+  WaitingAddress,
+} from '../../evidence/audit.ts';
 import { verifierKey } from '../../evidence/note.ts';
 import { type Cell, evidenceTables } from '../../evidence/projection.ts';
 import type { MessageIndex } from '../../mime/types.ts';
@@ -11,11 +18,13 @@ import type { LogInfo } from '../logs.ts';
 import { keyedDigest } from '../sealing.ts';
 import { type EntryRow, isErased } from './entry-rows.ts';
 import { keptFiles, readKept as readKeptFile } from './head-check.ts';
+import { listingProblems } from './listings.ts';
 import { type ObjectRow, objectFile, openObject, sealedSize } from './objects.ts';
 import type { StorePaths } from './paths.ts';
 import { archiveReader } from './read-archive.ts';
 import { createReadContext } from './read-context.ts';
 import { requireSchema } from './schema.ts';
+import { keyRows } from './tenant-logs.ts';
 
 /**
  * Opens a store for verification, also while a gateway runs on it. Dispose ends the snapshot.
@@ -26,10 +35,15 @@ export function openAudit(paths: StorePaths): AuditSource & Disposable {
   const db = new Database(paths.file, { readonly: true });
   db.pragma('busy_timeout = 10000');
   requireSchema(db);
-  const tenants = db
-    .prepare('SELECT DISTINCT tenant FROM entry UNION SELECT tenant FROM checkpoint ORDER BY 1')
+  const stored = db
+    .prepare(
+      `SELECT DISTINCT tenant FROM entry UNION SELECT tenant FROM checkpoint UNION SELECT tenant FROM closed_log
+       UNION SELECT tenant FROM cosigned`,
+    )
     .pluck()
     .all() as string[];
+  // A tenant may have been taken out of the database whole: its checkpoint is left.
+  const tenants = [...new Set([...stored, ...keptTenants(paths)])].sort();
   // Read before the snapshot begins: a checkpoint that a running gateway writes later may be ahead of it.
   const kept = new Map(tenants.map((tenant) => [tenant, readKept(paths, tenant)]));
   db.exec('BEGIN');
@@ -80,11 +94,11 @@ export function openAudit(paths: StorePaths): AuditSource & Disposable {
     logs: (tenant) =>
       context.logs(tenant).map((log) => ({
         ...log,
+        keys: withOverlaps(log, keyRows(context.sql, tenant, log.number)),
         trustedKey: trustedKey(paths.keys, tenant, log),
         cosigned: db
-          .prepare('SELECT note FROM cosigned WHERE tenant = ? AND log = ?')
-          .pluck()
-          .all(tenant, log.number) as string[],
+          .prepare('SELECT size, note FROM cosigned WHERE tenant = ? AND log = ?')
+          .all(tenant, log.number) as { size: number; note: string }[],
       })),
     keptCheckpoints: (tenant) => kept.get(tenant) ?? [],
     keyed: (tenant, sha256) => keyedDigest(context.keys(tenant).address, sha256),
@@ -115,13 +129,15 @@ export function openAudit(paths: StorePaths): AuditSource & Disposable {
         .iterate(tenant) as Iterable<readonly Cell[]>,
     waitingPrivate: (tenant) =>
       db
-        .prepare('SELECT idx AS "index", address FROM waiting_private WHERE tenant = ?')
+        .prepare('SELECT idx AS "index", address, object FROM waiting_private WHERE tenant = ?')
         .iterate(tenant) as Iterable<WaitingAddress>,
     privateObjects: (tenant) =>
       db
-        .prepare('SELECT object FROM private_message WHERE tenant = ?')
-        .pluck()
-        .iterate(tenant) as Iterable<string>,
+        .prepare('SELECT object, idx AS "index" FROM private_message WHERE tenant = ?')
+        .iterate(tenant) as Iterable<PrivateObject>,
+    openIntents: (tenant) =>
+      db.prepare('SELECT idx FROM open_intent WHERE tenant = ?').pluck().iterate(tenant) as Iterable<number>,
+    listings: (tenant) => listingProblems(db, tenant),
     openRecipients: (tenant) =>
       db
         .prepare(
@@ -166,6 +182,13 @@ const STRAYS = `
   UNION ALL SELECT 'tile ' || t.level || '/' || t.n || ' of archive timestamp ' || t.id FROM archive_tile t
     WHERE NOT EXISTS (SELECT 1 FROM archive_timestamp a WHERE a.id = t.id)`;
 
+/** Tenants that have a checkpoint in the store's own folder; other folders may be those of several stores. */
+function keptTenants({ checkpoints: [folder] }: StorePaths): string[] {
+  if (!existsSync(folder!)) return [];
+  const files = readdirSync(folder!, { withFileTypes: true }).filter((file) => file.isFile());
+  return files.map(({ name }) => name).filter((name) => /^[a-z0-9][a-z0-9-]{0,62}$/.test(name));
+}
+
 function readKept(paths: StorePaths, tenant: string): { place: string; note: string }[] {
   return keptFiles(paths, tenant).flatMap((place) => {
     const note = readKeptFile(place);
@@ -173,9 +196,16 @@ function readKept(paths: StorePaths, tenant: string): { place: string; note: str
   });
 }
 
+function withOverlaps({ keys }: LogInfo, rows: readonly { readonly until: number }[]): LogKey[] {
+  const first = keys.length - rows.length;
+  return keys.map((key, at) => ({ ...key, until: rows[at - first]?.until ?? null }));
+}
+
 /** By the key folder, not by the database: whoever rewrites the one does not hold the other. */
 function trustedKey(directory: string, tenant: string, { number, origin, keys }: LogInfo): string | null {
-  const named = number === 1 && keys.length === 1 ? null : keys.at(-1)!.key;
+  const last = keys.at(-1);
+  if (last === undefined) return null;
+  const named = number === 1 && keys.length === 1 ? null : last.key;
   const file = logKeyFile(directory, tenant, named);
   return secretExists(file) ? verifierKey(origin, readLogKey(file).publicKey) : null;
 }
