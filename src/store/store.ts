@@ -47,6 +47,7 @@ import type { Fact } from '../evidence/facts.ts';
 import type { MessageIndex } from '../mime/types.ts';
 import type { LogReader, LogTransactor } from './logs.ts';
 import type { RetentionReader, RetentionTransactor } from './retention.ts';
+import type { SearchTextReader, SearchTextTransactor } from './search-text.ts';
 
 export interface Store extends Transactor, Reader, AsyncDisposable {
   readonly changes: Changes;
@@ -310,7 +311,7 @@ export interface EntryFiles {
   readonly salt: Buffer;
 }
 
-export interface Transactor extends LogTransactor, RetentionTransactor {
+export interface Transactor extends LogTransactor, RetentionTransactor, SearchTextTransactor {
   /** Opens the tenant's log if it has none (first entry `log-opened`); idempotent. */
   openTenant(tenant: string): Promise<void>;
 
@@ -598,7 +599,7 @@ export interface LogHead {
   readonly checkpoint: string;
 }
 
-export interface Reader extends LogReader, RetentionReader {
+export interface Reader extends LogReader, RetentionReader, SearchTextReader {
   tenants(): Promise<string[]>;
   head(tenant: string): Promise<LogHead>;
   /**

@@ -27,6 +27,7 @@ import { retentionReader } from './read-retention.ts';
 import { scanReader } from './read-scanning.ts';
 import { replayErasures } from './replay-erasures.ts';
 import { requireSchema } from './schema.ts';
+import { searchTextReader, toWireSearchText } from './search-text.ts';
 import { sweepOrphans } from './sweep.ts';
 import { startWriter } from './transactor.ts';
 
@@ -102,6 +103,7 @@ export async function openSqliteStore(options: StoreOptions): Promise<Store> {
       ...archiveReader(context),
       ...scanReader(context),
       ...retentionReader(context),
+      ...searchTextReader(context),
       ...mailboxes,
       changes: {
         subscribe(listener) {
@@ -265,6 +267,14 @@ export async function openSqliteStore(options: StoreOptions): Promise<Store> {
       withdrawErasure: (tenant, withdrawal) => writer.call('withdrawErasure', tenant, withdrawal),
       recordAnnounced: (tenant, letters) => writer.call('recordAnnounced', tenant, letters),
       recordCosigned: (tenant, cosigned) => writer.call('recordCosigned', tenant, cosigned),
+      openSearchText: (tenant, edition) => writer.call('openSearchText', tenant, edition),
+      dropSearchText: (tenant) => writer.call('dropSearchText', tenant, undefined as never),
+      recordSearchTexts: async (tenant, texts, done, filled) =>
+        writer.call('recordSearchTexts', tenant, {
+          texts: await Promise.all(texts.map((text) => toWireSearchText(context.keys(tenant), text))),
+          done,
+          filled,
+        }),
 
       async [Symbol.asyncDispose]() {
         await sweep.end();
@@ -301,6 +311,7 @@ export function openSqliteReader(
     ...archiveReader(context),
     ...scanReader(context),
     ...retentionReader(context),
+    ...searchTextReader(context),
     ...mailboxReader(context),
     headProblems: (tenant) => checkHead(context, tenant, keptFiles(paths, tenant)),
     [Symbol.dispose]: () => void db.close(),

@@ -411,6 +411,34 @@ const migrations: readonly string[] = [
     PRIMARY KEY (tenant, idx)
   ) STRICT, WITHOUT ROWID;
   `,
+  `
+  -- Search text: a derivative of the messages in mailboxes, for tenants that have it switched on. Sealed and keyed
+  -- (search-text.ts); whatever takes a message away takes its rows along. \`filled\`: existing messages are in it, in
+  -- the order of their objects, up to this one; NULL: all.
+  CREATE TABLE search_tenant (tenant TEXT PRIMARY KEY, edition INTEGER NOT NULL, filled TEXT) STRICT, WITHOUT ROWID;
+  CREATE TABLE search_filter (
+    id INTEGER PRIMARY KEY, tenant TEXT NOT NULL, object TEXT NOT NULL, filter BLOB NOT NULL, UNIQUE (tenant, object)
+  ) STRICT;
+  CREATE TABLE search_text (id INTEGER PRIMARY KEY, sealed BLOB NOT NULL) STRICT;
+  CREATE TABLE search_queue (tenant TEXT NOT NULL, object TEXT NOT NULL, PRIMARY KEY (tenant, object)) STRICT, WITHOUT ROWID;
+  CREATE TRIGGER search_arrives AFTER INSERT ON mail
+    WHEN EXISTS (SELECT 1 FROM search_tenant WHERE tenant = NEW.tenant)
+      AND NOT EXISTS (SELECT 1 FROM search_filter WHERE tenant = NEW.tenant AND object = NEW.object)
+    BEGIN INSERT OR IGNORE INTO search_queue (tenant, object) VALUES (NEW.tenant, NEW.object); END;
+  CREATE TRIGGER search_leaves AFTER DELETE ON mail
+    WHEN NOT EXISTS (SELECT 1 FROM mail WHERE tenant = OLD.tenant AND object = OLD.object)
+    BEGIN
+      DELETE FROM search_filter WHERE tenant = OLD.tenant AND object = OLD.object;
+      DELETE FROM search_queue WHERE tenant = OLD.tenant AND object = OLD.object;
+    END;
+  CREATE TRIGGER search_private AFTER INSERT ON private_message
+    BEGIN
+      DELETE FROM search_filter WHERE tenant = NEW.tenant AND object = NEW.object;
+      DELETE FROM search_queue WHERE tenant = NEW.tenant AND object = NEW.object;
+    END;
+  CREATE TRIGGER search_text_leaves AFTER DELETE ON search_filter
+    BEGIN DELETE FROM search_text WHERE id = OLD.id; END;
+  `,
 ];
 
 export const SCHEMA_VERSION = migrations.length;

@@ -55,6 +55,7 @@ import {
   withdrawErasure,
 } from './retention.ts';
 import { planScan, recordRefusal, recordScan } from './scanning.ts';
+import { dropSearchText, openSearchText, recordSearchTexts } from './search-text.ts';
 
 export const commands = {
   openTenant,
@@ -112,6 +113,9 @@ export const commands = {
   approveErasure,
   withdrawErasure,
   recordAnnounced,
+  openSearchText,
+  dropSearchText,
+  recordSearchTexts,
 };
 
 export type Commands = typeof commands;
