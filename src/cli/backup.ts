@@ -3,22 +3,22 @@ import { createPrivateKey, type KeyObject } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
-import { lockStore } from '../lock.ts';
 import { generationsIn, readManifest } from '../preservation/backup-folder.ts';
 import { asKey, backupKeyFile, openFolderKey } from '../preservation/backup-key.ts';
 import { type Restored, restoreBackup } from '../preservation/backup-restore.ts';
 import { verifyBackup } from '../preservation/backup-verify.ts';
-import { copiesOf, pathsOf } from '../preservation/configured-copies.ts';
 import { type Generation, summaryOf } from '../preservation/copier.ts';
 import { readSecret } from '../store/key-files.ts';
 import { keptFiles, readKept } from '../store/sqlite/head-check.ts';
-import { openSqliteStore, type StorePaths, storePaths } from '../store/sqlite/open.ts';
+import { type StorePaths, storePaths } from '../store/sqlite/open.ts';
+import { openAtRest } from './command-store.ts';
 import { type CommonOptions, type Context, withCommonOptions } from './context.ts';
 import { connectToGateway } from './control.ts';
 import { CommandError, exit } from './exit.ts';
 import { loadFor } from './load.ts';
 import { readPassword } from './password.ts';
 import { placeOf, storeOf } from './place.ts';
+import { requireStore } from './reader.ts';
 
 interface FolderOptions extends CommonOptions {
   readonly from?: string;
@@ -69,33 +69,22 @@ async function create(options: CommonOptions, context: Context) {
   using gateway = await connectToGateway(config.data);
   const made =
     gateway === null
-      ? await createAtRest(config)
+      ? await createAtRest(options, context)
       : ((await gateway.ask({ command: 'backup-create' })) as Generation);
   if (options.json) context.printJson(made);
   else context.print(`${lineOf(made)}; read back and compared`);
   return exit.good;
 }
 
-async function createAtRest(config: ReturnType<typeof loadFor>['config']): Promise<Generation> {
-  await using opened = new AsyncDisposableStack();
-  opened.use(await lockStore(config.data, 'command'));
-  const copies = copiesOf(config)!;
-  opened.use(copies);
-  const paths = pathsOf(config);
-  if (!existsSync(paths.file)) throw new CommandError(exit.usage, `${paths.file}: there is no store`);
-  const [checkpointsDirectory, ...checkpointFolders] = paths.checkpoints;
-  opened.use(
-    await openSqliteStore({
-      directory: config.data,
-      keysDirectory: paths.keys,
-      checkpointsDirectory: checkpointsDirectory!,
-      checkpointFolders,
-      ...(paths.tiles === null ? {} : { tilesDirectory: paths.tiles }),
-      originPrefix: config.hostname,
-      feed: copies.feed,
-    }),
-  );
-  return await copies.backUp();
+async function createAtRest(options: CommonOptions, context: Context): Promise<Generation> {
+  const place = await storeOf(options, context);
+  requireStore(place.paths);
+  const { copies, close } = await openAtRest(place, place.copies!);
+  try {
+    return await copies.backUp();
+  } finally {
+    await close();
+  }
 }
 
 function lineOf({ id, made, seq, took, written, heads, objects }: Generation): string {

@@ -5,7 +5,9 @@ import type { Config } from '../config/schema.ts';
 import { generationsIn, readManifest } from '../preservation/backup-folder.ts';
 import { asKey, backupKeyFile } from '../preservation/backup-key.ts';
 import type { CopiesStatus } from '../preservation/copies.ts';
+import { lastCommit } from '../preservation/journal.ts';
 import { readSecret } from '../store/key-files.ts';
+import { readCommitCount } from '../store/sqlite/commit-count.ts';
 import type { StorePaths } from '../store/sqlite/paths.ts';
 import { connectToGateway } from './control.ts';
 
@@ -37,7 +39,7 @@ export async function checkCopies(config: Config, paths: StorePaths): Promise<Re
   ];
   if (secondCopy !== undefined) {
     results.push(...apart(config, 'second copy', secondCopy.directory));
-    results.push(await attempt('second copy', secondCopy.directory, () => lag(config, secondCopy)));
+    results.push(await attempt('second copy', secondCopy.directory, () => lag(config, secondCopy, paths)));
   }
   return [...results, scrubbing];
 }
@@ -73,16 +75,33 @@ async function newest(
 
 async function lag(
   config: Config,
-  { alarmAfter }: NonNullable<Config['preservation']['secondCopy']>,
+  { directory, alarmAfter }: NonNullable<Config['preservation']['secondCopy']>,
+  paths: StorePaths,
 ): Promise<string> {
   using gateway = existsSync(config.data) ? await connectToGateway(config.data) : null;
-  if (gateway === null) return 'no gateway is running';
+  if (gateway === null) return await atRest(directory, paths);
   const { copies } = (await gateway.ask({ command: 'status' })) as { copies: CopiesStatus | null };
   const copy = copies?.secondCopy ?? null;
   if (copy === null) throw new Error('the running gateway keeps none: restart it');
   if (copy.lagMs > alarmAfter)
     throw new Error(`${copy.committed - copy.copied} commits behind: ${copy.lastError ?? 'slow'}`);
+  if (copies?.lastBackup?.epoch !== copy.epoch)
+    throw new Error(
+      `it began anew (${copy.begunAnew ?? 'there was none'}), and no backup leads to it yet: backup create`,
+    );
   return `${copy.mode}, commit ${copy.copied} of ${copy.committed}, lag ${copy.lagMs} ms`;
+}
+
+/** While no gateway runs: has it every commit of the store? */
+async function atRest(directory: string, paths: StorePaths): Promise<string> {
+  const count = readCommitCount(paths.file);
+  if (count?.epoch == null) return 'not begun yet: the next start begins it, with a backup';
+  const file = backupKeyFile(paths.keys);
+  const last = await lastCommit(directory, count.epoch, asKey(readSecret(file), file));
+  if (last !== null && last >= count.seq) return `every commit of the store, up to ${last}, is in it`;
+  throw new Error(
+    `the commits ${last === null ? 1 : last + 1} to ${count.seq} are not in it: the next start begins it anew, with a backup`,
+  );
 }
 
 function lastRound({ data, preservation }: Config): string {

@@ -7,8 +7,9 @@ import Database from 'better-sqlite3';
 import type { Command } from 'commander';
 import type { Config, ProviderConfig } from '../config/schema.ts';
 import { createCalendar } from '../demail/calendar.ts';
+import { pathsOf } from '../preservation/configured-copies.ts';
 import { recoveryNote } from '../store/recovery.ts';
-import { openSqliteReader, type StorePaths, storePaths } from '../store/sqlite/open.ts';
+import { openSqliteReader, type StorePaths } from '../store/sqlite/open.ts';
 import { checkCopies } from './check-copies.ts';
 import { probeEndpoint } from './check-endpoints.ts';
 import { type LoginOptions, logIn, tenantsToLogIn } from './check-login.ts';
@@ -247,10 +248,7 @@ function calendarText(settings: NonNullable<ProviderConfig['loginCalendar']>): s
 }
 
 function checkPreservation(config: Config): Promise<Result[]> {
-  const paths = storePaths({
-    directory: config.data,
-    ...(config.keys && { keysDirectory: config.keys.directory }),
-  });
+  const paths = pathsOf(config);
   return Promise.all(
     preservationLooks(config, paths).map(async ({ subject, look }): Promise<Result> => {
       try {
@@ -264,10 +262,7 @@ function checkPreservation(config: Config): Promise<Result[]> {
 
 /** What operators were told of and what is not over yet. */
 async function checkIncidents(config: Config): Promise<Result[]> {
-  const paths = storePaths({
-    directory: config.data,
-    ...(config.keys && { keysDirectory: config.keys.directory }),
-  });
+  const paths = pathsOf(config);
   if (!existsSync(paths.file)) return [];
   using reader = openReader(paths);
   const results: Result[] = [];
@@ -308,13 +303,7 @@ async function checkLogs(config: Config, paths: StorePaths): Promise<Result[]> {
 }
 
 async function checkStore(config: Config): Promise<Result[]> {
-  const paths = storePaths({
-    checkpointFolders: config.evidence.checkpointFolders,
-    ...(config.checkpoints && { checkpointsDirectory: config.checkpoints.directory }),
-    ...(config.evidence.tiles && { tilesDirectory: config.evidence.tiles.directory }),
-    directory: config.data,
-    ...(config.keys?.directory !== undefined && { keysDirectory: config.keys.directory }),
-  });
+  const paths = pathsOf(config);
   if (!existsSync(paths.file)) {
     return [
       { check: 'store', subject: config.data, good: true, detail: 'none yet; made at the first start' },

@@ -63,13 +63,13 @@ async function exportLetter(name: string, options: ExportOptions, context: Conte
     throw new CommandError(exit.usage, `--format ${options.format}: asice, mbox or eml`);
   const out = resolve(context.cwd, options.out);
   if (existsSync(out)) throw new CommandError(exit.usage, `${out}: is there already`);
-  const { data, paths } = await storeOf(options, context);
+  const storePlace = await storeOf(options, context);
+  const { data, paths } = storePlace;
   const { tenant, letter, isPrivate } = await chosenLetter();
   if (options.seal) await sealUnsealed(options, context);
   await recordAccess(
     context,
-    data,
-    paths,
+    storePlace,
     [tenant],
     'export',
     `${tenant}/${letter} as ${format}${isPrivate ? ' (private)' : ''}`,
@@ -114,7 +114,7 @@ async function exportLetter(name: string, options: ExportOptions, context: Conte
     const hidden = isPrivateLetter(await before.timeline(chosen.tenant, chosen.letter));
     if (hidden && !(await privateReader(data, options, context))(chosen.tenant)) {
       const query = `${chosen.tenant}/${chosen.letter} (private, refused)`;
-      await recordAccess(context, data, paths, [chosen.tenant], 'export', query);
+      await recordAccess(context, storePlace, [chosen.tenant], 'export', query);
       throw new CommandError(
         exit.finding,
         `${chosen.tenant}/${chosen.letter} is a private De-Mail: privateMail.operators of ${chosen.tenant} does not name ${operator().name}`,
@@ -147,19 +147,20 @@ async function exportWhole(options: ExportOptions, context: Context) {
     throw new CommandError(exit.usage, 'name a message, or a tenant by --tenant to export all of it');
   const out = resolve(context.cwd, options.out);
   if (existsSync(out)) throw new CommandError(exit.usage, `${out}: is there already`);
-  const { data, paths } = await storeOf(options, context);
+  const storePlace = await storeOf(options, context);
+  const { data, paths } = storePlace;
   if (options.seal) await sealUnsealed(options, context);
   using reader = openReader(paths);
   if (!(await reader.tenants()).includes(tenant))
     throw new CommandError(exit.usage, `tenant ${tenant} has no log in ${data}`);
   if (!(await privateReader(data, options, context))(tenant)) {
-    await recordAccess(context, data, paths, [tenant], 'export', `all of ${tenant} (refused)`);
+    await recordAccess(context, storePlace, [tenant], 'export', `all of ${tenant} (refused)`);
     throw new CommandError(
       exit.finding,
       `a whole tenant holds private De-Mails: privateMail.operators of ${tenant} does not name ${operator().name}`,
     );
   }
-  await recordAccess(context, data, paths, [tenant], 'export', `all of ${tenant}`);
+  await recordAccess(context, storePlace, [tenant], 'export', `all of ${tenant}`);
   const done = await exportTenant(reader, tenant, out, await listSigner(reader, paths.keys, tenant));
   if (options.json) context.printJson({ tenant, out, ...done });
   else

@@ -7,9 +7,8 @@ import { openCommandStore } from './command-store.ts';
 import { type CommonOptions, type Context, withCommonOptions } from './context.ts';
 import { connectToGateway } from './control.ts';
 import { CommandError, exit } from './exit.ts';
-import { loadFor } from './load.ts';
 import { operator } from './operator.ts';
-import { placeOf, storeOf } from './place.ts';
+import { storeOf } from './place.ts';
 import { openReader } from './reader.ts';
 
 interface ActOptions extends CommonOptions {
@@ -116,17 +115,15 @@ async function act(
     direct(store: Store, order: Order): Promise<{ key: string; origin?: string }>;
   },
 ) {
-  const { data, paths } = await storeOf(options, context);
-  await requireTenant(paths, tenant, data);
+  const place = await storeOf(options, context);
+  const { data } = place;
+  await requireTenant(place.paths, tenant, data);
   const order: Order = { tenant, actor: operator(), reason: options.reason };
   using gateway = await connectToGateway(data);
   let done: { key: string; origin?: string };
   if (gateway !== null) done = (await gateway.ask(work.request(order))) as typeof done;
   else {
-    // A new key goes into the recovery copy at once.
-    const recovery =
-      placeOf(options, context).config === undefined ? [] : loadFor(options, context).config.keys?.recovery;
-    await using store = await openCommandStore(data, paths, recovery);
+    await using store = await openCommandStore(place);
     done = await attempt(() => work.direct(store, order));
   }
   if (options.json) context.printJson({ tenant, ...done });

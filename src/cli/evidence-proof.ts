@@ -31,7 +31,8 @@ async function proof(place: string, options: ProofOptions, context: Context) {
   const match = /^([a-z0-9][a-z0-9-]{0,62})\/(\d{1,15})$/.exec(place);
   if (match === null) throw new CommandError(exit.usage, `${place}: an entry is named tenant/index`);
   const [tenant, index] = [match[1]!, Number(match[2])];
-  const { data, paths } = await storeOf(options, context);
+  const storePlace = await storeOf(options, context);
+  const { data, paths } = storePlace;
   using reader = openReader(paths);
   const text = await reader.proof(tenant, index);
   const opened = await reader.entryFiles(tenant, index);
@@ -41,7 +42,7 @@ async function proof(place: string, options: ProofOptions, context: Context) {
       exit.usage,
       `${place} belongs to a private De-Mail: only those whom privateMail.operators names may write it out; without --out the proof alone is printed`,
     );
-  await recordAccess(context, data, paths, [tenant], 'export', `proof of ${place}`);
+  await recordAccess(context, storePlace, [tenant], 'export', `proof of ${place}`);
   if (options.out === undefined) {
     if (options.json) context.printJson({ tenant, index, proof: text });
     else context.print(text.trimEnd());

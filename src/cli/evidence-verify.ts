@@ -39,7 +39,8 @@ export function registerVerify(evidence: Command, context: Context): void {
 }
 
 async function verify(options: VerifyOptions, context: Context): Promise<ExitCode> {
-  const { data, paths } = await storeOf(options, context);
+  const storePlace = await storeOf(options, context);
+  const { data, paths } = storePlace;
   requireStore(paths);
   const since = options.since === undefined ? undefined : timeOf(options.since);
   using audit = openAudit(paths);
@@ -62,8 +63,7 @@ async function verify(options: VerifyOptions, context: Context): Promise<ExitCod
   // A store with findings is left as it is: nothing more is written into a log that does not hold.
   await recordAccess(
     context,
-    data,
-    paths,
+    storePlace,
     result.heads.map((head) => head.tenant),
     'verify',
     since === undefined ? 'whole log' : `since ${since}`,

@@ -81,7 +81,8 @@ export function register(program: Command, context: Context): void {
 }
 
 async function search(options: SearchOptions, context: Context) {
-  const { data, paths } = await storeOf(options, context);
+  const storePlace = await storeOf(options, context);
+  const { data, paths } = storePlace;
   const query = {
     ...readQuery(options),
     ...(options.file === undefined ? {} : { sha256: await fileDigest(options.file) }),
@@ -90,7 +91,7 @@ async function search(options: SearchOptions, context: Context) {
   const found = await reader.search(query);
   const tenants = options.tenant === undefined ? await reader.tenants() : [options.tenant];
   const mayRead = await privateReader(data, options, context);
-  await recordAccess(context, data, paths, tenants, 'search', JSON.stringify(query));
+  await recordAccess(context, storePlace, tenants, 'search', JSON.stringify(query));
   // A hit would say what stands in the subject, or what the file of a private De-Mail is.
   const byContent = query.subject !== undefined || query.sha256 !== undefined;
   const lines: SearchLine[] = [];
@@ -119,7 +120,8 @@ async function show(
   options: CommonOptions & { tenant?: string; save?: string },
   context: Context,
 ) {
-  const { data, paths } = await storeOf(options, context);
+  const storePlace = await storeOf(options, context);
+  const { data, paths } = storePlace;
   using reader = openReader(paths);
   const found = await reader.resolve(name, options.tenant);
   if (found.length === 0) throw new CommandError(exit.usage, await unknown(reader, name));
@@ -135,8 +137,7 @@ async function show(
   const hidden = isPrivate && !(await privateReader(data, options, context))(tenant);
   await recordAccess(
     context,
-    data,
-    paths,
+    storePlace,
     [tenant],
     options.save === undefined ? 'show' : 'export',
     `${tenant}/${letter}${isPrivate ? ` (private, content ${hidden ? 'hidden' : 'shown'})` : ''}`,

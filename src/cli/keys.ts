@@ -15,10 +15,9 @@ import { openCommandStore } from './command-store.ts';
 import { type CommonOptions, type Context, withCommonOptions } from './context.ts';
 import { connectToGateway } from './control.ts';
 import { CommandError, exit } from './exit.ts';
-import { loadFor } from './load.ts';
 import { operator } from './operator.ts';
 import { readPassword } from './password.ts';
-import { storeOf } from './place.ts';
+import { type StorePlace, storeOf } from './place.ts';
 import { openReader } from './reader.ts';
 
 interface KeyOptions extends CommonOptions {
@@ -101,7 +100,8 @@ async function rotate(
   options: CommonOptions & { readonly reason: string },
   context: Context,
 ) {
-  const { data, paths } = await storeOf(options, context);
+  const place = await storeOf(options, context);
+  const { data } = place;
   const by = { actor: operator(), reason: options.reason };
   const corrupt = await overGatewayOrStore();
   for (const place of corrupt) context.warn(`${tenant}: ${place}: its key opens under neither key`);
@@ -114,8 +114,7 @@ async function rotate(
     if (gateway !== null)
       return ((await gateway.ask({ command: 'keys-rotate', tenant, ...by })) as { corrupt: string[] })
         .corrupt;
-    const { config } = loadFor(options, context);
-    await using store = await openCommandStore(data, paths, config.keys?.recovery);
+    await using store = await openCommandStore(place);
     if (!(await store.tenants()).includes(tenant))
       throw new CommandError(exit.usage, `no tenant ${tenant} has a log in ${data}`);
     return (await store.rotateKeys(tenant, by)).corrupt;
@@ -136,7 +135,8 @@ async function recovery(out: string, context: Context) {
 }
 
 async function rehearseAll(options: KeyOptions, context: Context) {
-  const { data, paths } = await storeOf(options, context);
+  const place = await storeOf(options, context);
+  const { paths } = place;
   const key = await readRecoveryKey(options.key, context);
   let failed = 0;
   for (const tenant of copiesIn(paths)) {
@@ -145,7 +145,7 @@ async function rehearseAll(options: KeyOptions, context: Context) {
       using reader = openSqliteReader(paths, () => keysOf(secrets));
       const read = await rehearse(reader, tenant);
       noteRehearsal(paths.recovery, tenant, Date.now());
-      await record(data, paths, tenant);
+      await record(place, tenant);
       if (options.json) context.printJson({ tenant, ...read });
       else
         context.print(
@@ -160,11 +160,11 @@ async function rehearseAll(options: KeyOptions, context: Context) {
 }
 
 /** That somebody held the recovery key is evidence too. */
-async function record(data: string, paths: StorePaths, tenant: string): Promise<void> {
+async function record(place: StorePlace, tenant: string): Promise<void> {
   const access = { actor: operator(), action: 'verify' as const, query: 'rehearsal of the recovery key' };
-  using gateway = await connectToGateway(data);
+  using gateway = await connectToGateway(place.data);
   if (gateway !== null) return void (await gateway.ask({ command: 'record-access', tenant, access }));
-  await using store = await openCommandStore(data, paths);
+  await using store = await openCommandStore(place);
   await store.recordAccess(tenant, access);
 }
 

@@ -5,6 +5,8 @@ import { dirname, resolve } from 'node:path';
 import { parse } from 'yaml';
 import { z } from 'zod';
 import { keyFolder } from '../config/files.ts';
+import { preservation } from '../config/schema.ts';
+import { type CopySettings, copySettings } from '../preservation/configured-copies.ts';
 import { type StorePaths, storePaths } from '../store/sqlite/open.ts';
 import type { CommonOptions, Context } from './context.ts';
 import { CommandError, exit } from './exit.ts';
@@ -39,23 +41,44 @@ export async function dataOf(options: CommonOptions, context: Pick<Context, 'env
   return (await storeOf(options, context)).data;
 }
 
+/** A store, and what a command that writes to it must know of the configuration. */
+export interface StorePlace {
+  readonly data: string;
+  readonly paths: StorePaths;
+  /** Backups and second copy; null: none is configured; undefined: there is no configuration. */
+  readonly copies: CopySettings | null | undefined;
+  /** Certificates (PEM files) of the offline keys. */
+  readonly recovery: readonly string[];
+}
+
 /** The store's directory and where its parts lie: keys and checkpoints may be configured to lie elsewhere. */
 export async function storeOf(
   options: CommonOptions,
   context: Pick<Context, 'env' | 'cwd'>,
-): Promise<{ data: string; paths: StorePaths }> {
+): Promise<StorePlace> {
   const place = placeOf(options, context);
   const said = place.config === undefined ? {} : await readPaths(place.config);
   const base = place.config === undefined ? context.cwd : dirname(place.config);
   const data = place.data ?? resolve(base, said.data ?? './data');
   const at = (directory: string) => resolve(base, directory);
+  const recovery = (said.keys?.recovery ?? []).map(at);
+  const { backup, secondCopy } = said.preservation ?? {};
   return {
     data,
+    recovery,
+    copies:
+      place.config === undefined
+        ? undefined
+        : copySettings({
+            ...(backup && { backup: { ...backup, directory: at(backup.directory) } }),
+            ...(secondCopy && { secondCopy: { ...secondCopy, directory: at(secondCopy.directory) } }),
+            recovery,
+          }),
     paths: storePaths({
       directory: data,
       ...(said.keys?.directory === undefined ? {} : { keysDirectory: keyFolder(said.keys.directory, base) }),
       ...(said.checkpoints === undefined ? {} : { checkpointsDirectory: at(said.checkpoints.directory) }),
-      checkpointFolders: (said.evidence?.checkpointFolders ?? []).map((folder) => resolve(base, folder)),
+      checkpointFolders: (said.evidence?.checkpointFolders ?? []).map(at),
       ...(said.evidence?.tiles === undefined ? {} : { tilesDirectory: at(said.evidence.tiles.directory) }),
     }),
   };
@@ -87,11 +110,14 @@ export async function privateOperatorsOf(
 const directory = z.looseObject({ directory: z.string() });
 const pathsOnly = z.looseObject({
   data: z.string().optional(),
-  keys: z.looseObject({ directory: z.string().optional() }).optional(),
+  keys: z
+    .looseObject({ directory: z.string().optional(), recovery: z.array(z.string()).optional() })
+    .optional(),
   checkpoints: directory.optional(),
   evidence: z
     .looseObject({ checkpointFolders: z.array(z.string()).optional(), tiles: directory.optional() })
     .optional(),
+  preservation: preservation.pick({ backup: true, secondCopy: true }).loose().optional(),
 });
 
 /** Only what says where things lie: looking at evidence must not need secrets or certificates. */

@@ -30,15 +30,15 @@ const MOST = 100_000;
 
 async function report(options: ReportOptions, context: Context) {
   const { config } = loadFor(options, context);
-  const { data, paths } = await storeOf(options, context);
+  const storePlace = await storeOf(options, context);
+  const { data, paths } = storePlace;
   using reader = openReader(paths);
   const address = options.address.trim().toLowerCase();
   const tenants = config.tenants.filter(({ id }) => options.tenant === undefined || id === options.tenant);
   const mayRead = await privateReader(data, options, context);
   await recordAccess(
     context,
-    data,
-    paths,
+    storePlace,
     tenants.map(({ id }) => id),
     'report',
     JSON.stringify({ address }),

@@ -137,7 +137,7 @@ async function run(options: CommonOptions, context: Context) {
 }
 
 async function hold(message: string | undefined, held: boolean, options: HoldOptions, context: Context) {
-  const { data, paths } = await storeOf(options, context);
+  const place = await storeOf(options, context);
   const { fileReference, reason } = options;
   if ((message === undefined) === (fileReference === undefined))
     throw new CommandError(exit.usage, 'name a message, or a file reference by --file-reference');
@@ -149,18 +149,18 @@ async function hold(message: string | undefined, held: boolean, options: HoldOpt
       : await find(message, options, context);
   const what = holdTarget(letter, fileReference);
   const actor = operator();
-  using gateway = await connectToGateway(data);
+  using gateway = await connectToGateway(place.data);
   let changed: boolean;
   if (gateway === null) {
-    await using store = await openCommandStore(data, paths);
+    await using store = await openCommandStore(place);
     changed = await store.holdLetters(tenant, { held, actor, reason, ...what });
   } else {
     const order = { command: 'retention-hold', tenant, held, actor, reason, ...what } as const;
     ({ changed } = (await gateway.ask(order)) as { changed: boolean });
   }
-  const place = letter === undefined ? `file reference ${fileReference}` : `${tenant}/${letter}`;
+  const name = letter === undefined ? `file reference ${fileReference}` : `${tenant}/${letter}`;
   if (options.json) context.printJson({ tenant, ...what, held, changed });
-  else context.print(`${place}: ${held ? 'held' : 'released'}${changed ? '' : ' (it already was)'}`);
+  else context.print(`${name}: ${held ? 'held' : 'released'}${changed ? '' : ' (it already was)'}`);
   return exit.good;
 }
 

@@ -58,14 +58,15 @@ async function sealNow(options: CommonOptions, context: Context) {
 
 /** By the running gateway, or, where none runs, by the command. Null: there was nothing to seal. */
 export async function sealUnsealed(options: CommonOptions, context: Context): Promise<Sealing | null> {
-  const { data, paths } = await storeOf(options, context);
+  const place = await storeOf(options, context);
+  const { data } = place;
   using gateway = await connectToGateway(data);
   if (gateway !== null) return (await gateway.ask({ command: 'evidence-seal' })) as Sealing | null;
   const { config } = loadFor(options, context);
   const wanted = config.preservation.seal;
   if (wanted === undefined)
     throw new CommandError(exit.configuration, 'preservation.seal names no time-stamping authority');
-  await using store = await openCommandStore(data, paths);
+  await using store = await openCommandStore(place);
   const authorities = await authoritiesOf(wanted, data, Date.now);
   return await seal({ store, authorities, digest: wanted.digest });
 }

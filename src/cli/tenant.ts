@@ -4,7 +4,6 @@ import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import type { ProviderConfig } from '../config/schema.ts';
 import { usageText } from '../provider/mailbox-usage.ts';
-import type { StorePaths } from '../store/sqlite/open.ts';
 import type { Store } from '../store/store.ts';
 import { openCommandStore } from './command-store.ts';
 import { type CommonOptions, type Context, withCommonOptions } from './context.ts';
@@ -12,7 +11,7 @@ import { connectToGateway, needGateway } from './control.ts';
 import { CommandError, exit } from './exit.ts';
 import { loadFor } from './load.ts';
 import { operator } from './operator.ts';
-import { storeOf } from './place.ts';
+import { type StorePlace, storeOf } from './place.ts';
 import { openReader } from './reader.ts';
 
 interface LockOptions extends CommonOptions {
@@ -106,7 +105,8 @@ function mailboxText({ mailbox, deleteAfterDays: days }: GatewayStatus['accounts
 }
 
 async function setLock(name: string | undefined, locked: boolean, options: LockOptions, context: Context) {
-  const { data, paths } = await storeOf(options, context);
+  const place = await storeOf(options, context);
+  const { data, paths } = place;
   const { tenants, scope } = meant(name, options, context);
   {
     using reader = openReader(paths);
@@ -120,7 +120,7 @@ async function setLock(name: string | undefined, locked: boolean, options: LockO
     reason: options.reason,
     ...(scope === undefined ? {} : { scope }),
   };
-  const changed = await apply(data, paths, tenants, lock);
+  const changed = await apply(place, tenants, lock);
   tenants.forEach((tenant, i) => {
     if (options.json) context.printJson({ tenant, locked, changed: changed[i] });
     else context.print(`${tenant}: ${changed[i] ? '' : 'was already '}${locked ? 'locked' : 'unlocked'}`);
@@ -168,13 +168,12 @@ function certificateOf({ clientIdentity }: ProviderConfig): string | undefined {
 
 /** Over the running gateway, else on the store itself: a lock must be possible before a start, too. */
 async function apply(
-  data: string,
-  paths: StorePaths,
+  place: StorePlace,
   tenants: readonly string[],
   lock: Parameters<Store['setLock']>[1],
 ): Promise<boolean[]> {
   const changed: boolean[] = [];
-  using gateway = await connectToGateway(data);
+  using gateway = await connectToGateway(place.data);
   if (gateway !== null) {
     for (const tenant of tenants) {
       const answer = await gateway.ask({ command: 'tenant-lock', tenant, ...lock });
@@ -182,7 +181,7 @@ async function apply(
     }
     return changed;
   }
-  await using store = await openCommandStore(data, paths);
+  await using store = await openCommandStore(place);
   for (const tenant of tenants) changed.push(await store.setLock(tenant, lock));
   return changed;
 }

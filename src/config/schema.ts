@@ -402,7 +402,7 @@ const timestampAuthority = z.strictObject({
 });
 
 /** How the proof is kept for decades: seals, renewal (docs/evidence.md). */
-const preservation = z.strictObject({
+export const preservation = z.strictObject({
   seal: z
     .strictObject({
       every: duration.prefault('1d'),

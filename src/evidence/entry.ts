@@ -302,7 +302,8 @@ export interface NoticeEntry {
     | 'overdue'
     | 'disputed'
     | 'malware'
-    | 'private';
+    | 'private'
+    | 'retention';
   readonly text: string;
   /** Recipients of the letter that it tells of; absent where it is about none, or an earlier release wrote it. */
   readonly recipients?: readonly string[];

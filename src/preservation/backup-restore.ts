@@ -29,6 +29,7 @@ import {
 import { backupKeyFile } from './backup-key.ts';
 import { applyRecord, type CommitRecord, decodeRecord } from './commit-record.ts';
 import { copiedObjects, objectName } from './journal.ts';
+import { takeMirrored } from './recovery-mirror.ts';
 import { applySecondCopy, noCopy, type Tail } from './restore-tail.ts';
 import { openSealed, type SealedReader, syncFolder, unsealFile, writeAll } from './sealed-file.ts';
 
@@ -102,6 +103,7 @@ export async function restoreBackup(options: RestoreOptions): Promise<Restored> 
     await database.close();
   }
   restoreRecovery(paths.recovery, manifest);
+  if (options.secondCopy !== undefined) takeMirrored(options.secondCopy, paths.recovery);
   const objects = options.secondCopy === undefined ? new Map() : await copiedObjects(options.secondCopy);
   const db = new Database(unfinished);
   let found: Pick<Restored, 'heads' | 'missingObjects' | 'queue'>;

@@ -37,6 +37,9 @@ export type Generation = Omit<Manifest, 'blocks' | 'packs' | 'objects' | 'recove
   readonly objects: number;
 };
 
+/** The newest generation: when it was made, and the epoch of the second copy that it leads to. */
+export type Newest = Pick<Manifest, 'id' | 'made' | 'epoch'>;
+
 export type CopierMessage =
   | { readonly type: 'backedUp'; readonly generation: Generation; readonly kept: number }
   | { readonly type: 'backupFailed'; readonly error: string }
@@ -44,8 +47,7 @@ export type CopierMessage =
   | {
       readonly type: 'status';
       readonly secondCopy: SecondCopyStatus | null;
-      /** RFC 3339 of the newest generation. */
-      readonly newest: string | null;
+      readonly newest: Newest | null;
     }
   | { readonly type: 'stopped' };
 
@@ -75,6 +77,7 @@ function runCopier(data: CopierData): void {
           folder: data.secondCopy.directory,
           mode: data.secondCopy.mode,
           objects: data.objects,
+          recovery: data.recovery,
           key: backupKey(),
           recoveryCertificates: data.recoveryCertificates,
           order,
@@ -88,6 +91,7 @@ function runCopier(data: CopierData): void {
   } | null = null;
   let handle: number | null = null;
   let running: Promise<void> | undefined;
+  let newest: Newest | null = null;
 
   port.on('message', (message: FeedMessage) => {
     if (collecting !== null) collect(message);
@@ -180,13 +184,20 @@ function runCopier(data: CopierData): void {
   }
 
   async function status(): Promise<void> {
-    let newest: string | null = null;
     try {
       const id = (await generationsIn(backup.directory)).at(-1);
-      if (id !== undefined) newest = (await readManifest(backup.directory, backupKey(), id)).made;
+      if (id === undefined) newest = null;
+      else if (newest?.id !== id) {
+        // A manifest names every block: it is not read again for each look.
+        const { made, epoch } = await readManifest(backup.directory, backupKey(), id);
+        newest = { id, made, epoch };
+      }
     } catch {
       // A folder that is away shows in the backup that fails.
+      newest = null;
     }
+    // What fails here shows with the next commit.
+    await second?.copyKeys().catch(() => undefined);
     tell({ type: 'status', secondCopy: second?.status() ?? null, newest });
   }
 

@@ -2,12 +2,13 @@
  * Backups on schedule and the second copy, as the gateway runs them: starts the thread that copies, says when a backup
  * is due, and tells operators when one stays out or the second copy falls behind.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { MessageChannel, Worker } from 'node:worker_threads';
 import type { Clock } from '../observe/clock.ts';
 import type { Log } from '../observe/log.ts';
 import type { CommitFeed } from '../store/commit-feed.ts';
 import type { StorePaths } from '../store/sqlite/paths.ts';
-import type { CopierData, CopierMessage, CopierOrder, Generation } from './copier.ts';
+import type { CopierData, CopierMessage, CopierOrder, Generation, Newest } from './copier.ts';
 import type { IncidentBook, Text } from './preservation.ts';
 import type { SecondCopyStatus } from './second-copy.ts';
 
@@ -29,7 +30,7 @@ export interface CopySettings {
 
 export interface CopiesStatus {
   readonly secondCopy: SecondCopyStatus | null;
-  readonly lastBackup: { readonly id: string; readonly made: string } | null;
+  readonly lastBackup: Newest | null;
   readonly running: boolean;
   readonly lastError: string | null;
 }
@@ -39,6 +40,8 @@ export interface Copies extends AsyncDisposable {
   readonly feed: CommitFeed;
   /** Makes a generation, or joins the one that is made. @throws Error with what went wrong */
   backUp(): Promise<Generation>;
+  /** Resolves once the second copy has every commit, or there is none. @throws Error naming what it waits for, after `patienceMs` */
+  inStep(patienceMs: number): Promise<void>;
   status(): Promise<CopiesStatus>;
   /** Looks after both from now on. */
   watch(deps: WatchDeps): void;
@@ -54,6 +57,8 @@ interface WatchDeps {
 const LOOK_EVERY = 15_000;
 /** A backup that failed is tried again after so long. */
 const TRY_AGAIN = 15 * 60_000;
+/** A second copy that fails for so long is not waited for. */
+const FAILING_MS = 3_000;
 
 export function startCopies(paths: StorePaths, settings: CopySettings): Copies {
   const { port1, port2 } = new MessageChannel();
@@ -79,9 +84,7 @@ export function startCopies(paths: StorePaths, settings: CopySettings): Copies {
   let asked: PromiseWithResolvers<Extract<CopierMessage, { type: 'status' }>> | null = null;
   const stopped = Promise.withResolvers<void>();
   let dead: Error | null = null;
-  let lastBackup: CopiesStatus['lastBackup'] = null;
   let lastError: string | null = null;
-  let baseNeeded = false;
   let triedAt = Number.NEGATIVE_INFINITY;
   let watching: { deps: WatchDeps; timer?: Disposable } | null = null;
   let closed = false;
@@ -90,8 +93,7 @@ export function startCopies(paths: StorePaths, settings: CopySettings): Copies {
   worker.on('message', (message: CopierMessage) => {
     switch (message.type) {
       case 'backedUp': {
-        const { id, made } = message.generation;
-        lastBackup = { id, made };
+        const { id } = message.generation;
         lastError = null;
         running?.resolve(message.generation);
         running = null;
@@ -108,7 +110,6 @@ export function startCopies(paths: StorePaths, settings: CopySettings): Copies {
         watching?.deps.log.error({ error: message.error }, 'backup failed');
         break;
       case 'needBase':
-        baseNeeded = true;
         void look();
         break;
       case 'status':
@@ -155,14 +156,14 @@ export function startCopies(paths: StorePaths, settings: CopySettings): Copies {
     try {
       const now = deps.clock.now();
       const { newest, secondCopy: copy } = await ask();
-      tellOfCopy(deps, copy);
-      const due = newest === null || now - Date.parse(newest) >= backup.every;
-      tellOfBackup(deps, newest, now);
-      if ((baseNeeded || due) && running === null && now - triedAt >= (baseNeeded ? LOOK_EVERY : TRY_AGAIN)) {
+      const led = copy === null || copy.epoch === null || newest?.epoch === copy.epoch;
+      tellOfCopy(deps, copy, led);
+      const due = newest === null || now - Date.parse(newest.made) >= backup.every;
+      tellOfBackup(deps, newest?.made ?? null, now);
+      if ((!led || due) && running === null && now - triedAt >= (led ? TRY_AGAIN : LOOK_EVERY)) {
         triedAt = now;
         await backUp().then(
-          ({ epoch }) => {
-            baseNeeded = secondCopy !== null && epoch === null;
+          () => {
             triedAt = Number.NEGATIVE_INFINITY;
           },
           () => undefined,
@@ -177,12 +178,15 @@ export function startCopies(paths: StorePaths, settings: CopySettings): Copies {
     if (watching !== null && !closed) watching.timer = deps.clock.after(LOOK_EVERY, look);
   }
 
-  function tellOfCopy({ tenants, incidents }: WatchDeps, copy: SecondCopyStatus | null): void {
+  /** @param led is there a backup that it can be applied over? */
+  function tellOfCopy({ tenants, incidents }: WatchDeps, copy: SecondCopyStatus | null, led: boolean): void {
     if (copy === null || secondCopy === null) return;
     for (const tenant of tenants()) {
       if (copy.lagMs > secondCopy.alarmAfter)
         incidents.open(tenant, 'second-copy', texts.behind(copy.lastError ?? ''));
-      else if (copy.lagMs === 0) incidents.close(tenant, 'second-copy', texts.copied);
+      else if (!led && copy.begunAnew !== null)
+        incidents.open(tenant, 'second-copy', texts.anew(copy.begunAnew));
+      else if (copy.lagMs === 0 && led) incidents.close(tenant, 'second-copy', texts.copied);
     }
   }
 
@@ -202,11 +206,25 @@ export function startCopies(paths: StorePaths, settings: CopySettings): Copies {
       patienceMs: secondCopy?.patience ?? 0,
     },
     backUp,
+    async inStep(patienceMs) {
+      if (secondCopy === null) return;
+      const began = Date.now();
+      for (let failing = began; ; await sleep(20)) {
+        const { secondCopy: copy } = await ask();
+        if (copy === null || (copy.epoch !== null && copy.copied >= copy.committed)) return;
+        const now = Date.now();
+        if (copy.lastError === null) failing = now;
+        if (now - failing >= FAILING_MS || now - began >= patienceMs)
+          throw new Error(
+            `the second copy in ${secondCopy.directory} cannot be written: ${copy.lastError ?? 'it is too slow'}`,
+          );
+      }
+    },
     async status() {
       const { secondCopy: copy, newest } = await ask();
       return {
         secondCopy: copy,
-        lastBackup: lastBackup ?? (newest === null ? null : { id: '', made: newest }),
+        lastBackup: newest,
         running: running !== null,
         lastError,
       };
@@ -230,6 +248,10 @@ const texts = {
     de: 'Die Zweitkopie der neuesten Einträge ist vollständig',
     en: 'The second copy of the newest commits is complete',
   },
+  anew: (why: string): Text => ({
+    de: `Die Zweitkopie beginnt neu: ${why}. Bis zur nächsten Sicherung, die jetzt beginnt, ist sie allein nicht brauchbar; ging der Datenträger vorher verloren, fehlen diese Einträge.`,
+    en: `The second copy begins anew: ${why}. Until the next backup, which begins now, it is of no use by itself; were the disk lost before, these commits would be missing.`,
+  }),
   behind: (error: string): Text => ({
     de: `Die Zweitkopie kommt nicht nach${error === '' ? '' : `: ${error}`}. Prüfen Sie preservation.secondCopy.directory; bis dahin liegt Neues auf einem Datenträger allein, oder wird nicht angenommen.`,
     en: `The second copy falls behind${error === '' ? '' : `: ${error}`}. Check preservation.secondCopy.directory; until then what is new lies on one disk alone, or is not accepted.`,

@@ -13,7 +13,10 @@ export interface RetentionDeps {
   readonly store: Store;
   readonly tenants: () => readonly TenantConfig[];
   /** Tells a tenant's operators. */
-  readonly tell: (tenant: TenantConfig, told: { readonly text: RetentionText }) => Promise<void>;
+  readonly tell: (
+    tenant: TenantConfig,
+    told: { readonly text: RetentionText; readonly about: 'retention' },
+  ) => Promise<void>;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -102,7 +105,7 @@ async function runTenant(
     else if (due.until <= now && due.announcedAt + due.class.reviewBefore <= now) ripe.push(due);
   }
   if (fresh.length > 0) {
-    await tell(tenant, { text: announcement(tenant, fresh, now) });
+    await tell(tenant, { text: announcement(tenant, fresh, now), about: 'retention' });
     const named = fresh.map(({ letter, class: { name } }) => ({ letter, class: name }));
     for (let at = 0; at < named.length; at += BATCH)
       await store.recordAnnounced(tenant.id, named.slice(at, at + BATCH));

@@ -9,6 +9,7 @@ import type { FedCommit, FeedMessage, FeedOrder } from '../store/commit-feed.ts'
 import { claimFolder } from './backup-key.ts';
 import type { CommitRecord } from './commit-record.ts';
 import { type CopyMode, createJournal, type JournalWriter, lastCommit } from './journal.ts';
+import { createRecoveryMirror } from './recovery-mirror.ts';
 
 export interface SecondCopyStatus {
   readonly mode: CopyMode;
@@ -19,6 +20,8 @@ export interface SecondCopyStatus {
   /** Milliseconds for which the oldest commit that is not copied has waited; 0 where all are. */
   readonly lagMs: number;
   readonly lastError: string | null;
+  /** Why it did not follow on from what it held, and began anew; null where it did. */
+  readonly begunAnew: string | null;
 }
 
 export interface SecondCopy {
@@ -30,6 +33,8 @@ export interface SecondCopy {
   /** Resolves when an epoch is known. */
   readonly begun: Promise<void>;
   status(): SecondCopyStatus;
+  /** Takes along recovery copies that no commit followed yet. */
+  copyKeys(): Promise<void>;
   /** Waits for what was taken, for at most `graceMs`. */
   close(graceMs: number): Promise<void>;
 }
@@ -38,6 +43,8 @@ export interface SecondCopyDeps {
   readonly folder: string;
   readonly mode: CopyMode;
   readonly objects: string;
+  /** Folder of the keys' recovery copies. */
+  readonly recovery: string;
   readonly key: KeyObject;
   readonly recoveryCertificates: readonly string[];
   readonly order: (order: FeedOrder) => void;
@@ -50,6 +57,22 @@ export interface SecondCopyDeps {
 const LARGEST_BACKLOG = 256 * 1024 * 1024;
 const RETRY_MS = 1000;
 
+/** The store knows of no copy before this one. */
+const NEW = 'new';
+
+function whyNot(
+  folder: string,
+  said: string | null,
+  last: number | null,
+  seq: number,
+  first: number,
+): string {
+  if (said === null) return NEW;
+  if (last === null) return `${folder} has nothing of this store`;
+  if (last > seq) return `${folder} is ahead of this store, at commit ${last}: the store is an older one`;
+  return `the commits ${last + 1} to ${first - 1} were made past it`;
+}
+
 interface Waiting {
   readonly record: CommitRecord;
   readonly since: number;
@@ -57,13 +80,16 @@ interface Waiting {
 
 export function createSecondCopy(deps: SecondCopyDeps): SecondCopy {
   const { folder, mode, objects, key, order, now } = deps;
+  const keys = createRecoveryMirror(deps.recovery, folder);
   let waiting: Waiting[] = [];
   let backlog = 0;
   let journal: JournalWriter | null = null;
   let epoch: string | null = null;
   /** Where the copy stands is looked up once the database has said where it stands. */
   let hello: Extract<FeedMessage, { type: 'hello' }> | null = null;
-  let broken = false;
+  /** Why the copy does not follow on; a new epoch begins. */
+  let broken: string | null = null;
+  let begunAnew: string | null = null;
   let committed = 0;
   let copied = 0;
   let lastError: string | null = null;
@@ -85,8 +111,7 @@ export function createSecondCopy(deps: SecondCopyDeps): SecondCopy {
         push(message, false);
         break;
       case 'gap':
-        broken = true;
-        lastError = message.reason;
+        broken = message.reason;
         break;
       case 'closing':
         push(
@@ -108,7 +133,7 @@ export function createSecondCopy(deps: SecondCopyDeps): SecondCopy {
     });
     backlog += images.length;
     if (backlog <= LARGEST_BACKLOG) return;
-    broken = true;
+    broken = `more than ${LARGEST_BACKLOG / 1024 ** 2} MiB waited to be copied`;
     waiting = [];
     backlog = 0;
   }
@@ -120,10 +145,10 @@ export function createSecondCopy(deps: SecondCopyDeps): SecondCopy {
   }
 
   async function run(): Promise<void> {
-    while (hello !== null || broken || waiting.length > 0) {
+    while (hello !== null || broken !== null || waiting.length > 0) {
       try {
         if (hello !== null) await connect(hello);
-        if (broken) await begin();
+        if (broken !== null) await begin(broken);
         await drain();
         lastError = null;
       } catch (error) {
@@ -141,7 +166,7 @@ export function createSecondCopy(deps: SecondCopyDeps): SecondCopy {
     const first = commits[0]?.seq ?? seq + 1;
     hello = null;
     if (said === null || last === null || last > seq || last + 1 < first) {
-      broken = true;
+      broken = whyNot(folder, said, last, seq, first);
       return;
     }
     epoch = said;
@@ -151,10 +176,11 @@ export function createSecondCopy(deps: SecondCopyDeps): SecondCopy {
     journal = createJournal(folder, objects, key, { epoch, mode, now });
   }
 
-  async function begin(): Promise<void> {
+  async function begin(why: string): Promise<void> {
     await claimFolder(folder, key, deps.recoveryCertificates);
     await journal?.close();
-    broken = false;
+    broken = null;
+    begunAnew = why === NEW ? null : why;
     epoch = randomBytes(8).toString('hex');
     journal = createJournal(folder, objects, key, { epoch, mode, now });
     order({ type: 'epoch', epoch });
@@ -164,6 +190,8 @@ export function createSecondCopy(deps: SecondCopyDeps): SecondCopy {
 
   async function drain(): Promise<void> {
     if (journal === null || waiting.length === 0) return;
+    // A commit may be under a key that was made for it.
+    await keys.sync();
     // Its own list: more comes in while these are written.
     const batch = [...waiting];
     await journal.append(batch.map(({ record }) => record));
@@ -179,7 +207,8 @@ export function createSecondCopy(deps: SecondCopyDeps): SecondCopy {
     take,
     begun: begun.promise,
     rotate: () => journal?.rotate(),
-    epoch: () => (hello === null && !broken ? epoch : null),
+    copyKeys: () => (epoch === null ? Promise.resolve() : keys.sync()),
+    epoch: () => (hello === null && broken === null ? epoch : null),
     status: () => ({
       mode,
       epoch,
@@ -187,6 +216,7 @@ export function createSecondCopy(deps: SecondCopyDeps): SecondCopy {
       copied,
       lagMs: waiting[0] === undefined ? 0 : Math.max(0, now() - waiting[0].since),
       lastError,
+      begunAnew,
     }),
     async close(graceMs) {
       const end = setTimeout(() => {

@@ -12,7 +12,7 @@ import type { Clock } from '../observe/clock.ts';
 import type { Deposit, Notice, Store } from '../store/store.ts';
 import { type Route, routeFallback } from './route.ts';
 import { stageMessage } from './staging.ts';
-import { incidentText, type Said, type Text } from './texts.ts';
+import { type OperatorMatter, operatorText, type Said, type Text } from './texts.ts';
 
 /** A composed mail and what the log says about it. */
 export interface Outgoing {
@@ -76,7 +76,13 @@ export function routeToOperators(directory: Directory, tenant: TenantConfig): Ro
 /** Tells a tenant's operators; `once` names it within the letter (or among all, where that is null). */
 export type TellOperators = (
   tenant: TenantConfig,
-  told: { readonly text: Said; readonly letter?: number | null; readonly once?: string },
+  told: {
+    readonly text: Said;
+    /** What the mail is about; a planned erasure is no incident. */
+    readonly about?: OperatorMatter;
+    readonly letter?: number | null;
+    readonly once?: string;
+  },
 ) => Promise<void>;
 
 /** One mail to all operators. Its text names entries and addresses, never what a mail says. */
@@ -87,12 +93,12 @@ export function operatorTeller(deps: {
   readonly clock: Clock;
 }): TellOperators {
   const { store, directory, hostname, clock } = deps;
-  return async (tenant, { text: said, letter = null, once }) => {
+  return async (tenant, { text: said, about = 'incident', letter = null, once }) => {
     const text = said[tenant.language];
-    const mail = incidentText(tenant.language, tenant.name, text);
+    const mail = operatorText(tenant.language, about, tenant.name, text);
     await deliver(store, tenant, routeToOperators(directory(), tenant), {
       letter,
-      about: 'incident',
+      about,
       text,
       bytes: composeMail(hostname, new Date(clock.now()), tenant.operators, mail),
       ...(once === undefined ? {} : { once }),

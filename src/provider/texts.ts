@@ -161,10 +161,19 @@ It is kept unchanged as evidence. If you need its content, ask the operator.
       };
 }
 
-export function incidentText(language: Language, tenant: string, text: string): Text {
+/** What operators are told of: something is wrong, or letters are to be erased as planned. */
+export type OperatorMatter = 'incident' | 'retention';
+
+const matters: Readonly<Record<Language, Readonly<Record<OperatorMatter, string>>>> = {
+  de: { incident: 'Störung', retention: 'Geplante Löschung' },
+  en: { incident: 'incident', retention: 'planned erasure' },
+};
+
+export function operatorText(language: Language, matter: OperatorMatter, tenant: string, text: string): Text {
+  const what = matters[language][matter];
   return language === 'de'
-    ? { subject: `De-Mail-Gateway: Störung (${tenant})`, body: `Das De-Mail-Gateway meldet:\n\n${text}\n` }
-    : { subject: `De-Mail gateway: incident (${tenant})`, body: `The De-Mail gateway reports:\n\n${text}\n` };
+    ? { subject: `De-Mail-Gateway: ${what} (${tenant})`, body: `Das De-Mail-Gateway meldet:\n\n${text}\n` }
+    : { subject: `De-Mail gateway: ${what} (${tenant})`, body: `The De-Mail gateway reports:\n\n${text}\n` };
 }
 
 /** The tenant's log is held. It says why, and what to do: this mail has no entry of its own. */

@@ -2,85 +2,22 @@
  * The disk is lost. What a week-old backup brings back, alone and with the second copy; that nothing is sent twice, no
  * log is forked, and what is missing is named.
  */
-import { createPrivateKey } from 'node:crypto';
-import { readFileSync, writeFileSync } from 'node:fs';
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { openReader } from '../../src/cli/reader.ts';
-import { createRecoveryIdentity } from '../../src/pki/recovery-identity.ts';
 import { storePaths } from '../../src/store/sqlite/open.ts';
-import { type Installation, installWithSimulator } from '../interop/peers/gateway.ts';
-import { connectSmtp } from '../interop/peers/smtp-client.ts';
-
-const tenant = 'ego-mv';
-const sender = 'erika.mustermann@ego-mv.example';
-const recipient = 'max.mustermann@buerger.de-mail.example';
-
-async function install(secondCopy: boolean) {
-  const elsewhere = await mkdtemp(join(tmpdir(), 'elsewhere-'));
-  const at = (name: string) => join(elsewhere, name);
-  await createRecoveryIdentity(elsewhere, 'geheim');
-  // The passphrase would be asked for at a terminal.
-  const opened = createPrivateKey({ key: readFileSync(at('recovery-key.pem')), passphrase: 'geheim' });
-  writeFileSync(at('open-key.pem'), opened.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600 });
-  const world = await installWithSimulator({}, (config) => {
-    config.setIn(['keys', 'recovery'], [at('recovery.pem')]);
-    config.setIn(['evidence', 'checkpointFolders'], [at('checkpoints')]);
-    config.setIn(['preservation', 'backup'], { directory: at('backup'), keep: 3 });
-    if (secondCopy) config.setIn(['preservation', 'secondCopy'], { directory: at('second') });
-    const tenants = config.toJS() as { tenants: unknown[] };
-    for (const i of tenants.tenants.keys()) config.setIn(['tenants', i, 'provider', 'fetchInterval'], '1s');
-  });
-  return {
-    ...world,
-    at,
-    async [Symbol.asyncDispose]() {
-      await world[Symbol.asyncDispose]();
-      await rm(elsewhere, { recursive: true });
-    },
-  };
-}
-
-/** Database, object files, keys, and the checkpoints beside them. */
-async function loseDisk({ directory }: Installation): Promise<void> {
-  for (const name of await readdir(directory))
-    if (/^(store\.sqlite|objects|keys|recovery|checkpoints|scrub|gateway\.(pid|lock)|control)/.test(name))
-      await rm(join(directory, name), { recursive: true });
-}
-
-async function send(installation: Installation, id: string, lines = 20): Promise<string> {
-  using client = await connectSmtp(installation.ports.relay);
-  return await client.send(
-    sender,
-    [recipient],
-    Buffer.from(
-      `From: ${sender}\r\nTo: ${recipient}\r\nSubject: ${id}\r\nMessage-ID: <${id}@ego-mv.example>\r\n\r\n${'a line of some length to fill the body of a message\r\n'.repeat(lines)}`,
-    ),
-  );
-}
-
-async function until<T>(look: () => Promise<T | false | undefined>, what: string): Promise<T> {
-  for (let tries = 0; tries < 600; tries++) {
-    const found = await look();
-    if (found !== false && found !== undefined) return found;
-    await wait(100);
-  }
-  throw new Error(`never: ${what}`);
-}
-
-const queue = async (installation: Installation) =>
-  (await installation.run('queue', 'list', '--json')).stdout
-    .split('\n')
-    .filter((line) => line !== '')
-    .map(
-      (line) => JSON.parse(line) as { index: number; state: string; attempts: number; last_reply: string },
-    );
+import {
+  install,
+  loseDisk,
+  queue,
+  send,
+  tenant,
+  until,
+  type World,
+} from '../interop/peers/copies-elsewhere.ts';
 
 /** Message-IDs among the provider's Sent copies, sorted: each hand-over once. */
-async function handedOver(world: Awaited<ReturnType<typeof install>>): Promise<string[]> {
+async function handedOver(world: World): Promise<string[]> {
   const { simulator } = world;
   const ids: string[] = [];
   for (const { uid } of simulator.messages(tenant, 'Sent')) {

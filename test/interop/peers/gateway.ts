@@ -40,7 +40,15 @@ export interface Installation extends AsyncDisposable {
   /** Starts it (under `wrapper`, such as strace) and waits until it is ready. */
   start(wrapper?: readonly string[]): Promise<GatewayProcess>;
   /** Runs a command of the gateway on this installation. */
-  run(...args: string[]): Promise<{ code: number | null; stdout: string; stderr: string }>;
+  run(...args: string[]): Promise<Ran>;
+  /** The same, and nobody names the configuration. */
+  bare(...args: string[]): Promise<Ran>;
+}
+
+export interface Ran {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
 }
 
 /** An installation of its own in a temporary folder; removed, and what runs of it ended, on disposal. */
@@ -91,17 +99,8 @@ export async function installGateway(
       if (outcome !== 'ready') throw new Error(`the gateway ended with ${outcome}: ${log}`);
       return { pid: child.pid!, log: () => log, kill: (signal) => void child.kill(signal), exited };
     },
-    async run(...args) {
-      const child = spawn(process.execPath, [main, ...args, '--config', configFile], {
-        stdio: ['ignore', 'pipe', 'pipe'],
-      });
-      const [stdout, stderr, [code]] = await Promise.all([
-        text(child.stdout),
-        text(child.stderr),
-        once(child, 'close') as Promise<[number | null]>,
-      ]);
-      return { code, stdout, stderr };
-    },
+    run: (...args) => runCommand([...args, '--config', configFile]),
+    bare: (...args) => runCommand(args, directory),
     async [Symbol.asyncDispose]() {
       for (const child of started) {
         if (child.exitCode !== null || child.signalCode !== null) continue;
@@ -111,6 +110,19 @@ export async function installGateway(
       await rm(directory, { recursive: true, force: true });
     },
   };
+}
+
+async function runCommand(args: readonly string[], cwd?: string): Promise<Ran> {
+  const child = spawn(process.execPath, [main, ...args], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    ...(cwd !== undefined && { cwd }),
+  });
+  const [stdout, stderr, [code]] = await Promise.all([
+    text(child.stdout),
+    text(child.stderr),
+    once(child, 'close') as Promise<[number | null]>,
+  ]);
+  return { code, stdout, stderr };
 }
 
 /** An installation with a simulated provider of its own. */
