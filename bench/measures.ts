@@ -168,12 +168,12 @@ function smtpSink(port: number, messages: number): Promise<unknown> {
 }
 
 /** A provider at which nobody answers. */
-async function nobody(): Promise<{ smtp: number; imap: number }> {
+export async function nobody(): Promise<{ smtp: number; imap: number }> {
   return { smtp: await freePort(), imap: await freePort() };
 }
 
 /** The far end is a connector on this machine, as Postfix's is: no TLS, no login, equally many connections. */
-function withoutTls(config: Document): void {
+export function withoutTls(config: Document): void {
   const { tenants } = config.toJS() as { tenants: unknown[] };
   for (const index of tenants.keys()) {
     const at = ['tenants', index, 'provider'];

@@ -1,35 +1,50 @@
 /**
  * `npm run bench [-- MEASURE…]`: what the gateway takes in, and how it behaves while it does, beside a Postfix with a
- * pinned configuration in the same run on the same disk; and how fast it verifies, beside OpenSSL. Needs root and the
- * Debian package postfix. With names only those are measured, and the figures of the others stay. Lengths of the log for
- * `evidence`: `--entries 100000,10000000` (ten million take some 25 GB below the temporary folder, and hours).
+ * pinned configuration in the same run on the same disk; how fast it verifies, beside OpenSSL; and the facade, beside a
+ * Dovecot (bench/dovecot). Needs root and the Debian packages postfix, isync, dovecot-imapd and dovecot-fts-xapian. With
+ * names only those are measured, and the figures of the others stay. Lengths of the log for `evidence`: `--entries
+ * 100000,10000000` (ten million take some 25 GB below the temporary folder, and hours). Mailbox of `facade`: `--messages 1000`.
  */
 import { readFile, writeFile } from 'node:fs/promises';
 import { cpus, loadavg, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { facade } from './facade.ts';
 import { evidence, usualSizes } from './log.ts';
 import { endToEnd, intake, latencyUnderUploads, memoryUnderUploads } from './measures.ts';
 import { type Measurement, report } from './report.ts';
 import { verification } from './verify.ts';
 
-const measures = [intake, endToEnd, latencyUnderUploads, memoryUnderUploads, verification, evidence];
 const { values: options, positionals: wanted } = parseArgs({
   allowPositionals: true,
-  options: { entries: { type: 'string', default: usualSizes.join(',') } },
+  options: {
+    entries: { type: 'string', default: usualSizes.join(',') },
+    messages: { type: 'string', default: '10000' },
+  },
 });
 const sizes = options.entries.split(',').map(Number);
 if (!sizes.every((size) => Number.isSafeInteger(size) && size >= 20_000))
   throw new Error(`--entries ${options.entries}: numbers from 20000 on, by commas`);
-const unknown = wanted.filter((name) => !measures.some((measure) => measure.name === name));
+const messages = Number(options.messages);
+if (!Number.isSafeInteger(messages) || messages < 500)
+  throw new Error(`--messages ${options.messages}: a number from 500 on`);
+const measures = {
+  intake,
+  endToEnd,
+  latencyUnderUploads,
+  memoryUnderUploads,
+  verification,
+  evidence: () => evidence(sizes),
+  facade: () => facade(messages),
+};
+const unknown = wanted.filter((name) => !(name in measures));
 if (unknown.length > 0)
-  throw new Error(`unknown: ${unknown.join(', ')}; there are ${measures.map(({ name }) => name).join(', ')}`);
+  throw new Error(`unknown: ${unknown.join(', ')}; there are ${Object.keys(measures).join(', ')}`);
 
 const file = join(import.meta.dirname, 'results.json');
 const before = JSON.parse(await readFile(file, 'utf8')) as Measurement[];
 const measurements: Measurement[] = [];
-for (const measure of measures) {
-  const { name } = measure;
+for (const [name, measure] of Object.entries(measures)) {
   if (wanted.length > 0 && !wanted.includes(name)) {
     measurements.push(...before.filter((one) => one.name === name));
     continue;
@@ -44,7 +59,7 @@ for (const measure of measures) {
     load: loadavg()[0]!,
     memoryGiB: Math.round(totalmem() / 1024 ** 3),
   };
-  measurements.push({ name, machine, figures: await measure(sizes) });
+  measurements.push({ name, machine, figures: await measure() });
 }
 const text = report(measurements);
 console.log(text);

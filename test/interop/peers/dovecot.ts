@@ -14,6 +14,9 @@ export interface Dovecot extends AsyncDisposable {
   readonly imaps: number;
   /** Unix socket that takes LMTP. */
   readonly lmtp: string;
+  /** Its configuration, for doveadm. */
+  readonly configFile: string;
+  readonly pid: number;
   log(): Promise<string>;
 }
 
@@ -26,6 +29,8 @@ export interface DovecotOptions {
   readonly clientAuthority?: string;
   /** What each user's mailbox may hold, such as `100K`; without it QUOTA is not offered. */
   readonly quota?: string;
+  /** Further lines of dovecot.conf; of a setting that occurs twice the last counts. */
+  readonly settings?: string;
 }
 
 export async function startDovecot(options: DovecotOptions): Promise<Dovecot> {
@@ -98,6 +103,7 @@ namespace inbox {
     special_use = \\Sent
   }
 }
+${options.settings ?? ''}
 `,
   );
   const child = spawn('/usr/sbin/dovecot', ['-F', '-c', join(directory, 'dovecot.conf')], {
@@ -115,6 +121,8 @@ namespace inbox {
     directory,
     imaps,
     lmtp,
+    configFile: join(directory, 'dovecot.conf'),
+    pid: child.pid!,
     log: readLog,
     async [Symbol.asyncDispose]() {
       if (child.exitCode === null) {
