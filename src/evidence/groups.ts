@@ -30,43 +30,52 @@ export async function entryGroup(
   digest: ArchiveDigest,
   deep = false,
 ): Promise<GroupDocument[] | null> {
+  return (await entryGroups(reader, tenant, index, [digest], deep))?.get(digest) ?? null;
+}
+
+/** The same under several digests, for which each object is read once. */
+export async function entryGroups(
+  reader: GroupReader,
+  tenant: string,
+  index: number,
+  digests: readonly ArchiveDigest[],
+  deep = false,
+): Promise<Map<ArchiveDigest, GroupDocument[]> | null> {
   const files = await reader.entryFiles(tenant, index);
   if (files === null) return null;
-  const documents: GroupDocument[] = [
-    { name: 'entry.json', digest: hash(digest, files.bytes, 'buffer') },
-    { name: 'salt.bin', digest: hash(digest, files.salt, 'buffer') },
-  ];
+  const groups = new Map<ArchiveDigest, GroupDocument[]>();
+  for (const digest of digests)
+    groups.set(digest, [
+      { name: 'entry.json', digest: hash(digest, files.bytes, 'buffer') },
+      { name: 'salt.bin', digest: hash(digest, files.salt, 'buffer') },
+    ]);
+  const isRead = deep || digests.some((digest) => digest !== 'sha256');
   const seen = new Set<string>();
   for (const { fact } of objectsOf(files.entry)) {
     if (seen.has(fact.object)) continue;
     seen.add(fact.object);
     const said = Buffer.from(fact.sha256, 'hex');
-    documents.push({
-      name: fact.object,
-      digest:
-        digest === 'sha256' && !deep ? said : await objectDigest(reader, tenant, fact.object, digest, said),
-    });
+    const read = isRead ? await objectDigests(reader, tenant, fact.object, digests, said) : null;
+    for (const [digest, group] of groups)
+      group.push({ name: fact.object, digest: read?.get(digest) ?? said });
   }
-  return documents;
+  return groups;
 }
 
-async function objectDigest(
+async function objectDigests(
   reader: GroupReader,
   tenant: string,
   object: string,
-  digest: ArchiveDigest,
+  digests: readonly ArchiveDigest[],
   sha256: Buffer,
-): Promise<Buffer> {
+): Promise<Map<ArchiveDigest, Buffer>> {
   const opened = await reader.object(tenant, object);
   if (opened === null) throw new Error(`object ${object} is missing`);
-  const own = createHash('sha256');
-  const wanted = createHash(digest);
-  for await (const chunk of opened.read()) {
-    own.update(chunk);
-    wanted.update(chunk);
-  }
-  if (!own.digest().equals(sha256)) throw new Error(`object ${object} is not what the entry says`);
-  return wanted.digest();
+  const hashes = new Map([...new Set<ArchiveDigest>(['sha256', ...digests])].map((d) => [d, createHash(d)]));
+  for await (const chunk of opened.read()) for (const computed of hashes.values()) computed.update(chunk);
+  const computed = new Map([...hashes].map(([digest, one]) => [digest, one.digest()]));
+  if (!computed.get('sha256')!.equals(sha256)) throw new Error(`object ${object} is not what the entry says`);
+  return computed;
 }
 
 /** The group of a checkpoint: the note as it was signed. */

@@ -5,12 +5,13 @@
 import type { ArchiveTimestamp, Reader } from '../store/store.ts';
 import type { ArchiveDigest } from './entry.ts';
 import { type EvidenceRecord, printEvidenceRecord } from './ers/evidence-record.ts';
-import { reduceHashTree } from './ers/hash-tree.ts';
+import { hashTreeReducer } from './ers/hash-tree.ts';
 import {
   hashTreeRenewalDigests,
   newRecord,
   renewHashTree,
   renewTimestamp,
+  type Sealed,
   timestampRenewalDigest,
 } from './ers/renewal.ts';
 import { checkpointGroup, entryGroup } from './groups.ts';
@@ -49,12 +50,10 @@ export async function recordOfEntry(
   const place = await reader.sealOf(tenant, index);
   if (place === null || (await reader.entryFiles(tenant, index)) === null) return null;
   const timestamps = await archiveIndex(reader);
-  const record = await recordAt(
-    reader,
-    timestamps,
+  const record = await createRecordMaker(reader, timestamps).recordAt(
     place,
     async (digest) => (await entryGroup(reader, tenant, index, digest))?.map((d) => d.digest) ?? null,
-    await exclusions(reader, timestamps, tenant, index),
+    (await exclusions(reader, timestamps.values())).get(`${tenant}/${index}`),
   );
   return printEvidenceRecord(record);
 }
@@ -68,100 +67,132 @@ export async function recordOfCheckpoint(
   const range = (await reader.archiveRanges(seal)).find((one) => one.tenant === tenant);
   if (range === undefined) return null;
   const { checkpoint, position, from, to } = range;
-  const record = await recordAt(
-    reader,
-    await archiveIndex(reader),
+  const record = await createRecordMaker(reader, await archiveIndex(reader)).recordAt(
     { id: seal, position: position + to - from },
     async (digest) => checkpointGroup(checkpoint, digest).map((d) => d.digest),
   );
   return { record: printEvidenceRecord(record), checkpoint };
 }
 
-/** Hash-tree renewals that left the entry out, because it did not verify then. */
-async function exclusions(
-  reader: ArchiveReader,
-  timestamps: ReadonlyMap<number, ArchiveTimestamp>,
-  tenant: string,
-  index: number,
-): Promise<ReadonlySet<number>> {
-  const found = new Set<number>();
-  for (const { id, kind } of timestamps.values()) {
+/** `tenant/index` of each entry that a hash-tree renewal left out, because it did not verify then: which ones did. */
+export async function exclusions(
+  reader: Pick<ArchiveReader, 'archiveExcluded'>,
+  timestamps: Iterable<ArchiveTimestamp>,
+): Promise<Map<string, Set<number>>> {
+  const found = new Map<string, Set<number>>();
+  for (const { id, kind } of timestamps) {
     if (kind !== 'hash-tree-renewal') continue;
-    const excluded = await reader.archiveExcluded(id);
-    if (excluded.some((one) => one.tenant === tenant && one.index === index)) found.add(id);
+    for (const { tenant, index } of await reader.archiveExcluded(id)) {
+      const name = `${tenant}/${index}`;
+      found.set(name, (found.get(name) ?? new Set()).add(id));
+    }
   }
   return found;
 }
 
-/**
- * The record of the group at `position` of a seal.
- * @param until leaves out this archive timestamp and all after it: what it is to cover
- */
-export async function recordAt(
-  reader: ArchiveReader,
-  index: ReadonlyMap<number, ArchiveTimestamp>,
-  { id: seal, position }: { readonly id: number; readonly position: number },
-  documents: Documents,
-  excluded: ReadonlySet<number> = new Set(),
-  until = Number.POSITIVE_INFINITY,
-): Promise<EvidenceRecord> {
-  const sealed = async (id: number, at: number, digests: readonly Buffer[]) => {
-    const archived = index.get(id);
-    const token = await reader.archiveToken(id);
-    if (archived === undefined || token === null) throw new Error(`archive timestamp ${id} is missing`);
-    const { digest, leaves } = archived;
-    const reducedHashTree = await reduceHashTree({
-      digest,
-      leaves,
-      position: at,
-      digests,
-      readTile: (level, n) => reader.archiveTile(id, level, n),
-    });
-    return { digest, reducedHashTree, token: token.token };
-  };
-  const own = async (id: number) => {
-    const digests = await documents(index.get(id)!.digest);
-    if (digests === null) throw new Error('its documents are gone');
-    return digests;
-  };
-  if (!index.has(seal)) throw new Error(`archive timestamp ${seal} is missing`);
-  let record = newRecord(await sealed(seal, position, await own(seal)));
-  const trees = (await reader.renewalsOf(seal)).filter(
-    ({ kind, id }) => kind === 'hash-tree-renewal' && id < until && !excluded.has(id),
-  );
-  let newest = seal;
-  for (const tree of [...trees, null]) {
-    record = await followTokens(reader, record, newest, Math.min(tree?.id ?? until, until), sealed);
-    if (tree === null) break;
-    const digests = await own(tree.id);
-    const bound = hashTreeRenewalDigests(record, index.get(tree.id)!.digest, digests);
-    record = renewHashTree(record, await sealed(tree.id, tree.position + position, bound), digests);
-    newest = tree.id;
-  }
-  return record;
+export interface RecordMaker {
+  /**
+   * The record of the group at `position` of a seal.
+   * @param excluded hash-tree renewals that left the group out
+   * @param until leaves out this archive timestamp and all after it: what it is to cover
+   * @throws Error naming what does not fit
+   */
+  recordAt(
+    place: { readonly id: number; readonly position: number },
+    documents: Documents,
+    excluded?: ReadonlySet<number>,
+    until?: number,
+  ): Promise<EvidenceRecord>;
 }
 
-/** Timestamp renewals of `from`, and of those, up to the archive timestamp `before`. */
-async function followTokens(
+/**
+ * Puts records together. What it read of seals and renewals it keeps, so that groups one after another cost their own
+ * digests and the way up: nothing may change meanwhile.
+ */
+export function createRecordMaker(
   reader: ArchiveReader,
-  record: EvidenceRecord,
-  from: number,
-  before: number,
-  sealed: (
-    id: number,
-    at: number,
-    digests: readonly Buffer[],
-  ) => Promise<Parameters<typeof renewTimestamp>[1]>,
-): Promise<EvidenceRecord> {
-  let renewed = record;
-  let newest = from;
-  for (;;) {
-    const next = (await reader.renewalsOf(newest)).find(
-      ({ kind, id }) => kind === 'timestamp-renewal' && id < before,
-    );
-    if (next === undefined) return renewed;
-    const { value } = timestampRenewalDigest(renewed);
-    renewed = renewTimestamp(renewed, await sealed(next.id, next.position, [value]));
-    newest = next.id;
+  index: ReadonlyMap<number, ArchiveTimestamp>,
+): RecordMaker {
+  const archived = (id: number) => {
+    const one = index.get(id);
+    if (one === undefined) throw new Error(`archive timestamp ${id} is missing`);
+    return one;
+  };
+  const tokenOf = recent(async (id) => {
+    const stored = await reader.archiveToken(id);
+    if (stored === null) throw new Error(`archive timestamp ${id} is missing`);
+    return stored.token;
+  });
+  const renewalsOf = recent((id) => reader.renewalsOf(id));
+  const reducerOf = recent((id) => {
+    const { digest, leaves } = archived(id);
+    return hashTreeReducer(digest, leaves, (level, n) => reader.archiveTile(id, level, n));
+  });
+
+  async function sealed(id: number, position: number, digests: readonly Buffer[]): Promise<Sealed> {
+    const token = await tokenOf(id);
+    return {
+      digest: archived(id).digest,
+      reducedHashTree: await reducerOf(id)(position, digests),
+      token,
+    };
   }
+
+  /** Timestamp renewals of `from`, and of those, up to the archive timestamp `before`. */
+  async function followTokens(record: EvidenceRecord, from: number, before: number): Promise<EvidenceRecord> {
+    let renewed = record;
+    let newest = from;
+    for (;;) {
+      const next = (await renewalsOf(newest)).find(
+        ({ kind, id }) => kind === 'timestamp-renewal' && id < before,
+      );
+      if (next === undefined) return renewed;
+      const { value } = timestampRenewalDigest(renewed);
+      renewed = renewTimestamp(renewed, await sealed(next.id, next.position, [value]));
+      newest = next.id;
+    }
+  }
+
+  return {
+    async recordAt(
+      { id: seal, position },
+      documents,
+      excluded = new Set(),
+      until = Number.POSITIVE_INFINITY,
+    ) {
+      const own = async (id: number) => {
+        const digests = await documents(archived(id).digest);
+        if (digests === null) throw new Error('its documents are gone');
+        return digests;
+      };
+      let record = newRecord(await sealed(seal, position, await own(seal)));
+      const trees = (await renewalsOf(seal)).filter(
+        ({ kind, id }) => kind === 'hash-tree-renewal' && id < until && !excluded.has(id),
+      );
+      let newest = seal;
+      for (const tree of trees) {
+        record = await followTokens(record, newest, tree.id);
+        const digests = await own(tree.id);
+        const bound = hashTreeRenewalDigests(record, archived(tree.id).digest, digests);
+        record = renewHashTree(record, await sealed(tree.id, tree.position + position, bound), digests);
+        newest = tree.id;
+      }
+      return await followTokens(record, newest, until);
+    },
+  };
+}
+
+/** Seals and renewals that one record goes through: more are read again. */
+const MOST_KEPT = 64;
+
+/** Remembers what was made last. */
+function recent<T>(make: (id: number) => T): (id: number) => T {
+  const known = new Map<number, T>();
+  return (id) => {
+    const found = known.get(id) ?? make(id);
+    known.delete(id);
+    known.set(id, found);
+    if (known.size > MOST_KEPT) known.delete(known.keys().next().value!);
+    return found;
+  };
 }

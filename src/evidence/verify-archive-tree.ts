@@ -3,11 +3,11 @@ import { digestLength } from '../pki/digest-algorithm.ts';
 import type { TimestampToken } from '../pki/timestamp-token.ts';
 import type { ArchiveTimestamp } from '../store/store.ts';
 import type { ArchiveSource, Report } from './audit.ts';
-import { createHashTree, groupValue } from './ers/hash-tree.ts';
+import { createHashTree, groupValue, type HashTreeTile } from './ers/hash-tree.ts';
 
 const TILE_WIDTH = 256;
 /** One changed token makes every leaf another. */
-const MOST_NAMED = 20;
+export const MOST_NAMED = 20;
 
 export interface TreeCheck {
   /**
@@ -29,9 +29,13 @@ export function createTreeCheck(
   if (!Object.hasOwn(digestLength, digest)) throw new Error(`there is no digest ${digest}`);
   const width = digestLength[digest];
   const blank = Buffer.alloc(width);
-  const built = new Map<string, Buffer>();
-  const tree = createHashTree(digest, ({ level, n, hashes }) => built.set(`${level}/${n}`, hashes));
+  const filled: HashTreeTile[] = [];
+  const tree = createHashTree(digest, (tile) => filled.push(tile));
   const differing: { name: string; tile: number }[] = [];
+  /** Names of tiles that were compared; a tree of ten million groups has 40,000. */
+  const compared = new Set<string>();
+  /** What is wrong with them; hashes above the leaves count only where those are right. */
+  const wrong: { readonly place: string; readonly problem: string; readonly isAbove: boolean }[] = [];
   let loaded = -1;
   let tile: Buffer = blank;
   let position = 0;
@@ -54,6 +58,7 @@ export function createTreeCheck(
         differing.push({ name, tile: Math.floor(position / TILE_WIDTH) });
       tree.add([value]);
       position++;
+      await compareFilled();
     },
     async end() {
       const place = `archive timestamp ${id}`;
@@ -61,6 +66,7 @@ export function createTreeCheck(
         report(place, `column leaves says ${leaves}, its ranges and covers give ${position}`);
       if (position === 0) return;
       const { root } = tree.finish();
+      await compareFilled();
       const isStamped = token?.imprint.digest.equals(root) === true;
       for (const { name, tile: n } of differing.slice(0, MOST_NAMED))
         report(
@@ -73,26 +79,28 @@ export function createTreeCheck(
         report(place, `${differing.length - MOST_NAMED} more of its groups are not what was time-stamped`);
       if (!isStamped && token !== null && differing.length === 0)
         report(place, 'its tree does not lead to the digest that its token stamps');
-      await compareTiles(isStamped);
+      for (const { place: of, problem, isAbove } of wrong) if (isStamped || !isAbove) report(of, problem);
+      for (const { level, n } of archive.tileNames(id))
+        if (!compared.has(`${level}/${n}`))
+          report(`tile ${level}/${n} of archive timestamp ${id}`, 'no groups belong to it');
     },
   };
 
-  /** Above the leaves only where those are right: one wrong leaf makes everything above it another. */
-  async function compareTiles(isStamped: boolean): Promise<void> {
-    const stored = new Set<string>();
-    for (const { level, n } of [...archive.tileNames(id)]) stored.add(`${level}/${n}`);
-    for (const [name, hashes] of built) {
-      const place = `tile ${name} of archive timestamp ${id}`;
-      const [level, n] = name.split('/').map(Number) as [number, number];
-      if (!stored.delete(name)) report(place, 'missing');
-      else {
-        const bytes = Buffer.from(await archive.archiveTile(id, level, n));
-        if (bytes.length !== hashes.length)
-          report(place, `it has ${bytes.length} bytes where ${hashes.length} belong`);
-        else if (isStamped && level > 0 && !bytes.equals(hashes))
-          report(place, 'its hashes are not those of the tiles below');
-      }
+  /** Each tile as soon as it is there: nothing of the tree is kept. */
+  async function compareFilled(): Promise<void> {
+    for (const { level, n, hashes } of filled.splice(0)) {
+      const place = `tile ${level}/${n} of archive timestamp ${id}`;
+      compared.add(`${level}/${n}`);
+      const stored = Buffer.from(await archive.archiveTile(id, level, n));
+      if (stored.length === 0) wrong.push({ place, problem: 'missing', isAbove: false });
+      else if (stored.length !== hashes.length)
+        wrong.push({
+          place,
+          problem: `it has ${stored.length} bytes where ${hashes.length} belong`,
+          isAbove: false,
+        });
+      else if (level > 0 && !stored.equals(hashes))
+        wrong.push({ place, problem: 'its hashes are not those of the tiles below', isAbove: true });
     }
-    for (const name of stored) report(`tile ${name} of archive timestamp ${id}`, 'no groups belong to it');
   }
 }

@@ -9,8 +9,14 @@ import type { ArchiveDigest } from '../evidence/entry.ts';
 import { type AlgorithmPolicy, validUntil } from '../evidence/ers/algorithm-policy.ts';
 import { createHashTree, groupValue, type HashTreeBuilder } from '../evidence/ers/hash-tree.ts';
 import { hashTreeRenewalDigests } from '../evidence/ers/renewal.ts';
-import { checkpointGroup, entryGroup } from '../evidence/groups.ts';
-import { type ArchiveReader, archiveIndex, type Documents, recordAt } from '../evidence/record-of.ts';
+import { checkpointGroup, entryGroups } from '../evidence/groups.ts';
+import {
+  archiveIndex,
+  createRecordMaker,
+  type Documents,
+  exclusions,
+  type RecordMaker,
+} from '../evidence/record-of.ts';
 import { digestLength } from '../pki/digest-algorithm.ts';
 import type { ArchiveRecord, ArchiveTile, ArchiveTimestamp, Store } from '../store/store.ts';
 import type { Authorities, Stamp } from './authorities.ts';
@@ -223,6 +229,9 @@ export async function renewHashTrees(deps: RenewDeps, seals: readonly ArchiveTim
   if (deps.workshop.unfinished() !== (await headerOf(deps, seals))) await refreshTokensOf(deps, seals);
   const work = deps.workshop.open(await headerOf(deps, seals), digestLength[digest]);
   const index = await archiveIndex(store);
+  const maker = createRecordMaker(store, index);
+  const digests = [...new Set([digest, ...[...index.values()].map((one) => one.digest)])];
+  const leftOut = await exclusions(store, index.values());
   const tree = collectTree(digest);
   for (const value of work.values) tree.add([value]);
   const excluded = [...work.excluded];
@@ -236,7 +245,9 @@ export async function renewHashTrees(deps: RenewDeps, seals: readonly ArchiveTim
       work.keep();
       deps.signal.throwIfAborted();
     }
-    const { value, reason } = await boundValue(deps, index, place, own);
+    // What an earlier renewal left out, and verifies now, goes on from the chain that it has.
+    const before = named === null ? undefined : leftOut.get(`${named.tenant}/${named.index}`);
+    const { value, reason } = await boundValue(maker, digest, place, own, before);
     const left = reason === null || named === null ? null : { ...named, reason };
     const isNamed =
       left !== null && excluded.some((one) => one.tenant === left.tenant && one.index === left.index);
@@ -250,7 +261,7 @@ export async function renewHashTrees(deps: RenewDeps, seals: readonly ArchiveTim
     covers.push({ id, position });
     for (const { tenant, from, to, position: first, checkpoint } of await store.archiveRanges(id)) {
       for (let i = from; i < to; i++) {
-        const own: Documents = (d) => documents(store, tenant, i, d);
+        const own = documents(store, tenant, i, digests);
         await take({ id, position: first + i - from }, own, { tenant, index: i });
       }
       const own: Documents = async (d) => checkpointGroup(checkpoint, d).map((document) => document.digest);
@@ -305,28 +316,33 @@ export async function leafListDigest(
   return list.digest();
 }
 
-async function documents(
+/** An entry's documents as they are now, read once for all digests that its chains have. */
+function documents(
   store: Store,
   tenant: string,
   index: number,
-  digest: ArchiveDigest,
-): Promise<Buffer[] | null> {
-  const group = await entryGroup(store, tenant, index, digest, true);
-  return group === null ? null : group.map((document) => document.digest);
+  digests: readonly ArchiveDigest[],
+): Documents {
+  let read: ReturnType<typeof entryGroups> | null = null;
+  return async (digest) => {
+    read ??= entryGroups(store, tenant, index, digests, true);
+    return (await read)?.get(digest)?.map((document) => document.digest) ?? null;
+  };
 }
 
 /** Value of a group bound to its whole record so far; a blank with the reason where it does not verify. */
 async function boundValue(
-  { store, digest }: RenewDeps,
-  index: ReadonlyMap<number, ArchiveTimestamp>,
+  maker: RecordMaker,
+  digest: ArchiveDigest,
   place: { id: number; position: number },
   own: Documents,
+  leftOutBy: ReadonlySet<number> | undefined,
 ): Promise<{ readonly value: Buffer; readonly reason: string | null }> {
   try {
     const digests = await own(digest);
     if (digests === null) return { value: blank(digest), reason: null };
     // Puts the old trees together with the documents as they are now: what was changed does not fit.
-    const record = await recordAt(store satisfies ArchiveReader, index, place, own);
+    const record = await maker.recordAt(place, own, leftOutBy);
     return { value: groupValue(digest, hashTreeRenewalDigests(record, digest, digests)), reason: null };
   } catch (error) {
     return { value: blank(digest), reason: (error as Error).message };

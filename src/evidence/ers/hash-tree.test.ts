@@ -2,7 +2,7 @@ import { hash, randomBytes } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { IntegrityHash } from '../../demail/integrity.ts';
-import { createHashTree, groupValue, reduceHashTree, rootOf } from './hash-tree.ts';
+import { createHashTree, groupValue, hashTreeReducer, rootOf } from './hash-tree.ts';
 
 const sha256 = (...parts: readonly Buffer[]) => hash('sha256', Buffer.concat(parts), 'buffer');
 const [a, b, c] = ['a', 'b', 'c'].map((text) => sha256(Buffer.from(text))) as [Buffer, Buffer, Buffer];
@@ -13,9 +13,8 @@ function treeOf(digest: IntegrityHash, groups: readonly (readonly Buffer[])[]) {
   for (const group of groups) builder.add(group);
   const { root, leaves } = builder.finish();
   const readTile = (level: number, n: number) => tiles.get(`${level}/${n}`) ?? Buffer.alloc(0);
-  const reduce = (position: number, digests: readonly Buffer[]) =>
-    reduceHashTree({ digest, leaves, position, digests, readTile });
-  return { root, tiles, reduce };
+  const again = () => hashTreeReducer(digest, leaves, readTile);
+  return { root, tiles, again, reduce: again() };
 }
 
 describe('values (RFC 4998 4.2)', () => {
@@ -102,7 +101,8 @@ describe('reduced trees', () => {
       await expect(tree.reduce(position, [digest])).rejects.toThrow(RangeError);
     }
     tree.tiles.set('0/0', a);
-    await expect(tree.reduce(0, [a])).rejects.toThrow('a tile of 32 bytes where 64 belong');
+    await expect(treeOf('sha256', [[a], [b]]).reduce(1, [a])).rejects.toThrow('has another value');
+    await expect(tree.again()(0, [a])).rejects.toThrow('a tile of 32 bytes where 64 belong');
   });
 
   test('of 66,000 groups: three levels of tiles, 17 lists on the way', async () => {

@@ -32,7 +32,7 @@ export interface HashTreeBuilder {
 
 /**
  * Builds a tree over any number of groups in memory of 8 KiB per level (SHA-256). Its tiles, 32 bytes for each group
- * and a 255th of that above, go to `onTile` as they fill; they are all that `reduceHashTree` needs.
+ * and a 255th of that above, go to `onTile` as they fill; they are all that `hashTreeReducer` needs.
  */
 export function createHashTree(digest: IntegrityHash, onTile: (tile: HashTreeTile) => void): HashTreeBuilder {
   const open: { hashes: Buffer[]; n: number }[] = [];
@@ -73,44 +73,45 @@ export function createHashTree(digest: IntegrityHash, onTile: (tile: HashTreeTil
 /** Reads a tile that `createHashTree` emitted. */
 export type HashTreeTileReader = (level: number, n: number) => Promise<Uint8Array> | Uint8Array;
 
-export interface Reduction {
-  readonly digest: IntegrityHash;
-  /** Groups of the tree. */
-  readonly leaves: number;
-  readonly position: number;
-  /** The group's own, in any order. */
-  readonly digests: readonly Uint8Array[];
-  readonly readTile: HashTreeTileReader;
-}
-
 /**
- * The way from a group to the root, from one tile for each eight levels.
+ * The way from a group to the root, from one tile for each eight levels. The last tile of each level is kept with what
+ * its hashes add up to, so that groups one after another cost no hashing.
+ * @param digests the group's own, in any order
  * @throws RangeError where another group stands at that position, or a tile is not of that size.
  */
-export async function reduceHashTree(reduction: Reduction): Promise<ReducedHashTree> {
-  const { digest, leaves, position, readTile } = reduction;
-  if (!Number.isSafeInteger(position) || position < 0 || position >= leaves) {
-    throw new RangeError(`position ${position} in a tree of ${leaves} groups`);
+export type HashTreeReducer = (position: number, digests: readonly Uint8Array[]) => Promise<ReducedHashTree>;
+
+export function hashTreeReducer(
+  digest: IntegrityHash,
+  leaves: number,
+  readTile: HashTreeTileReader,
+): HashTreeReducer {
+  const kept: { n: number; layers: readonly (readonly Buffer[])[] }[] = [];
+
+  async function layersOf(level: number, n: number, width: number): Promise<readonly (readonly Buffer[])[]> {
+    if (kept[level]?.n !== n)
+      kept[level] = { n, layers: layersAbove(digest, splitTile(digest, await readTile(level, n), width)) };
+    return kept[level].layers;
   }
-  const lists: Buffer[][] = [sorted(reduction.digests).map((each) => Buffer.from(each))];
-  let own = groupValue(digest, reduction.digests);
-  let place = position;
-  for (let level = 0, count = leaves; level === 0 || count > 1; level++) {
-    const n = Math.floor(place / TILE_WIDTH);
-    const width = Math.min(TILE_WIDTH, count - n * TILE_WIDTH);
-    const hashes = splitTile(digest, await readTile(level, n), width);
-    if (!hashes[place % TILE_WIDTH]!.equals(own)) {
-      throw new RangeError(`tile ${level}/${n} has another value for the group at position ${position}`);
+
+  return async (position, digests) => {
+    if (!Number.isSafeInteger(position) || position < 0 || position >= leaves)
+      throw new RangeError(`position ${position} in a tree of ${leaves} groups`);
+    const lists: Buffer[][] = [sorted(digests).map((each) => Buffer.from(each))];
+    let own = groupValue(digest, digests);
+    let place = position;
+    for (let level = 0, count = leaves; level === 0 || count > 1; level++) {
+      const n = Math.floor(place / TILE_WIDTH);
+      const layers = await layersOf(level, n, Math.min(TILE_WIDTH, count - n * TILE_WIDTH));
+      if (!layers[0]![place % TILE_WIDTH]!.equals(own))
+        throw new RangeError(`tile ${level}/${n} has another value for the group at position ${position}`);
+      for (const sibling of pathIn(layers, place % TILE_WIDTH)) lists.push([sibling]);
+      own = layers.at(-1)![0]!;
+      place = n;
+      count = Math.ceil(count / TILE_WIDTH);
     }
-    const path = pathInTile(digest, hashes, place % TILE_WIDTH);
-    for (const sibling of path) {
-      lists.push([sibling]);
-      own = pairValue(digest, own, sibling);
-    }
-    place = n;
-    count = Math.ceil(count / TILE_WIDTH);
-  }
-  return lists;
+    return lists;
+  };
 }
 
 function splitTile(digest: IntegrityHash, tile: Uint8Array, width: number): Buffer[] {
@@ -123,20 +124,24 @@ function splitTile(digest: IntegrityHash, tile: Uint8Array, width: number): Buff
   return Array.from({ length: width }, (_, index) => bytes.subarray(index * size, (index + 1) * size));
 }
 
+/** The values of a tile, and those above up to the value of the whole. */
+function layersAbove(digest: IntegrityHash, hashes: readonly Buffer[]): (readonly Buffer[])[] {
+  const layers = [hashes];
+  for (let layer = hashes; layer.length > 1; layers.push(layer)) layer = layerAbove(digest, layer);
+  return layers;
+}
+
 /** What is added on the way from one value of a tile to the value of the whole. */
-function pathInTile(digest: IntegrityHash, hashes: readonly Buffer[], place: number): Buffer[] {
-  const path: Buffer[] = [];
-  for (let layer = hashes, at = place; layer.length > 1; layer = layerAbove(digest, layer), at >>>= 1) {
+function pathIn(layers: readonly (readonly Buffer[])[], place: number): Buffer[] {
+  return layers.flatMap((layer, height) => {
+    const at = place >>> height;
     const sibling = layer[at ^ 1];
-    if (sibling !== undefined && !sibling.equals(layer[at]!)) path.push(sibling);
-  }
-  return path;
+    return sibling === undefined || sibling.equals(layer[at]!) ? [] : [sibling];
+  });
 }
 
 function fold(digest: IntegrityHash, hashes: readonly Buffer[]): Buffer {
-  let layer = hashes;
-  while (layer.length > 1) layer = layerAbove(digest, layer);
-  return layer[0]!;
+  return layersAbove(digest, hashes).at(-1)![0]!;
 }
 
 /** `listValue` of two, which is what almost all the work is. */

@@ -6,7 +6,7 @@ import { hash } from 'node:crypto';
 import type { IntegrityHash } from '../../demail/integrity.ts';
 import { derDigestAlgorithm } from '../../pki/digest-algorithm.ts';
 import { derToken, embedCrls } from '../../pki/timestamp-der.ts';
-import { readTimestampToken } from '../../pki/timestamp-token.ts';
+import { readTimestampToken, type TimestampToken } from '../../pki/timestamp-token.ts';
 import {
   type ArchiveTimeStamp,
   type ArchiveTimeStampChain,
@@ -135,13 +135,29 @@ function newestChain(record: EvidenceRecord): ArchiveTimeStampChain {
 }
 
 function archiveTimeStamp({ digest, reducedHashTree, token }: Sealed): ArchiveTimeStamp {
-  const read = readTimestampToken(token);
-  if (!read.ok) throw new RangeError(read.reason);
-  const { imprint } = read.token;
+  const { imprint, der } = stampOf(token);
   if (imprint.hash !== digest || !imprint.digest.equals(rootOf(digest, reducedHashTree))) {
     throw new RangeError('the time-stamp is over another root than that of the hash tree');
   }
-  return newArchiveTimeStamp(digest, reducedHashTree, derToken(token));
+  return newArchiveTimeStamp(digest, reducedHashTree, der);
+}
+
+interface Stamp {
+  readonly imprint: TimestampToken['imprint'];
+  readonly der: Buffer;
+}
+
+/** A token stands over millions of groups, and is taken apart once. */
+const stamps = new WeakMap<Buffer, Stamp>();
+
+function stampOf(token: Buffer): Stamp {
+  const known = stamps.get(token);
+  if (known !== undefined) return known;
+  const read = readTimestampToken(token);
+  if (!read.ok) throw new RangeError(read.reason);
+  const stamp = { imprint: read.token.imprint, der: derToken(token) };
+  stamps.set(token, stamp);
+  return stamp;
 }
 
 function expectFirstList(tree: ReducedHashTree, expected: readonly Buffer[]): void {

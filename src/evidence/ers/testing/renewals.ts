@@ -2,7 +2,7 @@
 import { hash, randomBytes } from 'node:crypto';
 import type { IntegrityHash } from '../../../demail/integrity.ts';
 import type { EvidenceRecord } from '../evidence-record.ts';
-import { createHashTree, reduceHashTree } from '../hash-tree.ts';
+import { createHashTree, hashTreeReducer } from '../hash-tree.ts';
 import {
   hashTreeRenewalDigests,
   newRecord,
@@ -28,7 +28,7 @@ async function seal(digest: IntegrityHash, own: readonly Buffer[], stamp: Stamp)
   for (let index = 0; index < NEIGHBOURS / 2; index++) other();
   const { root, leaves } = builder.finish();
   const readTile = (level: number, n: number) => tiles.get(`${level}/${n}`)!;
-  const reducedHashTree = await reduceHashTree({ digest, leaves, position, digests: own, readTile });
+  const reducedHashTree = await hashTreeReducer(digest, leaves, readTile)(position, own);
   return { digest, reducedHashTree, token: await stamp(digest, root) };
 }
 
