@@ -26,6 +26,11 @@ export function optionKeywords(options: readonly DispatchOption[], isPrivate: bo
   ];
 }
 
+/** Keywords of this name state facts: nobody but the gateway sets them. */
+export function isGatewayKeyword(flag: string): boolean {
+  return flag.toLowerCase().startsWith('$demail');
+}
+
 export function keywordOf(verdict: Exclude<Verdict, 'not-checked'>): string {
   return verdictKeyword[verdict];
 }

@@ -105,12 +105,6 @@ function enclosedIn(part: PartIndex): PartIndex | null {
   return part.type === 'message' ? (part.parts[0] ?? null) : null;
 }
 
-/** The leaves of the structure: parts that hold content themselves. */
-export function* leaves(part: PartIndex): Generator<PartIndex> {
-  if (part.parts.length === 0) yield part;
-  for (const child of part.parts) yield* leaves(child);
-}
-
 const emptyEnvelope: Envelope = {
   date: null,
   subject: null,

@@ -36,6 +36,11 @@ export async function findTarget(session: Session, name: string): Promise<Mailbo
   return place && session.deps.store.mailbox(tenantOf(session), place.owner, place.name);
 }
 
+/** Where one copy of each message is kept (store/sent-copies.ts). */
+export function isSentMailbox({ specialUse }: MailboxInfo): boolean {
+  return specialUse === '\\Sent';
+}
+
 const systemFlags = ['\\Answered', '\\Flagged', '\\Deleted', '\\Seen', '\\Draft'];
 
 /** Flags that a client may set: RFC 3501 2.3.2 keeps \Recent and unknown system flags from it. */

@@ -1,6 +1,7 @@
 /** Does a message match a search? Cheap questions first; headers and text are read only where they decide. */
 
 import type { HeaderField } from '../mime/header.ts';
+import { partTexts } from '../mime/part-text.ts';
 import { decodeWords } from '../mime/words.ts';
 import type { MessageContent, MessageRow, Store } from '../store/store.ts';
 import type { SearchKey } from './codec/command.ts';
@@ -8,7 +9,6 @@ import { dayOf, dayOfInstant } from './codec/date.ts';
 import { includes, resolve, type SequenceSet } from './codec/sequence.ts';
 import { type Composed, compose } from './composed.ts';
 import type { MailboxView } from './mailbox-view.ts';
-import { partTexts } from './part-text.ts';
 import { readHeader } from './sections.ts';
 
 /** One message under question; its content is read at most once. */
@@ -18,6 +18,9 @@ interface Candidate {
   content(): Promise<Composed | null>;
   header(): Promise<readonly HeaderField[]>;
 }
+
+/** Encoded bytes looked at per message: enough for any text, and attached mailings do not stall a search. */
+const textLimit = 8 * 1024 * 1024;
 
 export type Matcher = (sequence: number) => Promise<boolean>;
 
@@ -182,8 +185,11 @@ function textTest(wanted: string, withHeader: boolean, { store, tenant }: Place)
     }
     const composed = await candidate.content();
     if (!composed) return false;
+    const { index, source } = composed.content;
+    const shift = composed.size - index.size;
+    const read = (from: number, to: number) => store.readSource(tenant, source, from + shift, to + shift);
     let window = '';
-    for await (const piece of partTexts(store, tenant, composed)) {
+    for await (const piece of partTexts(index.root, read, textLimit)) {
       if (piece === null) {
         window = '';
         continue;

@@ -10,7 +10,6 @@ import type { Store } from '../store/store.ts';
 import { Unavailable } from '../unavailable.ts';
 import { createConnection, Disconnected } from './connection.ts';
 import { createRecentTracker } from './recent.ts';
-import { createSentCopies } from './sent-copies.ts';
 import { runSession } from './serve.ts';
 import type { ImapLimits, SessionDeps } from './session.ts';
 
@@ -57,7 +56,6 @@ const closeMs = 5000;
 export async function startImap(deps: ImapDeps): Promise<ImapServer> {
   const log = deps.log.child({ room: 'imap' });
   const closing = new AbortController();
-  const sentCopies = createSentCopies(deps.store, log);
   const session: SessionDeps = {
     store: deps.store,
     directory: deps.directory,
@@ -66,7 +64,6 @@ export async function startImap(deps: ImapDeps): Promise<ImapServer> {
     secureContext: cachedContext(deps.tls, () => authoritiesOf(deps.directory())),
     asksForCertificate: () => deps.directory().tenants.some(asksForCertificate),
     limits: { ...defaults, ...deps.limits },
-    sentCopies,
     recent: createRecentTracker(),
     closing: closing.signal,
     onReload: new Set(),
@@ -104,7 +101,6 @@ export async function startImap(deps: ImapDeps): Promise<ImapServer> {
     }
   } catch (error) {
     for (const server of servers) server.close();
-    sentCopies[Symbol.dispose]();
     throw error;
   }
 
@@ -119,7 +115,6 @@ export async function startImap(deps: ImapDeps): Promise<ImapServer> {
       await Promise.allSettled(running.values());
       await Promise.all(stopped);
       clearTimeout(cut);
-      sentCopies[Symbol.dispose]();
     })();
     return closed;
   };

@@ -8,7 +8,6 @@ import { printText } from './codec/printer.ts';
 import type { Connection } from './connection.ts';
 import type { MailboxView } from './mailbox-view.ts';
 import type { RecentTracker } from './recent.ts';
-import type { SentCopies } from './sent-copies.ts';
 
 export interface ImapLimits {
   /** Sessions at one time. */
@@ -35,7 +34,6 @@ export interface SessionDeps {
   /** Some tenant wants to see client certificates. */
   readonly asksForCertificate: () => boolean;
   readonly limits: ImapLimits;
-  readonly sentCopies: SentCopies;
   readonly recent: RecentTracker;
   /** Aborted when the server closes. */
   readonly closing: AbortSignal;

@@ -151,6 +151,26 @@ describe('a mail from a relay', () => {
     });
   });
 
+  it('that is private leaves no copy in a shared mailbox, whoever sends it', async () => {
+    await using village = await startGateway({
+      relays: '{ name: mta, tenants: [dorf], addresses: [127.0.0.1] }',
+    });
+    await using wire = await dial(village.ports.relay);
+    await wire.say('EHLO mta.dorf.example');
+    const deliveries = [];
+    for (const [from, header] of [
+      ['rathaus@dorf.example', 'Sensitivity: Private'],
+      ['rathaus@dorf.example', 'Sensitivity: Normal'],
+      ['ida@dorf.example', 'Sensitivity: Private'],
+    ] as const) {
+      await wire.open(from, MAX);
+      const reply = await wire.data(letter([header]).replace(ERIKA, from));
+      const entry = await village.store.submissionOf('dorf', Number(/dorf\/(\d+)$/.exec(reply)?.[1]));
+      deliveries.push([entry!.options.includes('private'), ...entry!.delivered.map(({ owner }) => owner)]);
+    }
+    expect(deliveries).toEqual([[true], [false, 'shared:Rathaus'], [true, 'ida@dorf.example']]);
+  });
+
   it('comes for its own tenants alone, whatever its From says', async () => {
     const before = [await size('stadt'), await size('dorf')];
     await using wire = await relay();

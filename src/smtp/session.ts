@@ -11,6 +11,7 @@ import { createAttempts } from '../directory/attempts.ts';
 import type { Authenticator, Directory, Principal } from '../directory/directory.ts';
 import { catalogue, GatewayError } from '../errors.ts';
 import type { Log } from '../observe/log.ts';
+import { withFingerprint } from '../store/sent-copies.ts';
 import type { Store } from '../store/store.ts';
 import { dailyQuotaOf, explainQuota } from './daily-quota.ts';
 import { type InspectDeps, inspectSubmission } from './inspect.ts';
@@ -141,8 +142,13 @@ export function createHandlers(
         },
         intake,
       );
+      // By it the copy that the client files itself is recognised.
+      const message =
+        submission.deposits.length > 0
+          ? await withFingerprint(deps.store, submission.message)
+          : submission.message;
       const dailyQuota = dailyQuotaOf(tenant, submission.transactions, now());
-      const inspected = await inspectSubmission(deps, tenant, submission, new Date(now()));
+      const inspected = await inspectSubmission(deps, tenant, { ...submission, message }, new Date(now()));
       if (inspected.result === 'malware') {
         kept = true;
         const { index } = await deps.store.recordRefusal(tenant.id, inspected.refusal);

@@ -88,7 +88,7 @@ export function composeSubmission(dialogue: Dialogue, intake: Intake): Submissio
       mapAddress: (address) => directory.toDemail(sender.tenant, address),
     }),
     message,
-    deposits: ownCopy(dialogue, from),
+    deposits: ownCopy(dialogue, from, options.includes('private')),
   };
 }
 
@@ -106,13 +106,16 @@ function clientPrivateId(fields: readonly HeaderField[]): string | undefined {
 }
 
 /** The copy in the sender's own Gesendet; for a relay in the mailbox of the address, if it has one here. */
-function ownCopy({ directory, identity, sender }: Dialogue, from: string): Deposit[] {
+function ownCopy({ directory, identity, sender }: Dialogue, from: string, isPrivate: boolean): Deposit[] {
   const owner =
     identity.type === 'user'
       ? ({ type: 'user', name: identity.principal.user.login } as const)
       : directory.mailboxOf(sender.tenant, from);
   // Without the facade nobody would read a relay's copies; its own server keeps them.
   if (owner === undefined || (identity.type === 'relay' && !sender.tenant.delivery.facade)) return [];
+  // Private mail lies in no shared mailbox, unless the configuration says so by name (TR-01201 FU 3.3).
+  if (isPrivate && owner.type === 'shared' && !sender.tenant.privateMail.shared.includes(owner.name))
+    return [];
   return [{ owner, mailbox: SENT, reason: 'sent', prefix: Buffer.alloc(0), flags: ['\\Seen'] }];
 }
 

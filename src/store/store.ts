@@ -97,6 +97,8 @@ export interface Deposit {
 export interface StagedMessage {
   readonly object: StagedObject;
   readonly index: MessageIndex;
+  /** Hex (mime/fingerprint.ts). Where it is missing or null, no copy of the message in a Sent mailbox is recognised. */
+  readonly fingerprint?: string | null;
 }
 
 type Body<E> = Omit<E, 'kind' | 'delivered' | 'message'>;
@@ -424,12 +426,21 @@ export interface Transactor extends LogTransactor, RetentionTransactor, SearchTe
     name: string,
     subscribed: boolean,
   ): Promise<void>;
-  /** Own message of a client. */
+  /**
+   * Own message of a client. In a Sent mailbox that holds a copy of the message already, that one is named and takes
+   * the flags over; so in `copyMessages` and `moveMessages` (sqlite/commands/sent-copies.ts).
+   */
   appendMessage(
     tenant: string,
     mailbox: number,
     append: AppendMessage,
   ): Promise<{ uid: number; modseq: number }>;
+  /** Of messages that came without one, by UID: before they are copied into a Sent mailbox. */
+  recordFingerprints(
+    tenant: string,
+    mailbox: number,
+    fingerprints: readonly (readonly [uid: number, fingerprint: string])[],
+  ): Promise<void>;
   copyMessages(tenant: string, from: number, uids: readonly number[], to: number): Promise<CopyResult>;
   /** Copy and expunge in one commit (RFC 6851). */
   moveMessages(tenant: string, from: number, uids: readonly number[], to: number): Promise<CopyResult>;
@@ -714,8 +725,10 @@ export interface Reader extends LogReader, RetentionReader, SearchTextReader {
   contents(tenant: string, mailbox: number, uids: readonly number[]): Promise<MessageContent[]>;
   /** Private De-Mails in the mailbox: UID → entry that brought it. */
   privateMessages(tenant: string, mailbox: number): Promise<ReadonlyMap<number, number>>;
-  /** Messages of the mailbox under this Message-ID (as in ENVELOPE), to recognise a client's own copy. */
+  /** Messages of the mailbox under this Message-ID (as in ENVELOPE). */
   byMessageId(tenant: string, mailbox: number, messageId: string): Promise<number[]>;
+  /** Those of the messages that have a Message-ID and no fingerprint. */
+  withoutFingerprint(tenant: string, mailbox: number, uids: readonly number[]): Promise<number[]>;
   /** Bytes [from, to) of a composed message. */
   readSource(tenant: string, source: ByteSource, from?: number, to?: number): AsyncIterable<Buffer>;
 }

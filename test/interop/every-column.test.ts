@@ -46,6 +46,7 @@ const notEvidence: Readonly<Record<string, string>> = {
   mail: "copies are their users' to move, flag and delete; the object of each is looked for",
   mail_seen: 'what a user has read',
   expunged: 'what clients are told',
+  fingerprint: 'which copies in a Sent mailbox are the same message',
   subscription: "a client's habit",
   rebuild: 'what is to be made anew at the next start',
   commit_count: 'how many commits a second copy must have; it has its own check',

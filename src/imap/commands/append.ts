@@ -1,8 +1,9 @@
 /** APPEND. RFC 3501 6.3.11; RFC 4315; RFC 7889. */
 import { createIndexer } from '../../mime/structure.ts';
+import { addFingerprints, withFingerprint } from '../../store/sent-copies.ts';
 import type { MailboxInfo, ObjectWriter, StagedMessage } from '../../store/store.ts';
 import type { AppendHead } from '../codec/command.ts';
-import { findTarget, storableFlags, tenantOf } from '../mailbox-access.ts';
+import { findTarget, isSentMailbox, storableFlags, tenantOf } from '../mailbox-access.ts';
 import { shownUidValidity } from '../private-mail.ts';
 import { type Answer, badAnswer, nextEvent, no, ok, type Session } from '../session.ts';
 
@@ -70,19 +71,31 @@ async function file(
   append: AppendHead,
   message: StagedMessage,
 ): Promise<Answer> {
-  const { store, sentCopies } = session.deps;
+  const { store } = session.deps;
   const tenant = tenantOf(session);
   // The upload took its time: the mailbox may be gone, or another one may bear its name.
   const target = await findTarget(session, append.mailbox);
   if (!target || target.id !== found.id) return no('The mailbox was deleted meanwhile', 'TRYCREATE');
-  const appended = {
-    message,
+  const { uid } = await store.appendMessage(tenant, target.id, {
+    message: isSentMailbox(target) ? await recognisable(session, target, message) : message,
     flags: storableFlags(append.flags),
     internalDate: append.internalDate ?? Date.now(),
-  };
-  const { uid } = sentCopies.concerns(target)
-    ? await sentCopies.append(tenant, target, appended)
-    : await store.appendMessage(tenant, target.id, appended);
+  });
   if (session.view?.id === target.id) session.dirty = true;
   return ok('Appended', `APPENDUID ${shownUidValidity(session, target.uidValidity)} ${uid}`);
+}
+
+/** The message with its fingerprint; copies that an earlier release filed get theirs, so that they are found by it. */
+async function recognisable(
+  session: Session,
+  target: MailboxInfo,
+  message: StagedMessage,
+): Promise<StagedMessage> {
+  const { store } = session.deps;
+  const tenant = tenantOf(session);
+  const { envelope } = message.index.root;
+  if (!envelope?.messageId) return message;
+  const filed = await store.byMessageId(tenant, target.id, envelope.messageId);
+  await addFingerprints(store, tenant, target.id, filed);
+  return withFingerprint(store, message);
 }

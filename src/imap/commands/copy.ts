@@ -1,9 +1,10 @@
 /** COPY, MOVE, EXPUNGE and UID EXPUNGE. RFC 3501 6.4.3, 6.4.7; RFC 4315; RFC 6851. */
 import { GatewayError } from '../../errors.ts';
+import { addFingerprints } from '../../store/sent-copies.ts';
 import type { CopyResult, MailboxInfo } from '../../store/store.ts';
 import type { CommandOf } from '../codec/command.ts';
 import { printSequenceSet, type Range } from '../codec/sequence.ts';
-import { findTarget, principalOf, tenantOf } from '../mailbox-access.ts';
+import { findTarget, isSentMailbox, principalOf, tenantOf } from '../mailbox-access.ts';
 import { shownUidValidity } from '../private-mail.ts';
 import { type Answer, badAnswer, no, ok, type Session } from '../session.ts';
 
@@ -19,6 +20,7 @@ export async function copy(session: Session, command: CommandOf<'COPY' | 'MOVE'>
   if (move && target.id === view.id) return no('The messages are in that mailbox already', 'CANNOT');
   await refusePrivate(session, uids, target);
   const { store } = session.deps;
+  if (isSentMailbox(target)) await addFingerprints(store, tenantOf(session), view.id, uids);
   const done = move
     ? await store.moveMessages(tenantOf(session), view.id, uids, target.id)
     : await store.copyMessages(tenantOf(session), view.id, uids, target.id);

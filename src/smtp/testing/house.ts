@@ -66,6 +66,8 @@ tenants:
       imap: { host: imap.example, port: 993 }
       authLevel: high
     users: [{ login: ida@dorf.example, passwordHash: "${passwordHash}" }]
+    sharedMailboxes:
+      - { name: Rathaus, address: rathaus@dorf.example, members: [ida@dorf.example] }
     fallbackMailbox: ida@dorf.example
     operators: [ida@dorf.example]
 `,

@@ -233,6 +233,8 @@ export async function openSqliteStore(options: StoreOptions): Promise<Store> {
           flags,
           internalDate,
         }),
+      recordFingerprints: (tenant, mailbox, fingerprints) =>
+        writer.call('recordFingerprints', tenant, { mailbox, fingerprints }),
       copyMessages: (tenant, from, uids, to) => writer.call('copyMessages', tenant, { from, uids, to }),
       moveMessages: (tenant, from, uids, to) => writer.call('moveMessages', tenant, { from, uids, to }),
       async changeFlags(tenant, mailbox, uids, change) {

@@ -24,6 +24,7 @@ type MailboxReader = Pick<
   | 'contents'
   | 'privateMessages'
   | 'byMessageId'
+  | 'withoutFingerprint'
   | 'object'
   | 'readSource'
 >;
@@ -181,6 +182,14 @@ export function mailboxReader(context: ReadContext): MailboxReader {
       return sql('SELECT uid FROM mail WHERE mailbox = ? AND message_id = ? ORDER BY uid')
         .pluck()
         .all(mailbox, messageId) as number[];
+    },
+    async withoutFingerprint(tenant, mailbox, uids) {
+      if (rowOf(tenant, mailbox) === undefined) return [];
+      const lacks = sql(
+        `SELECT 1 FROM mail m WHERE m.mailbox = ? AND m.uid = ? AND m.message_id IS NOT NULL
+         AND NOT EXISTS (SELECT 1 FROM fingerprint f WHERE f.tenant = m.tenant AND f.object = m.object)`,
+      );
+      return uids.filter((uid) => lacks.get(mailbox, uid) !== undefined);
     },
 
     async *readSource(

@@ -439,6 +439,14 @@ const migrations: readonly string[] = [
   CREATE TRIGGER search_text_leaves AFTER DELETE ON search_filter
     BEGIN DELETE FROM search_text WHERE id = OLD.id; END;
   `,
+  `
+  -- By which copies of one message are told in a Sent mailbox (mime/fingerprint.ts), keyed like the names of objects.
+  CREATE TABLE fingerprint (
+    tenant TEXT NOT NULL, object TEXT NOT NULL, fingerprint TEXT NOT NULL, PRIMARY KEY (tenant, object)
+  ) STRICT, WITHOUT ROWID;
+  CREATE TRIGGER object_fingerprint AFTER DELETE ON object
+    BEGIN DELETE FROM fingerprint WHERE tenant = OLD.tenant AND object = OLD.object; END;
+  `,
 ];
 
 export const SCHEMA_VERSION = migrations.length;

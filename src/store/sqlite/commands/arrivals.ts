@@ -15,7 +15,7 @@ import type { WriteContext } from '../write-context.ts';
 import { openedBody } from '../writer-log.ts';
 import { deliveriesOf, deposit } from './deposit.ts';
 import { planReverification, recordVerdict, type WireVerdict } from './judgement.ts';
-import { insertMessage, releaseObject } from './object.ts';
+import { dropStaged, insertMessage, releaseObject } from './object.ts';
 import { queueForward, type WireForward } from './queue-forward.ts';
 import { hold } from './scanning.ts';
 import { keepSignatures } from './signatures.ts';
@@ -104,12 +104,6 @@ export function recordFetched(
     planReverification(context, tenant, { about: entry.index, nextAttempt: reverifyAt });
   deliverNotices(context, tenant, notices);
   return { index: entry.index };
-}
-
-/** What was staged for a command that turned out to have nothing to do. */
-function dropStaged(context: WriteContext, tenant: string, { object }: WireMessage): void {
-  const { inline, uid } = object.storage;
-  if (inline === null) context.unlink.push(`${tenant}/${Buffer.from(uid).toString('hex')}`);
 }
 
 /** Notices that belong to the commit of another command. */

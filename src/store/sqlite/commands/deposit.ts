@@ -32,18 +32,19 @@ export interface DepositedMessage {
   readonly messageId: string | null;
 }
 
-/** One mailbox row per deposit; the mailbox is made if it is missing. */
+/** One mailbox row per deposit, made by `place`; the mailbox is made if it is missing. */
 export function deposit(
   context: WriteContext,
   tenant: string,
   deposits: readonly WireDeposit[],
   message: DepositedMessage,
+  place: (context: WriteContext, mailbox: MailboxRow, mail: MailRow) => void = insertMail,
 ): void {
   for (const d of deposits) {
     const mailbox =
       findMailbox(context, tenant, d.owner, d.mailbox) ??
       makeMailbox(context, tenant, d.owner, d.mailbox, specialUseOf(d.mailbox));
-    insertMail(context, mailbox, {
+    place(context, mailbox, {
       object: message.object.object,
       prefix: d.prefix,
       from: 0,

@@ -6,8 +6,8 @@ import { keyedDigest } from '../../sealing.ts';
 import type { ErasureLine } from '../erasure-journal.ts';
 import { type LetterUnit, namesOnly, obstaclesOf, unitOf } from '../letter-unit.ts';
 import type { WriteContext } from '../write-context.ts';
-import { removeCopies } from './mailboxes.ts';
 import { releaseObject } from './object.ts';
+import { removeCopies } from './removal.ts';
 
 export function erase(
   context: WriteContext,

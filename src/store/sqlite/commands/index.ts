@@ -43,6 +43,7 @@ import {
   ensureMailboxes,
   expunge,
   moveMessages,
+  recordFingerprints,
   renameMailbox,
   subscribeMailbox,
 } from './mailboxes.ts';
@@ -97,6 +98,7 @@ export const commands = {
   deleteMailbox,
   subscribeMailbox,
   appendMessage,
+  recordFingerprints,
   copyMessages,
   moveMessages,
   changeFlags,

@@ -10,8 +10,9 @@ import type { DailyQuota } from '../../store.ts';
 import { checkDailyQuota } from '../daily-quota.ts';
 import type { WriteContext } from '../write-context.ts';
 import { deliverNotices } from './arrivals.ts';
-import { deliveriesOf, deposit } from './deposit.ts';
+import { deliveriesOf, deposit, insertMail } from './deposit.ts';
 import { insertMessage, insertObject } from './object.ts';
+import { fileLettersCopy, isSentMailbox } from './sent-copies.ts';
 import { keepSignatures } from './signatures.ts';
 import {
   factOf,
@@ -39,7 +40,9 @@ export function acceptSubmission(
 ): { letter: number } {
   if (dailyQuota !== null) checkDailyQuota(context, tenant, dailyQuota, body.transactions);
   insertMessage(context, tenant, message);
-  deposit(context, tenant, deposits, message);
+  deposit(context, tenant, deposits, message, (_, mailbox, mail) =>
+    (isSentMailbox(mailbox) ? fileLettersCopy : insertMail)(context, mailbox, mail),
+  );
   const entry = context.append(tenant, {
     kind: 'submission',
     ...body,

@@ -3,8 +3,10 @@ import { HIERARCHY, INBOX } from '../../../directory/mailboxes.ts';
 import { GatewayError } from '../../../errors.ts';
 import type { CopyResult, FlagChange, MailboxDefinition, MailboxOwner } from '../../store.ts';
 import type { WriteContext } from '../write-context.ts';
-import { findMailbox, insertMail, type MailboxRow, makeMailbox } from './deposit.ts';
-import { insertMessage, releaseObject } from './object.ts';
+import { findMailbox, insertMail, type MailboxRow, type MailRow, makeMailbox } from './deposit.ts';
+import { insertFingerprint, insertMessage, releaseObject } from './object.ts';
+import { removeMails } from './removal.ts';
+import { fileClientsCopy, isSentMailbox } from './sent-copies.ts';
 import type { WireMessage } from './wire.ts';
 
 export function ensureMailboxes(
@@ -120,7 +122,7 @@ export function appendMessage(
 ): { uid: number; modseq: number } {
   const row = requireMailboxId(context, tenant, mailbox);
   insertMessage(context, tenant, message);
-  return insertMail(context, row, {
+  const placed = placeClients(context, row, {
     object: message.object.object,
     prefix: Buffer.alloc(0),
     from: 0,
@@ -129,6 +131,35 @@ export function appendMessage(
     internalDate,
     messageId: message.messageId,
   });
+  // Where a copy is there already, nothing names this one.
+  if (isSentMailbox(row)) releaseObject(context, tenant, message.object.object);
+  return placed;
+}
+
+function placeClients(
+  context: WriteContext,
+  mailbox: MailboxRow,
+  mail: MailRow,
+): { uid: number; modseq: number } {
+  return (isSentMailbox(mailbox) ? fileClientsCopy : insertMail)(context, mailbox, mail);
+}
+
+export function recordFingerprints(
+  context: WriteContext,
+  tenant: string,
+  {
+    mailbox,
+    fingerprints,
+  }: { mailbox: number; fingerprints: readonly (readonly [uid: number, fingerprint: string])[] },
+): void {
+  requireMailboxId(context, tenant, mailbox);
+  for (const [uid, fingerprint] of fingerprints) {
+    const object = context
+      .sql('SELECT object FROM mail WHERE mailbox = ? AND uid = ?')
+      .pluck()
+      .get(mailbox, uid) as string | undefined;
+    if (object !== undefined) insertFingerprint(context, tenant, object, fingerprint);
+  }
 }
 
 interface StoredMail {
@@ -155,7 +186,7 @@ export function copyMessages(
       | StoredMail
       | undefined;
     if (mail === undefined) continue;
-    const copy = insertMail(context, target, {
+    const copy = placeClients(context, target, {
       object: mail.object,
       prefix: mail.prefix,
       from: mail.object_from,
@@ -285,42 +316,6 @@ export function expunge(
   const limit = uids === null ? null : new Set(uids);
   const gone = limit === null ? deleted : deleted.filter((uid) => limit.has(uid));
   return { uids: gone, modseq: gone.length === 0 ? row.modseq : removeMails(context, tenant, mailbox, gone) };
-}
-
-function removeMails(
-  context: WriteContext,
-  tenant: string,
-  mailbox: number,
-  uids: readonly number[],
-): number {
-  const { sql } = context;
-  const { modseq } = sql('UPDATE mailbox SET modseq = modseq + 1 WHERE id = ? RETURNING modseq').get(
-    mailbox,
-  ) as { modseq: number };
-  for (const uid of uids) {
-    const object = sql('DELETE FROM mail WHERE mailbox = ? AND uid = ? RETURNING object')
-      .pluck()
-      .get(mailbox, uid) as string | undefined;
-    sql('DELETE FROM mail_seen WHERE mailbox = ? AND uid = ?').run(mailbox, uid);
-    sql('INSERT INTO expunged (mailbox, uid, modseq) VALUES (?, ?, ?)').run(mailbox, uid, modseq);
-    if (object !== undefined) releaseObject(context, tenant, object);
-  }
-  context.changes.push({ topic: 'mailbox', tenant, mailbox });
-  return modseq;
-}
-
-/** Expunges every copy of the object, in whatever mailbox it lies. */
-export function removeCopies(context: WriteContext, tenant: string, object: string): void {
-  const rows = context
-    .sql('SELECT mailbox, uid FROM mail WHERE tenant = ? AND object = ?')
-    .all(tenant, object) as { mailbox: number; uid: number }[];
-  for (const mailbox of new Set(rows.map((row) => row.mailbox)))
-    removeMails(
-      context,
-      tenant,
-      mailbox,
-      rows.filter((row) => row.mailbox === mailbox).map(({ uid }) => uid),
-    );
 }
 
 function allUids(context: WriteContext, mailbox: number): number[] {

@@ -1,6 +1,6 @@
 /** Object rows: made once per content and tenant, dropped when neither evidence nor a mailbox names them. */
 import type { Cell } from '../../../evidence/projection.ts';
-import { rewrapKey } from '../../sealing.ts';
+import { keyedDigest, rewrapKey } from '../../sealing.ts';
 import { objectContext } from '../objects.ts';
 import type { WriteContext } from '../write-context.ts';
 import type { WireMessage, WireObject } from './wire.ts';
@@ -45,6 +45,27 @@ export function insertObject(
 
 export function insertMessage(context: WriteContext, tenant: string, message: WireMessage): void {
   insertObject(context, tenant, message.object, message.structure);
+  if (message.fingerprint !== null)
+    insertFingerprint(context, tenant, message.object.object, message.fingerprint);
+}
+
+export function insertFingerprint(
+  context: WriteContext,
+  tenant: string,
+  object: string,
+  fingerprint: string,
+): void {
+  // Keyed as the names of objects are: nobody can try contents on a stolen database.
+  const keyed = keyedDigest(context.log(tenant).keys.address, fingerprint);
+  context
+    .sql('INSERT OR IGNORE INTO fingerprint (tenant, object, fingerprint) VALUES (?, ?, ?)')
+    .run(tenant, object, keyed);
+}
+
+/** What was staged for a command that turned out to have nothing to do. */
+export function dropStaged(context: WriteContext, tenant: string, { object }: WireMessage): void {
+  const { inline, uid } = object.storage;
+  if (inline === null) context.unlink.push(fileName(tenant, Buffer.from(uid)));
 }
 
 /** Drops the object if nothing names it any more. Evidence keeps its objects. */

@@ -20,6 +20,7 @@ export interface WireMessage {
   /** MessageIndex as JSON. */
   readonly structure: string;
   readonly messageId: string | null;
+  readonly fingerprint: string | null;
 }
 
 /** A deposit as a mailbox row needs it. */
@@ -74,6 +75,7 @@ export function toWireMessage(message: StagedMessage): WireMessage {
     object: toWireObject(message.object),
     structure: JSON.stringify(message.index),
     messageId: messageIdOf(message.index),
+    fingerprint: message.fingerprint ?? null,
   };
 }
 

@@ -1,29 +1,29 @@
-/** Text of a message's parts, decoded piece by piece: transfer encoding, then charset. Bounded per message. */
+/** Text of a message's parts, decoded piece by piece: transfer encoding, then charset. */
 import { StringDecoder } from 'node:string_decoder';
 import iconv from 'iconv-lite';
-import type { PartIndex } from '../mime/types.ts';
-import { decodeParameter } from '../mime/words.ts';
-import type { Store } from '../store/store.ts';
-import { type Composed, leaves } from './composed.ts';
+import type { PartIndex } from './types.ts';
+import { decodeParameter } from './words.ts';
 
-/** Encoded bytes looked at per message: enough for any text, and attached mailings do not stall a search. */
-export const textLimit = 8 * 1024 * 1024;
+/** Bytes [from, to) of the message that an index speaks of. */
+export type ReadRange = (from: number, to: number) => AsyncIterable<Buffer>;
 
-/** Pieces of decoded text of every text part, in order; `null` marks the end of a part. */
+/**
+ * Pieces of decoded text of every text part, in order; `null` marks the end of a part.
+ * @param limit encoded bytes looked at, all parts together
+ */
 export async function* partTexts(
-  store: Store,
-  tenant: string,
-  composed: Composed,
+  root: PartIndex,
+  read: ReadRange,
+  limit = Number.POSITIVE_INFINITY,
 ): AsyncGenerator<string | null> {
-  let left = textLimit;
-  for (const part of leaves(composed.content.index.root)) {
+  let left = limit;
+  for (const part of leaves(root)) {
     if (part.type !== 'text' || left <= 0) continue;
-    const { body } = composed.locate(part);
-    const to = Math.min(body.to, body.from + left);
-    left -= to - body.from;
-    if (to <= body.from) continue;
+    const to = Math.min(part.bodyEnd, part.bodyStart + left);
+    left -= to - part.bodyStart;
+    if (to <= part.bodyStart) continue;
     const decode = createTextDecoder(part);
-    for await (const chunk of store.readSource(tenant, composed.content.source, body.from, to)) {
+    for await (const chunk of read(part.bodyStart, to)) {
       const text = decode.write(chunk);
       if (text !== '') yield text;
     }
@@ -31,6 +31,12 @@ export async function* partTexts(
     if (rest !== '') yield rest;
     yield null;
   }
+}
+
+/** The leaves of the structure: parts that hold content themselves. */
+export function* leaves(part: PartIndex): Generator<PartIndex> {
+  if (part.parts.length === 0) yield part;
+  for (const child of part.parts) yield* leaves(child);
 }
 
 interface TextDecoding {

@@ -1,0 +1,142 @@
+/**
+ * One copy of each De-Mail in a Sent mailbox. The gateway files its own in the commit of the submission; clients append
+ * another, before or after, several of them where a user has several. Which are the same is told by the fingerprint that
+ * each came with, so it is settled in the commit of whatever comes second, also after a restart.
+ */
+import { isGatewayKeyword } from '../../../evidence/keywords.ts';
+import type { WriteContext } from '../write-context.ts';
+import { insertMail, type MailboxRow, type MailRow } from './deposit.ts';
+import { removeMails } from './removal.ts';
+
+interface Copy {
+  readonly uid: number;
+  readonly object: string;
+  readonly flags: string;
+  readonly modseq: number;
+}
+
+type Placed = { readonly uid: number; readonly modseq: number };
+
+export function isSentMailbox(mailbox: Pick<MailboxRow, 'special_use'>): boolean {
+  return mailbox.special_use === '\\Sent';
+}
+
+/**
+ * The copy of a letter that is accepted in this commit; its entry is not written yet. Every letter gets one of its own.
+ * A client's copy gives way to it; one of the same bytes becomes it, and keeps its UID.
+ */
+export function fileLettersCopy(context: WriteContext, mailbox: MailboxRow, mail: MailRow): void {
+  const early = copiesOf(context, mailbox, mail).filter(
+    ({ object }) => !isLetter(context, mailbox.tenant, object),
+  );
+  const same = early.find(({ object }) => object === mail.object);
+  const { uid } = same ?? insertMail(context, mailbox, mail);
+  if (same !== undefined) takeOver(context, mailbox, uid, mail.flags);
+  giveWay(
+    context,
+    mailbox,
+    early.filter((copy) => copy !== same),
+    uid,
+  );
+}
+
+/** A message that a client appends, copies or moves there: the copy that is there already, or a new one. */
+export function fileClientsCopy(context: WriteContext, mailbox: MailboxRow, mail: MailRow): Placed {
+  const { tenant } = mailbox;
+  const copies = copiesOf(context, mailbox, mail);
+  const ofLetters = copies.filter(({ object }) => isLetter(context, tenant, object));
+  const known =
+    copies.find(({ object }) => object === mail.object) ??
+    (isLetter(context, tenant, mail.object) ? undefined : (ofLetters[0] ?? copies[0]));
+  if (known !== undefined) return takeOver(context, mailbox, known.uid, mail.flags);
+  const placed = insertMail(context, mailbox, mail);
+  // A letter's own copy comes back, such as from the archive: it is the one that stays.
+  giveWay(
+    context,
+    mailbox,
+    copies.filter((copy) => !ofLetters.includes(copy)),
+    placed.uid,
+  );
+  return placed;
+}
+
+/** Copies of the same message that lie in the mailbox. */
+function copiesOf({ sql }: WriteContext, mailbox: MailboxRow, mail: MailRow): Copy[] {
+  if (mail.messageId === null) return [];
+  return sql(
+    `SELECT m.uid, m.object, m.flags, m.modseq FROM mail m
+     JOIN fingerprint f ON f.tenant = m.tenant AND f.object = m.object
+     WHERE m.mailbox = $mailbox AND m.message_id = $messageId
+       AND f.fingerprint = (SELECT fingerprint FROM fingerprint WHERE tenant = $tenant AND object = $object)
+     ORDER BY m.uid`,
+  ).all({
+    mailbox: mailbox.id,
+    tenant: mailbox.tenant,
+    messageId: mail.messageId,
+    object: mail.object,
+  }) as Copy[];
+}
+
+/** Is it what was submitted, and not a client's rendering of it? */
+function isLetter({ sql }: WriteContext, tenant: string, object: string): boolean {
+  return (
+    sql(
+      `SELECT 1 FROM digest d JOIN message m ON m.tenant = d.tenant AND m.idx = d.idx
+       WHERE d.tenant = ? AND d.digest = ? AND m.kind = 'submission'`,
+    ).get(tenant, object) !== undefined
+  );
+}
+
+/** Takes copies out of the mailbox; what a person marked on them goes over to the one that stays. */
+function giveWay(context: WriteContext, mailbox: MailboxRow, copies: readonly Copy[], staying: number): void {
+  if (copies.length === 0) return;
+  for (const { uid, flags } of copies) {
+    takeOver(context, mailbox, staying, flags.split(' '));
+    context
+      .sql(
+        'INSERT OR IGNORE INTO mail_seen (mailbox, uid, user) SELECT mailbox, ?, user FROM mail_seen WHERE mailbox = ? AND uid = ?',
+      )
+      .run(staying, mailbox.id, uid);
+  }
+  removeMails(
+    context,
+    mailbox.tenant,
+    mailbox.id,
+    copies.map(({ uid }) => uid),
+  );
+}
+
+/**
+ * Adds the flags of a copy that is not filed or goes. Not \Deleted, which is done with it; not \Draft, for a letter is
+ * none; and no keyword that states a fact, which is the gateway's to set.
+ */
+function takeOver(context: WriteContext, mailbox: MailboxRow, uid: number, flags: readonly string[]): Placed {
+  const { sql } = context;
+  const stored = sql('SELECT uid, object, flags, modseq FROM mail WHERE mailbox = ? AND uid = ?').get(
+    mailbox.id,
+    uid,
+  ) as Copy;
+  const before = stored.flags === '' ? [] : stored.flags.split(' ');
+  const have = new Set(before.map((flag) => flag.toLowerCase()));
+  const added = flags.filter(
+    (flag) =>
+      flag !== '' &&
+      !have.has(flag.toLowerCase()) &&
+      !isGatewayKeyword(flag) &&
+      !['\\deleted', '\\draft', '\\recent'].includes(flag.toLowerCase()),
+  );
+  if (added.length === 0) return stored;
+  const after = [...before, ...new Set(added)];
+  const { modseq } = sql('UPDATE mailbox SET modseq = modseq + 1 WHERE id = ? RETURNING modseq').get(
+    mailbox.id,
+  ) as { modseq: number };
+  sql('UPDATE mail SET flags = ?, seen = ?, modseq = ? WHERE mailbox = ? AND uid = ?').run(
+    after.join(' '),
+    after.includes('\\Seen') ? 1 : 0,
+    modseq,
+    mailbox.id,
+    uid,
+  );
+  context.changes.push({ topic: 'mailbox', tenant: mailbox.tenant, mailbox: mailbox.id });
+  return { uid, modseq };
+}
