@@ -1,6 +1,8 @@
 /** `evidence verify`: computes the whole evidence again and compares. */
 import type { Command } from 'commander';
 import { loadAlgorithms } from '../config/algorithms.ts';
+import type { Config } from '../config/schema.ts';
+import { type NoteKey, parseVerifierKey } from '../evidence/note.ts';
 import { type Progress, type VerifyResult, verifyStore } from '../evidence/verify.ts';
 import type { ArchiveCircumstances } from '../evidence/verify-archive-tokens.ts';
 import { revocationNetwork } from '../pki/revocation-network.ts';
@@ -19,6 +21,7 @@ interface VerifyOptions extends CommonOptions {
   readonly deep?: boolean;
   readonly trust?: string;
   readonly offline?: boolean;
+  readonly witnessKey?: readonly string[];
 }
 
 export function registerVerify(evidence: Command, context: Context): void {
@@ -35,6 +38,10 @@ export function registerVerify(evidence: Command, context: Context): void {
       'roots of time-stamping authorities (default: preservation.seal.trustAnchors)',
     )
     .option('--offline', 'ask no network for revocation lists')
+    .option(
+      '--witness-key <key...>',
+      'verifier keys of witnesses (default: evidence.witnesses): cosignatures are verified by them',
+    )
     .action(context.action((options: VerifyOptions) => verify(options, context)));
 }
 
@@ -46,8 +53,9 @@ async function verify(options: VerifyOptions, context: Context): Promise<ExitCod
   using audit = openAudit(paths);
   if (options.tenant !== undefined && !audit.tenants().includes(options.tenant))
     throw new CommandError(exit.usage, `tenant ${options.tenant} has no log in ${data}`);
+  const config = placeOf(options, context).config === undefined ? null : loadFor(options, context).config;
   const isSealed = (await audit.archive.archiveTimestamps()).length > 0;
-  const archive = isSealed ? await circumstancesOf(options, data, context) : null;
+  const archive = isSealed ? await circumstancesOf(options, data, config) : null;
   const progress = showProgress();
   const result = await verifyStore(audit, {
     deep: options.deep === true,
@@ -55,6 +63,9 @@ async function verify(options: VerifyOptions, context: Context): Promise<ExitCod
     ...(options.tenant !== undefined && { tenant: options.tenant }),
     ...(since !== undefined && { since }),
     archive,
+    witnesses: witnessKeys(
+      options.witnessKey ?? config?.evidence.witnesses.map((witness) => witness.key) ?? [],
+    ),
   });
   progress.end();
   if (options.json) context.printJson(result);
@@ -91,10 +102,9 @@ function print(result: VerifyResult, context: Context): void {
 async function circumstancesOf(
   options: VerifyOptions,
   data: string,
-  context: Context,
+  config: Config | null,
 ): Promise<ArchiveCircumstances | null> {
-  const preservation =
-    placeOf(options, context).config === undefined ? null : loadFor(options, context).config.preservation;
+  const preservation = config?.preservation;
   const seal = preservation?.seal;
   if (options.trust === undefined && seal === undefined) return null;
   const network =
@@ -116,6 +126,16 @@ async function circumstancesOf(
     policy: loadAlgorithms(preservation?.algorithms),
     time: new Date(),
   };
+}
+
+function witnessKeys(keys: readonly string[]): NoteKey[] {
+  return keys.map((key) => {
+    try {
+      return parseVerifierKey(key);
+    } catch (error) {
+      throw new CommandError(exit.usage, `--witness-key ${key}: ${(error as Error).message}`, error);
+    }
+  });
 }
 
 function timeOf(text: string): string {

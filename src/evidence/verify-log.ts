@@ -1,6 +1,7 @@
 /** One log of a tenant, computed again: tree and tiles, keys, checkpoints here and elsewhere, its closing. */
 import type { AuditLog, AuditSource, LogKey, Report } from './audit.ts';
 import { type Checkpoint, openCheckpoint } from './checkpoint.ts';
+import { cosignaturesOf } from './cosignature.ts';
 import type { ClosedLog, Entry } from './entry.ts';
 import { type KeyPeriod, keyAt } from './log-keys.ts';
 import { isSignedBy } from './log-notes.ts';
@@ -13,6 +14,7 @@ import {
   TILE_WIDTH,
   type TreeEdge,
 } from './merkle.ts';
+import { type NoteKey, parseNote } from './note.ts';
 
 export interface LogCheck {
   /** Rows in index order; `entry` is null where it could not be read. */
@@ -34,17 +36,26 @@ export interface SealedCheckpoint {
   readonly to: number;
 }
 
+/** What else than the database speaks of a log. */
+export interface LogWitnesses {
+  readonly sealed: readonly SealedCheckpoint[];
+  /** Verifier keys (type 04) of those who cosign; empty: their lines are passed over. */
+  readonly witnesses: readonly NoteKey[];
+  /** Told what cannot be decided. */
+  readonly open: Report;
+}
+
 export function createLogCheck(
   source: AuditSource,
   tenant: string,
   log: AuditLog,
   report: Report,
-  sealed: readonly SealedCheckpoint[] = [],
+  others: LogWitnesses,
 ): LogCheck {
   // The place of a tenant's first log needs no name.
   const of = log.number === 1 ? '' : ` of log ${log.origin}`;
   const tiles = createTileCheck(source, tenant, log, report, of);
-  const marks = readMarks(source, tenant, log, report, sealed);
+  const marks = readMarks(source, tenant, log, report, others);
   const marksAt = Map.groupBy(marks, ({ checkpoint }) => checkpoint.size);
   const keys: LogKey[] = [];
   let edge: TreeEdge = emptyEdge();
@@ -125,7 +136,7 @@ function readMarks(
   tenant: string,
   log: AuditLog,
   report: Report,
-  sealed: readonly SealedCheckpoint[],
+  { sealed, witnesses, open }: LogWitnesses,
 ): Mark[] {
   const marks: Mark[] = [];
   const notes: { place: string; note: string; to?: number; column?: number }[] = [
@@ -144,6 +155,11 @@ function readMarks(
         );
       if (column !== undefined && column !== checkpoint.size)
         report(`checkpoint ${place}`, `column size says ${column}, the signed note ${checkpoint.size}`);
+      if (column !== undefined && witnesses.length > 0) {
+        const { text, signatures } = parseNote(note, 'checkpoint');
+        if (cosignaturesOf(text, signatures, witnesses).length === 0)
+          open(`checkpoint ${place}`, 'none of its cosignatures is of a witness whose key is known here');
+      }
       marks.push({ place: `checkpoint ${place}`, checkpoint });
     } catch (error) {
       report(`checkpoint ${place}`, (error as Error).message);

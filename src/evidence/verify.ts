@@ -15,6 +15,7 @@ import { commitmentOf, entryBytes, parseEntry } from './canonical.ts';
 import type { ClosedLog, Entry } from './entry.ts';
 import { createErasureCheck } from './erasure-check.ts';
 import { createIntentReplay } from './intent-replay.ts';
+import type { NoteKey } from './note.ts';
 import { objectsOf } from './objects-of.ts';
 import { createOutboxReplay } from './outbox-replay.ts';
 import { createPrivateReplay } from './private-replay.ts';
@@ -62,6 +63,8 @@ export interface VerifyOptions {
   readonly since?: string;
   /** Read objects in files of their own, too; else their length alone is looked at. Default: true. */
   readonly deep?: boolean;
+  /** Verifier keys (type 04) of witnesses: with them, cosignatures are verified. */
+  readonly witnesses?: readonly NoteKey[];
   /** By what time-stamps are judged. Null or absent: they are not, which is told where there are any. */
   readonly archive?: ArchiveCircumstances | null;
   /** Told of each entry, object and group under a time-stamp that is done. */
@@ -79,7 +82,7 @@ export interface Progress {
 
 /** Verifies the logs of all tenants, or of one, with everything that hangs on them. */
 export async function verifyStore(source: AuditSource, options: VerifyOptions = {}): Promise<VerifyResult> {
-  const { tenant: only, since, deep = true } = options;
+  const { tenant: only, since, deep = true, witnesses = [] } = options;
   const findings: Finding[] = [];
   const undecided: Finding[] = [];
   const heads: TenantHead[] = [];
@@ -100,6 +103,7 @@ export async function verifyStore(source: AuditSource, options: VerifyOptions = 
       tenant,
       since,
       seals: seals.get(tenant) ?? { checkpoints: [], ranges: [] },
+      witnesses,
       report,
       open,
       onEntry() {
@@ -156,6 +160,7 @@ interface TenantWork {
   readonly tenant: string;
   readonly since: string | undefined;
   readonly seals: TenantSeals;
+  readonly witnesses: readonly NoteKey[];
   readonly report: Report;
   readonly open: Report;
   readonly onEntry: () => void;
@@ -164,7 +169,7 @@ interface TenantWork {
 /** Kinds without which a log and its seals cannot be judged: opened whatever their time. */
 const framework = new Set(['log-opened', 'log-key', 'sealed', 'renewed', 'erased']);
 
-function verifyTenant({ source, tenant, since, seals, report, open, onEntry }: TenantWork): {
+function verifyTenant({ source, tenant, since, seals, witnesses, report, open, onEntry }: TenantWork): {
   claims: ObjectClaims;
   heads: TenantHead[];
   closed: ClosedLogResult[];
@@ -186,8 +191,8 @@ function verifyTenant({ source, tenant, since, seals, report, open, onEntry }: T
   const closed: ClosedLogResult[] = [];
   let from = since === undefined ? 0 : Number.POSITIVE_INFINITY;
   let at = 0;
-  let check =
-    logs[0] === undefined ? null : createLogCheck(source, tenant, logs[0], report, seals.checkpoints);
+  const others = { sealed: seals.checkpoints, witnesses, open };
+  let check = logs[0] === undefined ? null : createLogCheck(source, tenant, logs[0], report, others);
   if (logs[0] === undefined) {
     report('checkpoint', 'missing');
     for (const { place } of source.keptCheckpoints(tenant))
@@ -224,7 +229,7 @@ function verifyTenant({ source, tenant, since, seals, report, open, onEntry }: T
         report(`entry ${row.index}`, `it does not say how the log ${logs[at]!.origin} before it was closed`);
       endLog(predecessor ?? NOT_STATED);
       at++;
-      check = createLogCheck(source, tenant, next, report, seals.checkpoints);
+      check = createLogCheck(source, tenant, next, report, others);
     }
     check?.row(row.index, row.commitment, entry);
     times.row(row.index, row.time, entry);

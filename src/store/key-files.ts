@@ -50,11 +50,11 @@ export function readSecret(file: string): Buffer {
   return readFileSync(file);
 }
 
-/** Durable before it returns. @throws Error where the file exists. */
+/** Durable before it returns. @throws KeyError where the folder cannot be written; Error where the file exists. */
 export function writeSecret(file: string, secret: Buffer): void {
   const module = moduleOf(dirname(file));
   const [name, bytes] = module === null ? [file, secret] : [`${file}.p11`, encryptToModule(module, secret)];
-  const handle = openSync(name, 'wx', 0o600);
+  const handle = openNew(name);
   try {
     writeSync(handle, bytes);
     fsyncSync(handle);
@@ -62,6 +62,20 @@ export function writeSecret(file: string, secret: Buffer): void {
     closeSync(handle);
   }
   syncFolder(dirname(file));
+}
+
+const unwritable: readonly unknown[] = ['EROFS', 'EACCES', 'EPERM'];
+
+function openNew(file: string): number {
+  try {
+    return openSync(file, 'wx', 0o600);
+  } catch (error) {
+    if (!unwritable.includes((error as NodeJS.ErrnoException).code)) throw error;
+    throw new KeyError(
+      `${file}: a new key cannot be written there (${(error as Error).message}). Credentials of systemd are read-only: stop the gateway, run this command with keys.directory naming the folder that LoadCredential= reads, and start the gateway again (docs/operations.md, The key of a log)`,
+      { cause: error },
+    );
+  }
 }
 
 /**

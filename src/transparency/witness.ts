@@ -44,7 +44,7 @@ export async function startWitness(
   // Two processes on one state would let a fork pass between them.
   opened.use(await lockStore(config.directory, 'command'));
   const cosigner = createCosigner(config.name, loadKey(config.directory));
-  const judge = createWitness(config, cosigner, createWitnessState(config.directory), clock);
+  const judge = createWitness(config, cosigner, createWitnessState(config.directory), clock, log);
   const server = opened.use(
     await startHttp(config.listen, 'witness.listen', (request, response) => {
       serve(judge, request, response).catch((error) => {
@@ -70,6 +70,7 @@ export function createWitness(
   cosigner: Cosigner,
   state: WitnessState,
   clock: Pick<Clock, 'now'>,
+  log: Log,
 ): Witness {
   const logs = new Map<string, NoteKey[]>(
     config.logs.map(({ origin, keys }) => [origin, keys.map(parseVerifierKey)]),
@@ -116,7 +117,11 @@ export function createWitness(
         last.size === 0
           ? request.proof.length === 0
           : verifyConsistency(last.size, next.size, last.root, next.root, request.proof);
-      if (!holds) return refuse(422, `the checkpoint does not continue the ${last.size} entries seen before`);
+      if (!holds) {
+        // Its key signed two histories: whoever runs this witness is the first to know.
+        log.error({ origin: next.origin, seen: last.size, size: next.size }, 'a log forked: not cosigned');
+        return refuse(422, `the checkpoint does not continue the ${last.size} entries seen before`);
+      }
       const cosignature = cosigner.cosign(text, Math.floor(clock.now() / 1000));
       await state.write(next.origin, `${text}\n${lines}${cosignature}`);
       return { status: 200, body: cosignature };

@@ -2,15 +2,19 @@
 import { cp, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import Database from 'better-sqlite3';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import type { EvidenceConfig } from '../../src/config/schema.ts';
 import type { Actor } from '../../src/evidence/entry.ts';
 import { leafHash, rootAt } from '../../src/evidence/merkle.ts';
+import { parseVerifierKey } from '../../src/evidence/note.ts';
 import { parseProof, verifyProof } from '../../src/evidence/proof.ts';
 import { parseTilePath, tilePath } from '../../src/evidence/tile-path.ts';
+import { verifyStore } from '../../src/evidence/verify.ts';
 import { systemClock } from '../../src/observe/clock.ts';
 import { silentLog } from '../../src/observe/log.ts';
-import { openSqliteStore } from '../../src/store/sqlite/open.ts';
+import { openAudit } from '../../src/store/sqlite/audit.ts';
+import { openSqliteStore, storePaths } from '../../src/store/sqlite/open.ts';
 import type { Store } from '../../src/store/store.ts';
 import { startTransparency, type Transparency } from '../../src/transparency/start.ts';
 import { type RunningWitness, startWitness } from '../../src/transparency/witness.ts';
@@ -133,7 +137,29 @@ it('cosign each other, and their proofs carry both signatures', async () => {
     expect(checkpoint.origin).toBe(log!.origin);
     expect(cosignatures).toMatchObject([{ witness: witness.key.split('+')[0], time: clock.now() / 1000 }]);
   }
+  await stores.north[Symbol.asyncDispose]();
+  const stranger = inNorth.key;
+  expect(await verified(north, inSouth.key)).toEqual({ findings: [], undecided: [] });
+  expect(await verified(north, stranger)).toMatchObject({
+    findings: [],
+    undecided: [{ place: 'checkpoint with cosignatures', problem: expect.stringMatching(/none of its/) }],
+  });
+  // The witness's line over another checkpoint of the same log, or with another time.
+  const db = new Database(join(north.directory, 'store.sqlite'));
+  const note = db.prepare('SELECT note FROM cosigned').pluck().get() as string;
+  const forged = note.replace(/(south.example\/witness \S{12})(.)/, (_, a, b) => a + (b === 'A' ? 'B' : 'A'));
+  db.prepare('UPDATE cosigned SET note = ?').run(forged);
+  db.close();
+  expect((await verified(north, inSouth.key)).findings).toMatchObject([
+    { place: 'checkpoint with cosignatures', problem: expect.stringMatching(/south.*does not verify/) },
+  ]);
 });
+
+async function verified({ directory }: District, key: string) {
+  using audit = openAudit(storePaths({ directory }));
+  const { findings, undecided } = await verifyStore(audit, { witnesses: [parseVerifierKey(key)] });
+  return { findings, undecided };
+}
 
 it('publish what any client of tiled logs can follow, over a restart and a lost folder', async () => {
   const north = district('north');
