@@ -5,7 +5,7 @@
  */
 
 import type { MailboxInfo, MessageRow } from '../store/store.ts';
-import { resolve as resolveSet, type SequenceSet } from './codec/sequence.ts';
+import { resolve as resolveSet, type SequenceSet, STAR } from './codec/sequence.ts';
 
 /** What a client has to be told, in this order: EXISTS, FETCH, EXPUNGE. */
 export interface ViewUpdate {
@@ -41,7 +41,7 @@ export interface MailboxView {
   isRecent(uid: number): boolean;
   /** Sequence numbers, ascending, of a set of sequence numbers or UIDs; unknown ones are left out. */
   select(set: SequenceSet, byUid: boolean): number[];
-  /** True where every sequence number of the set exists. */
+  /** True where every sequence number of the set exists; in an empty mailbox `1:*` may ask for all there is. */
   covers(set: SequenceSet): boolean;
   /** Takes in changes. Without `mayExpunge`, what vanished is kept until a call that may. */
   apply(changes: Changed, mayExpunge: boolean): ViewUpdate;
@@ -174,7 +174,8 @@ export function createMailboxView(
     sequenceOf: (uid) => indexOf(uid) + 1,
     isRecent,
     select,
-    covers: (wanted) => resolveSet(wanted, count).every(([, to]) => to <= count),
+    covers: (wanted) =>
+      count === 0 ? wanted.every(isWhole) : resolveSet(wanted, count).every(([, to]) => to <= count),
     apply(changes, mayExpunge) {
       const before = count;
       const changed: { sequence: number; uid: number }[] = [];
@@ -204,6 +205,10 @@ export function createMailboxView(
       if (from < to) recent.push([from, to]);
     },
   };
+}
+
+function isWhole([from, to]: SequenceSet[number]): boolean {
+  return Math.min(from, to) === 1 && Math.max(from, to) === STAR;
 }
 
 function allocate(capacity: number): Columns {

@@ -46,12 +46,17 @@ export async function readSpan(
   return Buffer.concat(chunks);
 }
 
-/** RFC 3501 6.4.5: the fields in their order, and the empty line. */
+/** RFC 3501 6.4.5: the fields in their order, and the empty line where the message has one. */
 function chooseFields(header: Buffer, section: Section): Buffer {
   const wanted = new Set(section.fields.map((name) => name.toLowerCase()));
   const not = section.what === 'HEADER.FIELDS.NOT';
   const chosen = parseHeader(header).filter(({ lower }) => lower !== '' && wanted.has(lower) !== not);
-  return Buffer.concat([...chosen.map(({ raw }) => endLine(raw)), Buffer.from('\r\n')]);
+  const end = header.length >= headerLimit || endsEmpty(header) ? '\r\n' : '';
+  return Buffer.concat([...chosen.map(({ raw }) => endLine(raw)), Buffer.from(end)]);
+}
+
+function endsEmpty(header: Buffer): boolean {
+  return /(?:^|\n)\r?\n$/.test(header.toString('latin1', Math.max(0, header.length - 3)));
 }
 
 /** A header that ends without a line end would swallow the empty line. */

@@ -9,10 +9,8 @@
  * The file is read as octets: what is not ASCII goes out as it stands.
  * After the last line nothing more may come.
  */
-import { once } from 'node:events';
-import { connect as connectPlain, type Socket } from 'node:net';
-import { connect as connectTls } from 'node:tls';
 import { expect } from 'vitest';
+import { openRawClient } from '../../src/imap/testing/raw-client.ts';
 import { type ImapWorld, PASSWORD } from '../../src/imap/testing/world.ts';
 
 interface Line {
@@ -21,8 +19,6 @@ interface Line {
   secure(): Promise<void>;
   close(): void;
 }
-
-const waitMs = 5000;
 
 export async function playTranscript(world: ImapWorld, text: string): Promise<void> {
   const connections = new Map<string, Line>();
@@ -76,52 +72,11 @@ async function logIn(line: Line, user: string): Promise<void> {
 }
 
 async function openLine(world: ImapWorld, tls: boolean): Promise<Line> {
-  const options = { host: '127.0.0.1', ca: world.authority };
-  let socket: Socket = tls
-    ? connectTls({ ...options, port: world.ports.imaps })
-    : connectPlain(world.ports.imap, '127.0.0.1');
-  let text = '';
-  let ended = false;
-  let wake = () => {};
-  const attach = (): void => {
-    socket.on('data', (chunk: Buffer) => {
-      text += chunk.toString('latin1');
-      wake();
-    });
-    for (const event of ['close', 'end', 'error'])
-      socket.on(event, () => {
-        ended = true;
-        wake();
-      });
-  };
-  attach();
-  await once(socket, tls ? 'secureConnect' : 'connect');
+  const client = await openRawClient(tls ? world.ports.imaps : world.ports.imap, world.authority, tls);
   return {
-    async read() {
-      for (;;) {
-        const end = text.indexOf('\r\n');
-        if (end >= 0) {
-          const line = text.slice(0, end);
-          text = text.slice(end + 2);
-          return line;
-        }
-        if (ended) return '(closed)';
-        const { promise, resolve, reject } = Promise.withResolvers<void>();
-        const timer = setTimeout(
-          () => reject(new Error(`the server says nothing more; so far ${JSON.stringify(text)}`)),
-          waitMs,
-        );
-        wake = resolve;
-        await promise.finally(() => clearTimeout(timer));
-      }
-    },
-    write: (line) => socket.write(`${line}\r\n`, 'latin1'),
-    async secure() {
-      socket.removeAllListeners('data');
-      socket = connectTls({ ...options, socket });
-      attach();
-      await once(socket, 'secureConnect');
-    },
-    close: () => socket.destroy(),
+    read: async () => (await client.line()) ?? '(closed)',
+    write: (line) => client.send(`${line}\r\n`),
+    secure: client.secure,
+    close: client.destroy,
   };
 }

@@ -11,8 +11,8 @@ import { type Answer, badAnswer, no, ok, type Session } from '../session.ts';
 export async function copy(session: Session, command: CommandOf<'COPY' | 'MOVE'>): Promise<Answer> {
   const view = session.view!;
   const move = command.name === 'MOVE';
-  if (move && view.readOnly) throw new GatewayError('mailbox-not-permitted', 'it was opened by EXAMINE');
   if (!command.uid && !view.covers(command.set)) return badAnswer('No such message');
+  if (move && view.readOnly) throw new GatewayError('mailbox-not-permitted', 'it was opened by EXAMINE');
   const target = await findTarget(session, command.mailbox);
   if (!target) return no('No such mailbox', 'TRYCREATE');
   const uids = view.select(command.set, command.uid).map((sequence) => view.at(sequence).uid);

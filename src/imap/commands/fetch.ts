@@ -82,7 +82,8 @@ function withImplied(command: CommandOf<'FETCH'>): readonly FetchItem[] {
 /** Marks as read what was not; returns the UIDs that this changed. */
 async function setSeen(session: Session, rows: readonly MessageRow[]): Promise<Set<number>> {
   const view = session.view!;
-  const unseen = rows.filter(({ flags }) => !flags.includes('\\Seen')).map(({ uid }) => uid);
+  // Where the mailbox changed meanwhile, another session may have marked as unread what this one takes for read.
+  const unseen = rows.filter(({ flags }) => session.dirty || !flags.includes('\\Seen')).map(({ uid }) => uid);
   if (unseen.length === 0) return new Set();
   const { changed } = await session.deps.store.changeFlags(tenantOf(session), view.id, unseen, {
     op: 'add',

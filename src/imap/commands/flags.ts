@@ -12,8 +12,8 @@ const maxKeywords = 100;
 
 export async function store(session: Session, command: CommandOf<'STORE'>): Promise<Answer> {
   const view = session.view!;
-  if (view.readOnly) throw new GatewayError('mailbox-not-permitted', 'it was opened by EXAMINE');
   if (!command.uid && !view.covers(command.set)) return badAnswer('No such message');
+  if (view.readOnly) throw new GatewayError('mailbox-not-permitted', 'it was opened by EXAMINE');
   if (command.unchangedSince !== null) enableCondstore(session);
   if (command.flags.length > maxKeywords) return no('Too many flags', 'LIMIT');
   const sequences = view.select(command.set, command.uid);

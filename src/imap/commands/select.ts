@@ -11,7 +11,10 @@ const systemFlags = ['\\Answered', '\\Flagged', '\\Deleted', '\\Seen', '\\Draft'
 export async function select(session: Session, command: CommandOf<'SELECT' | 'EXAMINE'>): Promise<Answer> {
   const { store, recent } = session.deps;
   // RFC 3501 6.3.1: a SELECT that fails leaves nothing selected.
+  const closed = session.view !== null;
   leave(session);
+  // RFC 7162 3.2.11: from here on nothing speaks of the mailbox before.
+  if (closed && session.condstore) session.connection.send('* OK [CLOSED] Mailbox closed\r\n');
   const readOnly = command.name === 'EXAMINE';
   const tenant = tenantOf(session);
   const found = await findMailbox(session, command.mailbox);
