@@ -14,6 +14,7 @@ import { checkCopies } from './check-copies.ts';
 import { probeEndpoint } from './check-endpoints.ts';
 import { type LoginOptions, logIn, tenantsToLogIn } from './check-login.ts';
 import { preservationLooks } from './check-preservation.ts';
+import { checkRetention } from './check-retention.ts';
 import { probeScanner } from './check-scanner.ts';
 import { type CommonOptions, type Context, withCommonOptions } from './context.ts';
 import { connectToGateway } from './control.ts';
@@ -328,6 +329,7 @@ async function checkStore(config: Config): Promise<Result[]> {
     }),
     ...checkRecovery(config, paths),
     ...(await checkCopies(config, paths)),
+    ...(await checkRetention(config, paths)),
     await examine('disk', config.data, async () => {
       const { bavail, bsize } = await statfs(config.data);
       const free = `${Math.floor((bavail * bsize) / 1024 ** 2)} MiB free`;

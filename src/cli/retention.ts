@@ -1,7 +1,7 @@
 /** `retention …`: until when letters are kept, what is held, what was asked to be erased, and what is known of a person. */
 import type { Command } from 'commander';
 import { holdTarget } from '../preservation/retention-orders.ts';
-import { dueLetters } from '../preservation/retention-review.ts';
+import { type DueLetter, dueLetters } from '../preservation/retention-review.ts';
 import type { RetentionRun } from '../preservation/retention-schedule.ts';
 import type { ErasureResult } from '../store/retention.ts';
 import { openCommandStore } from './command-store.ts';
@@ -100,7 +100,12 @@ async function list(options: TenantOption & { until?: string }, context: Context
     throw new CommandError(exit.usage, `--until ${options.until}: a day such as 2030-01-01`);
   for (const tenant of config.tenants) {
     if (options.tenant !== undefined && tenant.id !== options.tenant) continue;
+    const records: DueLetter[] = [];
     for await (const due of dueLetters(reader, tenant, horizon)) {
+      if (due.group !== null) {
+        records.push(due);
+        continue;
+      }
       const line = {
         tenant: tenant.id,
         letter: due.letter,
@@ -119,8 +124,38 @@ async function list(options: TenantOption & { until?: string }, context: Context
         );
       }
     }
+    printRecords(tenant.id, records, options, context);
   }
   return exit.good;
+}
+
+/** Entries of no letter, as sums: thousands may be due on one day. */
+function printRecords(
+  tenant: string,
+  records: readonly DueLetter[],
+  options: CommonOptions,
+  context: Context,
+): void {
+  for (const list of Map.groupBy(records, (due) => `${due.class.name} ${due.until}`).values()) {
+    const { class: rule, until } = list[0]!;
+    const places = list.map(({ letter }) => letter);
+    const line = {
+      tenant,
+      class: rule.name,
+      legal_basis: rule.legalBasis,
+      entries: list.length,
+      first: Math.min(...places),
+      last: Math.max(...places),
+      until: new Date(until).toISOString(),
+      announced: list.filter(({ announcedAt }) => announcedAt !== null).length,
+      obstacles: list.filter(({ obstacles }) => obstacles.length > 0).length,
+    };
+    if (options.json) context.printJson(line);
+    else
+      context.print(
+        `${tenant}/${line.first} to ${tenant}/${line.last}: ${line.entries} entries  ${line.class}  until ${line.until}  ${line.announced} announced${line.obstacles === 0 ? '' : `  ${line.obstacles} stay`}`,
+      );
+  }
 }
 
 async function run(options: CommonOptions, context: Context) {
@@ -130,7 +165,7 @@ async function run(options: CommonOptions, context: Context) {
     if (options.json) context.printJson(one);
     else
       context.print(
-        `${one.tenant}: ${one.announced} letters announced, ${one.erased} erased, ${one.kept} stay for what stands against it`,
+        `${one.tenant}: ${one.announced} letters and entries announced, ${one.erased} erased, ${one.kept} stay for what stands against it`,
       );
   }
   return exit.good;
@@ -271,6 +306,9 @@ async function find(message: string, options: TenantOption, context: Context) {
   const { paths } = await storeOf(options, context);
   using reader = openReader(paths);
   const found = await reader.resolve(message, options.tenant);
+  // An entry that belongs to no letter has no other name than its place; the store says what may be done with it.
+  const place = found.length === 0 ? placeNamed(message) : null;
+  if (place !== null) return { tenant: place.tenant, letter: place.index };
   if (found.length === 0) throw new CommandError(exit.usage, `no message is known as ${message}`);
   if (found.length > 1)
     throw new CommandError(
@@ -281,7 +319,12 @@ async function find(message: string, options: TenantOption, context: Context) {
 }
 
 function placeIn(name: string): { tenant: string; index: number } {
+  const place = placeNamed(name);
+  if (place === null) throw new CommandError(exit.usage, `${name}: a proposal is named tenant/index`);
+  return place;
+}
+
+function placeNamed(name: string): { tenant: string; index: number } | null {
   const match = /^([a-z0-9][a-z0-9-]{0,62})\/(\d{1,15})$/.exec(name);
-  if (match === null) throw new CommandError(exit.usage, `${name}: a proposal is named tenant/index`);
-  return { tenant: match[1]!, index: Number(match[2]) };
+  return match === null ? null : { tenant: match[1]!, index: Number(match[2]) };
 }

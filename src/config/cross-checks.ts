@@ -3,6 +3,7 @@ import { isIP } from 'node:net';
 import { matchesDomain } from '../demail/domains.ts';
 import { needsLevelHigh } from '../demail/options.ts';
 import { COSIGNATURE, ED25519, parseVerifierKey } from '../evidence/note.ts';
+import { shortestPeriod } from './retention.ts';
 import type { Config, TenantConfig } from './schema.ts';
 import type { Finding, Path } from './yaml.ts';
 
@@ -71,6 +72,28 @@ export function crossCheck(config: Config, known: { knownTenants?: readonly stri
     });
   });
   return findings;
+}
+
+/** Kinds that the provider has a copy of. */
+const fetchedKinds = new Set(['inbound', 'confirmation', 'notification', 'sent-copy', 'submission']);
+
+/** A letter that was erased must not lie on at the provider. */
+function checkDeletion(
+  { provider, retention }: TenantConfig,
+  at: Path,
+  add: (path: Path, message: string) => void,
+): void {
+  const { deleteAfter } = provider;
+  if (deleteAfter === undefined) return;
+  retention.classes.forEach(({ name, keep, match }, i) => {
+    if (keep === 'forever' || match.kinds?.every((kind) => !fetchedKinds.has(kind))) return;
+    const shortest = shortestPeriod(keep);
+    if (deleteAfter > shortest)
+      add(
+        [...at, 'retention', 'classes', i, 'keep'],
+        `class ${name} may end after ${shortest / 86_400_000} days, and provider.deleteAfter leaves copies at the provider for ${deleteAfter / 86_400_000} days: what was erased would lie on there`,
+      );
+  });
 }
 
 function checkTenant(tenant: TenantConfig, at: Path, add: (path: Path, message: string) => void): void {
@@ -170,6 +193,7 @@ function checkTenant(tenant: TenantConfig, at: Path, add: (path: Path, message: 
     if (classes.has(name)) add([...at, 'retention', 'classes', i, 'name'], `class ${name} occurs twice`);
     classes.add(name);
   });
+  checkDeletion(tenant, at, add);
   const { approvers } = tenant.retention;
   approvers.forEach((login, i) => {
     if (!logins.has(login))

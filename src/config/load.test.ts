@@ -192,6 +192,26 @@ bogus: 1
     for (const line of lines) expect(line).toMatch(/^\d+: /);
   });
 
+  it('refuses copies at the provider that outlive what is erased', () => {
+    const classes = (keep: string, kinds: string) =>
+      good
+        .replace('account: stadt', 'account: stadt\n      deleteAfter: 90d')
+        .concat(
+          `    retention:\n      classes: [{ name: k, keep: ${keep}, legalBasis: x, match: { kinds: [${kinds}] } }]\n`,
+        );
+    expect(errorsOf(classes('2mo', 'inbound'))).toEqual([
+      expect.stringMatching(
+        /^\d+: tenants\[0\]\.retention\.classes\[0\]\.keep: class k may end after 56 days/,
+      ),
+    ]);
+    for (const [keep, kinds] of [
+      ['90d', 'inbound'],
+      ['forever', 'inbound'],
+      ['1mo', 'refused'],
+    ] as const)
+      expect(errorsOf(classes(keep, kinds))).toEqual([]);
+  });
+
   it('is not blown up by aliases of aliases', () => {
     const levels = Array.from(
       { length: 12 },

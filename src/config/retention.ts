@@ -1,12 +1,18 @@
 /** What the configuration says of how long letters are kept, and who may erase one before its time. */
 import { z } from 'zod';
 import { dispatchOptions } from '../evidence/entry.ts';
+import type { RecordGroup } from '../evidence/record-groups.ts';
 
 const unitOf = { d: 'days', mo: 'months', y: 'years' } as const;
 
 export interface RetentionPeriod {
   readonly count: number;
   readonly unit: (typeof unitOf)[keyof typeof unitOf];
+}
+
+/** Milliseconds that a period takes at least. */
+export function shortestPeriod({ count, unit }: RetentionPeriod): number {
+  return count * { days: 1, months: 28, years: 365 }[unit] * 86_400_000;
 }
 
 /** `30d`, `6mo`, `10y`. */
@@ -63,9 +69,35 @@ const retentionClass = z.strictObject({
   copies: z.enum(['stay', 'remove']).default('stay'),
 });
 
+/** The same of entries that belong to no letter; they lie in no mailbox. */
+const recordClass = z.strictObject(
+  (({ keep, from, legalBasis, reviewBefore }) => ({ keep, from, legalBasis, reviewBefore }))(
+    retentionClass.shape,
+  ),
+);
+
+/** Without a word in the configuration: as data protection has it for what is noted about persons who used a system. */
+const recordDefaults = {
+  // Until the end of the year after the one of the entry.
+  access: { keep: '1y', legalBasis: '§ 76 (4) BDSG' },
+  // As long as claims may be raised.
+  login: { keep: '3y', legalBasis: '§§ 195, 199 BGB' },
+  incident: { keep: '3y', legalBasis: '§§ 195, 199 BGB' },
+  operation: { keep: 'forever', legalBasis: 'Art. 5 (2) GDPR' },
+} as const satisfies Record<RecordGroup, z.input<typeof recordClass>>;
+
 export const retention = z.strictObject({
   /** The first that fits counts; what fits none is kept for ever. */
   classes: z.array(retentionClass).default([]),
+  /** What belongs to no letter: accesses, logins at the provider, incidents, operators' acts. */
+  records: z
+    .strictObject({
+      access: recordClass.prefault(recordDefaults.access),
+      login: recordClass.prefault(recordDefaults.login),
+      incident: recordClass.prefault(recordDefaults.incident),
+      operation: recordClass.prefault(recordDefaults.operation),
+    })
+    .prefault({}),
   /** Logins of those who may propose, and agree to, an erasure before its time: always two of them. */
   approvers: z.array(z.string().max(253)).default([]),
 });

@@ -98,6 +98,27 @@ it('announces, waits for the time of review, and erases', async () => {
   expect(await store.entry(tenant.id, younger)).not.toBeNull();
 });
 
+it('erases what belongs to no letter by the periods of its group, announced as one sum', async () => {
+  const actor = { type: 'operator', name: 'anna' } as const;
+  const look = (query: string) => store.recordAccess(tenant.id, { actor, action: 'search', query });
+  await look('max@buerger.de-mail.example');
+  await store.recordOperation(tenant.id, { actor, action: 'retry', subject: 'stadt/1', reason: 'x' });
+  await look('held');
+  const [first, operation, held] = [1, 2, 3];
+  await store.holdLetters(tenant.id, { letter: held, held: true, actor, reason: 'Klage' });
+  clock.at = Date.parse('2027-06-01T00:00:00Z');
+  await look('younger');
+
+  clock.at = Date.parse('2027-12-05T00:00:00Z');
+  expect(await schedule.runNow()).toMatchObject([{ announced: 1, erased: 0 }]);
+  expect(told[0]).toMatch(/1 Einträgen, die zu keinem Schreiben gehören/);
+  expect(told[0]).toMatch(/Zugriffe auf die Nachweise \(§ 76 \(4\) BDSG\): 1 Einträge .* ab 4\. Januar 2028/);
+  clock.at = Date.parse('2028-01-04T00:00:01Z');
+  expect(await schedule.runNow()).toMatchObject([{ erased: 1, kept: 1 }]);
+  expect(await store.erasure(tenant.id, first)).toMatchObject({ class: 'records-access', letters: [first] });
+  for (const stays of [operation, held, held + 2]) expect(await store.entry(tenant.id, stays)).not.toBeNull();
+});
+
 it('never erases what is held, and announces it anew after the release', async () => {
   const held = await letter();
   clock.at = Date.parse('2029-06-01T00:00:00Z');

@@ -1,7 +1,8 @@
 /** How long a letter is kept: the rules, and nothing but the rules. Pure. */
-import type { RetentionClass, RetentionPeriod } from '../config/retention.ts';
+import type { RetentionClass, RetentionConfig, RetentionPeriod } from '../config/retention.ts';
 import { createZone } from '../demail/calendar.ts';
 import type { DispatchOption, Entry, EntryKind } from '../evidence/entry.ts';
+import type { RecordGroup } from '../evidence/record-groups.ts';
 
 /** What classes ask of a letter: all of it stands in its first entry. */
 export interface RetainedLetter {
@@ -37,6 +38,11 @@ export function retainedLetter(entry: Entry): RetainedLetter {
     default:
       return nothing;
   }
+}
+
+/** Class of the entries of a group that belong to no letter. */
+export function recordClassOf(group: RecordGroup, { records }: RetentionConfig): RetentionClass {
+  return { name: `records-${group}`, match: {}, copies: 'stay', ...records[group] };
 }
 
 /** The first class that fits; null: it is kept for ever. */

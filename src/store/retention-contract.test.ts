@@ -297,6 +297,51 @@ describe('in a store that goes on', () => {
   });
 });
 
+describe('entries of no letter', () => {
+  beforeAll(make);
+  afterAll(drop);
+  const erase = (...letters: number[]) =>
+    store.erase(tenant, { letters, ...rule, class: 'records-access', copies: 'stay' });
+  const last = async () => (await store.head(tenant)).size - 1;
+
+  it('go like letters, a login together with its outcome, and no proof suffers', async () => {
+    await store.recordAccess(tenant, { actor: anna, action: 'search', query: 'opfer@buerger.example' });
+    const access = await last();
+    const login = { account: 'a', protocol: 'imap', level: 'high', reason: 'Abruf', actor: anna } as const;
+    const { index: intent } = await store.recordLoginIntent(tenant, login);
+    expect((await erase(intent)).refused).toEqual([{ letter: intent, obstacle: 'in-force' }]);
+    const outcome = { account: 'a', protocol: 'imap', intent, result: 'logged-in', detail: '' } as const;
+    await store.recordLoginOutcome(tenant, outcome);
+    expect((await erase(intent + 1)).refused).toEqual([{ letter: intent + 1, obstacle: 'no-letter' }]);
+    expect(await store.recordCandidates(tenant, 'login', -1, '9999', 9)).toMatchObject([{ index: intent }]);
+    expect(await erase(access, intent)).toMatchObject({ erased: [access, intent], entries: 3 });
+    for (const gone of [access, intent, intent + 1]) expect(await store.entry(tenant, gone)).toBeNull();
+    expect(await store.recordCandidates(tenant, 'access', -1, '9999', 9)).toEqual([]);
+    expect(await findings()).toEqual([]);
+  });
+
+  it('stay while they say what is still so, or are held', async () => {
+    const by = { actor: anna, reason: 'x' };
+    await store.setLock(tenant, { locked: true, ...by });
+    const lock = await last();
+    await store.recordIncident(tenant, { incident: 'account', state: 'opened', text: 'x' });
+    const incident = await last();
+    const refusals = async () => (await erase(lock, incident)).refused.map(({ obstacle }) => obstacle);
+    expect(await refusals()).toEqual(['in-force', 'in-force']);
+    await store.setLock(tenant, { locked: false, ...by });
+    await store.recordIncident(tenant, { incident: 'account', state: 'closed', text: 'x' });
+    await store.holdLetters(tenant, { letter: lock, held: true, ...by });
+    await store.holdLetters(tenant, { letter: incident, held: true, ...by });
+    expect(await refusals()).toEqual(['held', 'held']);
+    await store.holdLetters(tenant, { letter: lock, held: false, ...by });
+    await store.holdLetters(tenant, { letter: incident, held: false, ...by });
+    expect(await refusals()).toEqual([]);
+    // What the log itself rests on is nobody's to erase.
+    expect((await erase(0)).refused).toEqual([{ letter: 0, obstacle: 'no-letter' }]);
+    expect(await findings()).toEqual([]);
+  });
+});
+
 describe('in a store of its own', () => {
   beforeEach(make);
   afterEach(drop);

@@ -3,6 +3,7 @@
  * is decided elsewhere (src/preservation); the store refuses what must not go whatever anybody decides.
  */
 import type { Actor, Entry, ErasedEntry, ErasureProposedEntry } from '../evidence/entry.ts';
+import type { RecordGroup } from '../evidence/record-groups.ts';
 
 /** Name of the class of an erasure that persons asked for. */
 export const ON_DEMAND = 'on-demand';
@@ -10,7 +11,7 @@ export const ON_DEMAND = 'on-demand';
 /** What becomes of copies in mailboxes: `stay`: they are the user's matter; `remove`: they go as well. */
 export type CopiesRule = ErasureProposedEntry['copies'];
 
-/** An entry that may be the first of something erasable: its place and kind, no content. */
+/** An entry that may be the first of something erasable: its place and time, no content. */
 export interface RetentionCandidate {
   readonly index: number;
   /** RFC 3339. */
@@ -27,10 +28,12 @@ export type Obstacle =
   | 'scan-open'
   | 'private-waiting'
   /** Its copies at the provider are being deleted. */
-  | 'deletion-open';
+  | 'deletion-open'
+  /** An entry of no letter that says what is still so: a lock, an open incident, a login without outcome. */
+  | 'in-force';
 
 export interface Erasure {
-  /** First entries of the letters. */
+  /** First entries of the letters; an entry that belongs to none is named by itself. */
   readonly letters: readonly number[];
   /** Name of the class. */
   readonly class: string;
@@ -76,6 +79,14 @@ export interface RetentionReader {
    */
   retentionCandidates(
     tenant: string,
+    after: number,
+    before: string,
+    limit: number,
+  ): Promise<RetentionCandidate[]>;
+  /** The same of entries that belong to no letter, of one group. */
+  recordCandidates(
+    tenant: string,
+    group: RecordGroup,
     after: number,
     before: string,
     limit: number,

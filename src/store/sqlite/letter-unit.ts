@@ -1,7 +1,9 @@
 /** Which entries go with a letter, and what stands against their going: the same for listing and for erasing. */
 import type Database from 'better-sqlite3';
 import type { DeletionOutcomeEntry, Entry } from '../../evidence/entry.ts';
+import { recordGroupOf } from '../../evidence/record-groups.ts';
 import type { ActiveHold, Obstacle } from '../retention.ts';
+import { OF_NO_LETTER } from './schema.ts';
 
 /** What both sides of the store have: statements, and entries by index. */
 export interface UnitSource {
@@ -19,6 +21,59 @@ export interface LetterUnit {
 }
 
 /**
+ * An entry of no letter, alone; a login is its intent together with its outcome. Null where none stands here, or
+ * it goes with another.
+ */
+function recordUnit({ sql, entry }: UnitSource, tenant: string, index: number): LetterUnit | null {
+  const kind = sql('SELECT kind FROM entry WHERE tenant = ? AND idx = ?').pluck().get(tenant, index) as
+    | string
+    | undefined;
+  if (kind === undefined || recordGroupOf(kind) === null) return null;
+  const alone = { entries: [index], deletions: [], fileReferences: [] };
+  if (kind === 'login-outcome') {
+    const outcome = tryEntry(() => entry(tenant, index));
+    const intent = outcome?.kind === 'login-outcome' ? tryEntry(() => entry(tenant, outcome.intent)) : null;
+    return intent === null ? alone : null;
+  }
+  if (kind !== 'login-intent') return alone;
+  const next = sql(
+    `SELECT idx FROM entry INDEXED BY entry_record
+     WHERE tenant = ? AND kind = 'login-outcome' AND idx > ? AND ${OF_NO_LETTER} ORDER BY idx LIMIT 1`,
+  ).pluck();
+  // One of the next, as a rule the very next.
+  for (let after = index; ; ) {
+    const found = next.get(tenant, after) as number | undefined;
+    if (found === undefined) return alone;
+    const outcome = tryEntry(() => entry(tenant, found));
+    if (outcome?.kind === 'login-outcome' && outcome.intent === index)
+      return { ...alone, entries: [index, found] };
+    after = found;
+  }
+}
+
+/** Does an entry of no letter say what is still so? */
+function isInForce({ sql, entry }: UnitSource, tenant: string, index: number): boolean {
+  const kind = sql('SELECT kind FROM entry WHERE tenant = ? AND idx = ?').pluck().get(tenant, index);
+  if (recordGroupOf(String(kind)) === null) return false;
+  if (sql('SELECT 1 FROM open_intent WHERE tenant = ? AND idx = ?').get(tenant, index) !== undefined)
+    return true;
+  const one = tryEntry(() => entry(tenant, index));
+  if (one?.kind === 'incident' && one.state === 'opened')
+    return (
+      sql('SELECT 1 FROM incident WHERE tenant = ? AND incident = ? AND since = ?').get(
+        tenant,
+        one.incident,
+        one.time,
+      ) !== undefined
+    );
+  if (one?.kind === 'operation' && one.action === 'lock')
+    return (
+      sql('SELECT 1 FROM tenant_lock WHERE tenant = ? AND since = ?').get(tenant, one.time) !== undefined
+    );
+  return false;
+}
+
+/**
  * Everything that follows from a letter: each entry that names it, each that is about one of those (a verdict, a
  * forwarding, a scan). Null where no letter begins under this index. An entry that does not open any more is taken
  * along: what cannot be read must go all the same.
@@ -27,7 +82,8 @@ export function unitOf({ sql, entry }: UnitSource, tenant: string, letter: numbe
   const message = sql('SELECT letter FROM message WHERE tenant = ? AND idx = ?').get(tenant, letter) as
     | { letter: number | null }
     | undefined;
-  if (message === undefined || (message.letter !== null && message.letter !== letter)) return null;
+  if (message === undefined) return recordUnit({ sql, entry }, tenant, letter);
+  if (message.letter !== null && message.letter !== letter) return null;
   const found = new Set([letter]);
   const deletions = new Set<number>();
   const fileReferences: string[] = [];
@@ -99,6 +155,7 @@ export function obstaclesOf(source: UnitSource, tenant: string, unit: LetterUnit
     return intent?.kind === 'deletion-intent' && intent.copies.some((c) => unit.entries.includes(c.entry));
   });
   if (underWay) found.push('deletion-open');
+  if (isInForce(source, tenant, unit.entries[0]!)) found.push('in-force');
   return found;
 }
 

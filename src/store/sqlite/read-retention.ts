@@ -1,9 +1,11 @@
 /** Reads over what may be erased, what is held, and what was erased. */
 import type { Entry, ErasedEntry } from '../../evidence/entry.ts';
 import { objectsOf } from '../../evidence/objects-of.ts';
+import { leadingKind } from '../../evidence/record-groups.ts';
 import type { ErasureProposal, RetentionCandidate, RetentionReader } from '../retention.ts';
 import { allHolds, holdsOf, obstaclesOf, unitOf } from './letter-unit.ts';
 import type { ReadContext } from './read-context.ts';
+import { OF_NO_LETTER } from './schema.ts';
 
 export function retentionReader(context: ReadContext): RetentionReader {
   const { sql } = context;
@@ -21,6 +23,15 @@ export function retentionReader(context: ReadContext): RetentionReader {
         'SELECT idx AS "index", time FROM message WHERE tenant = ? AND idx > ? AND (letter IS NULL OR letter = idx) ORDER BY idx LIMIT ?',
       ).all(tenant, after, limit) as RetentionCandidate[];
       // Times rise with the index: what comes after is too young as well.
+      const young = rows.findIndex(({ time }) => time >= before);
+      return young < 0 ? rows : rows.slice(0, young);
+    },
+
+    async recordCandidates(tenant, group, after, before, limit) {
+      const rows = sql(
+        `SELECT idx AS "index", time FROM entry INDEXED BY entry_record
+         WHERE tenant = ? AND kind = ? AND idx > ? AND ${OF_NO_LETTER} ORDER BY idx LIMIT ?`,
+      ).all(tenant, leadingKind[group], after, limit) as RetentionCandidate[];
       const young = rows.findIndex(({ time }) => time >= before);
       return young < 0 ? rows : rows.slice(0, young);
     },
