@@ -5,6 +5,7 @@ import { ConfigError } from '../config/load.ts';
 import { Unavailable } from '../unavailable.ts';
 import * as backup from './backup.ts';
 import * as check from './check.ts';
+import * as client from './client.ts';
 import type { Context } from './context.ts';
 import * as demo from './demo.ts';
 import * as evidence from './evidence.ts';
@@ -39,6 +40,7 @@ const registrations: readonly ((program: Command, context: Context) => void)[] =
   retention.register,
   backup.register,
   user.register,
+  client.register,
   verify.register,
   witness.register,
 ];
