@@ -115,6 +115,7 @@ export const controlRequest = z.discriminatedUnion('command', [
     actor,
     reason: z.string().min(1).max(1000),
   }),
+  z.strictObject({ command: z.literal('search-text-rebuild'), tenant: z.string() }),
   z.strictObject({ command: z.literal('private-operators') }),
   z.strictObject({
     command: z.literal('rotate-log-key'),

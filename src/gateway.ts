@@ -205,6 +205,7 @@ export async function startGateway({ config, configFile, log, load }: GatewayOpt
           preservation,
           retention: { store, authenticator, schedule: retention },
           copies,
+          imap: running.imap,
           config: () => current.config,
           status,
           reload,
@@ -226,6 +227,7 @@ interface Powers {
   readonly preservation: Preservation | null;
   readonly retention: OrderDeps;
   readonly copies: Copies | null;
+  readonly imap: ImapServer;
   readonly status: () => Promise<unknown>;
   readonly stop: () => void;
 }
@@ -233,7 +235,7 @@ interface Powers {
 /** Does what a command asked for over the control socket. */
 async function obey(
   request: ControlRequest,
-  { store, link, preservation, retention, copies, config, status, reload, stop }: Powers,
+  { store, link, preservation, retention, copies, imap, config, status, reload, stop }: Powers,
 ): Promise<unknown> {
   switch (request.command) {
     case 'status':
@@ -282,6 +284,8 @@ async function obey(
     case 'retention-approve':
     case 'retention-withdraw':
       return await obeyRetention(retention, request);
+    case 'search-text-rebuild':
+      return await imap.rebuildSearchText(request.tenant);
     case 'private-operators':
       return Object.fromEntries(config().tenants.map(({ id, privateMail }) => [id, privateMail.operators]));
     case 'private-deliver':

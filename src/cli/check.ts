@@ -13,9 +13,10 @@ import { openSqliteReader, type StorePaths } from '../store/sqlite/open.ts';
 import { checkCopies } from './check-copies.ts';
 import { probeEndpoint } from './check-endpoints.ts';
 import { type LoginOptions, logIn, tenantsToLogIn } from './check-login.ts';
-import { preservationLooks } from './check-preservation.ts';
+import { type Look, preservationLooks } from './check-preservation.ts';
 import { checkRetention } from './check-retention.ts';
 import { probeScanner } from './check-scanner.ts';
+import { searchTextLooks } from './check-search-text.ts';
 import { type CommonOptions, type Context, withCommonOptions } from './context.ts';
 import { connectToGateway } from './control.ts';
 import { exit } from './exit.ts';
@@ -63,7 +64,8 @@ async function check(options: CheckOptions, context: Context) {
   results.push(...checkCalendars(config));
   results.push(...checkAnchors(config));
   results.push(...(await checkStore(config)));
-  results.push(...(await checkPreservation(config)));
+  results.push(...(await lookAt('preservation', preservationLooks(config, pathsOf(config)))));
+  results.push(...(await lookAt('search text', searchTextLooks(config, pathsOf(config)))));
   results.push(...(await checkIncidents(config)));
   if (tenants.length > 0) {
     const findings = await logIn(config, tenants, options);
@@ -248,14 +250,13 @@ function calendarText(settings: NonNullable<ProviderConfig['loginCalendar']>): s
   return `no login ${opening === null ? 'within 400 days: no window opens' : `before ${text(opening)}`}`;
 }
 
-function checkPreservation(config: Config): Promise<Result[]> {
-  const paths = pathsOf(config);
+function lookAt(check: string, looks: readonly Look[]): Promise<Result[]> {
   return Promise.all(
-    preservationLooks(config, paths).map(async ({ subject, look }): Promise<Result> => {
+    looks.map(async ({ subject, look }): Promise<Result> => {
       try {
-        return { check: 'preservation', subject, good: true, ...(await look()) };
+        return { check, subject, good: true, ...(await look()) };
       } catch (error) {
-        return { check: 'preservation', subject, good: false, detail: (error as Error).message };
+        return { check, subject, good: false, detail: (error as Error).message };
       }
     }),
   );

@@ -16,6 +16,7 @@ import * as privateMail from './private.ts';
 import * as queue from './queue.ts';
 import * as reload from './reload.ts';
 import * as retention from './retention.ts';
+import * as searchText from './search-text.ts';
 import * as start from './start.ts';
 import * as stop from './stop.ts';
 import * as tenant from './tenant.ts';
@@ -39,6 +40,7 @@ const registrations: readonly ((program: Command, context: Context) => void)[] =
   keys.register,
   retention.register,
   backup.register,
+  searchText.register,
   user.register,
   client.register,
   verify.register,

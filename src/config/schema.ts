@@ -283,6 +283,8 @@ const tenant = z.strictObject({
       certificateAuthorities: z.array(z.string()).default([]),
     })
     .prefault({}),
+  /** Keeps an index by which the facade searches; off: each search reads the messages. */
+  searchText: z.boolean().default(true),
   /** Signatures that senders put into their mails: S/MIME, .p7s, signed PDF. */
   senderSignatures: z
     .strictObject({

@@ -1,64 +1,89 @@
-/** Does a message match a search? Cheap questions first; headers and text are read only where they decide. */
+/**
+ * Does a message match a search? Cheap questions first. Header and text are asked of the tenant's search text where the
+ * message is in it; of what is not, they are read, and only where they decide. Both ways give the same answer.
+ */
 
-import type { HeaderField } from '../mime/header.ts';
-import { partTexts } from '../mime/part-text.ts';
-import { decodeWords } from '../mime/words.ts';
+import { parseHeader } from '../mime/header.ts';
+import type { IndexedMessage, Needle } from '../store/search-text.ts';
 import type { MessageContent, MessageRow, Store } from '../store/store.ts';
 import type { SearchKey } from './codec/command.ts';
 import { dayOf, dayOfInstant } from './codec/date.ts';
 import { includes, resolve, type SequenceSet } from './codec/sequence.ts';
 import { type Composed, compose } from './composed.ts';
+import { fold } from './folded-text.ts';
 import type { MailboxView } from './mailbox-view.ts';
+import {
+  bodyPieces,
+  type EnvelopeField,
+  envelopeText,
+  headerLine,
+  type MessageText,
+  splitText,
+} from './message-text.ts';
 import { readHeader } from './sections.ts';
 
-/** One message under question; its content is read at most once. */
+/** One message under question; each part of it is read at most once. */
 interface Candidate {
   readonly sequence: number;
   readonly row: MessageRow;
+  /** As the session sees it; null where it was deleted meanwhile. */
   content(): Promise<Composed | null>;
-  header(): Promise<readonly HeaderField[]>;
+  /** Header lines, the prepended block included. */
+  header(): Promise<readonly string[]>;
+  indexed(): Promise<IndexedMessage | null>;
+  /** The text kept of an indexed object. */
+  kept(object: string): Promise<MessageText | null>;
 }
 
-/** Encoded bytes looked at per message: enough for any text, and attached mailings do not stall a search. */
-const textLimit = 8 * 1024 * 1024;
-
-export type Matcher = (sequence: number) => Promise<boolean>;
+type Answer = boolean | Promise<boolean>;
+export type Matcher = (sequence: number) => Answer;
 
 /** Where to look, and what the session sees under a UID. */
-export interface SearchPlace extends Place {
+export interface SearchPlace {
+  readonly store: Store;
+  readonly tenant: string;
   contentOf(uid: number): Promise<MessageContent | undefined>;
 }
 
 export function createMatcher(place: SearchPlace, view: MailboxView, key: SearchKey): Matcher {
   const { store, tenant } = place;
-  const test = prepare(key, view, place);
-  return async (sequence) => {
+  const needles: Needle[] = [];
+  const test = prepare(key, view, place, needles);
+  return (sequence) => {
     const row = view.at(sequence);
-    let composed: Promise<Composed | null> | undefined;
-    let header: Promise<readonly HeaderField[]> | undefined;
-    const content = () => {
-      composed ??= place.contentOf(row.uid).then((found) => (found ? compose(found) : null));
-      return composed;
-    };
+    const content = once(async () => {
+      const found = await place.contentOf(row.uid);
+      return found ? compose(found) : null;
+    });
     return test({
       sequence,
       row,
       content,
-      header: () => {
-        header ??= content().then((found) => (found ? readHeader(store, tenant, found) : []));
-        return header;
-      },
+      header: once(async () => {
+        const found = await content();
+        return found ? (await readHeader(store, tenant, found)).map(headerLine) : [];
+      }),
+      indexed: once(() => store.indexedMessage(tenant, view.id, row.uid, needles)),
+      kept: once(async (object: string) => {
+        const whole = await store.searchText(tenant, object);
+        return whole === null ? null : splitText(whole);
+      }),
     });
   };
 }
 
-type Test = (candidate: Candidate) => boolean | Promise<boolean>;
-interface Place {
-  readonly store: Store;
-  readonly tenant: string;
+function once<A extends unknown[], T>(make: (...args: A) => Promise<T>): (...args: A) => Promise<T> {
+  let made: Promise<T> | undefined;
+  return (...args) => {
+    made ??= make(...args);
+    return made;
+  };
 }
 
-function prepare(key: SearchKey, view: MailboxView, place: Place): Test {
+type Test = (candidate: Candidate) => Answer;
+
+/** `needles` takes in what the search text is asked for. */
+function prepare(key: SearchKey, view: MailboxView, place: SearchPlace, needles: Needle[]): Test {
   switch (key.key) {
     case 'all':
       return () => true;
@@ -86,19 +111,30 @@ function prepare(key: SearchKey, view: MailboxView, place: Place): Test {
     case 'on':
     case 'since':
       return dateTest(key.key, key.day, key.sent);
+    case 'envelope':
+      return envelopeTest(key.field, fold(key.text), needles);
     case 'header':
-      return headerTest(key.field, fold(key.text));
+      return headerTest(fold(key.field), fold(key.text), needles);
     case 'body':
     case 'text':
-      return textTest(fold(key.text), key.key === 'text', place);
+      return textTest(fold(key.text), key.key === 'text', place, needles);
     case 'not': {
-      const operand = prepare(key.operand, view, place);
-      return async (candidate) => !(await operand(candidate));
+      const operand = prepare(key.operand, view, place, needles);
+      return (candidate) => {
+        const answer = operand(candidate);
+        return typeof answer === 'boolean' ? !answer : answer.then((matches) => !matches);
+      };
     }
     case 'or':
-      return anyOf(byCost([key.left, key.right]).map((one) => prepare(one, view, place)));
+      return firstOf(
+        true,
+        byCost([key.left, key.right]).map((one) => prepare(one, view, place, needles)),
+      );
     case 'and':
-      return allOf(byCost(key.keys).map((one) => prepare(one, view, place)));
+      return firstOf(
+        false,
+        byCost(key.keys).map((one) => prepare(one, view, place, needles)),
+      );
   }
 }
 
@@ -107,17 +143,20 @@ function setTest(set: SequenceSet, largest: number, number: (candidate: Candidat
   return (candidate) => includes(resolved, number(candidate));
 }
 
-function allOf(tests: readonly Test[]): Test {
-  return async (candidate) => {
-    for (const test of tests) if (!(await test(candidate))) return false;
-    return true;
-  };
-}
-
-function anyOf(tests: readonly Test[]): Test {
-  return async (candidate) => {
-    for (const test of tests) if (await test(candidate)) return true;
-    return false;
+/** `decides` where one of the tests gives that, else the opposite. Waits for nothing that need not be waited for. */
+function firstOf(decides: boolean, tests: readonly Test[]): Test {
+  async function rest(candidate: Candidate, answer: Promise<boolean>, from: number): Promise<boolean> {
+    if ((await answer) === decides) return decides;
+    for (const test of tests.slice(from)) if ((await test(candidate)) === decides) return decides;
+    return !decides;
+  }
+  return (candidate) => {
+    for (const [at, test] of tests.entries()) {
+      const answer = test(candidate);
+      if (answer === decides) return decides;
+      if (typeof answer !== 'boolean') return rest(candidate, answer, at + 1);
+    }
+    return !decides;
   };
 }
 
@@ -127,6 +166,7 @@ function cost(key: SearchKey): number {
     case 'body':
     case 'text':
       return 2;
+    case 'envelope':
     case 'header':
       return 1;
     case 'before':
@@ -168,42 +208,79 @@ function sentDay(date: string | null): number | null {
   return match ? dayOf(Number(match[1]), match[2]!, Number(match[3])) : null;
 }
 
-function headerTest(field: string, wanted: string): Test {
+function ask(needles: Needle[], needle: Needle): (indexed: IndexedMessage) => boolean {
+  const at = needles.push(needle) - 1;
+  return ({ may }) => may[at]!;
+}
+
+/** In the field of the envelope: what the index made at ingest says. */
+function envelopeTest(field: EnvelopeField, wanted: string, needles: Needle[]): Test {
+  const may = ask(needles, { where: field, text: wanted });
   return async (candidate) => {
-    for (const { lower, value } of await candidate.header())
-      if (lower === field && (wanted === '' || fold(decodeWords(value)).includes(wanted))) return true;
-    return false;
+    const indexed = await candidate.indexed();
+    if (indexed && !may(indexed) && !(field === 'subject' && blockHasSubject(indexed.prefix))) return false;
+    const composed = await candidate.content();
+    return composed !== null && (envelopeText(composed.envelope, field)?.includes(wanted) ?? false);
   };
 }
 
-function textTest(wanted: string, withHeader: boolean, { store, tenant }: Place): Test {
+function blockHasSubject(block: Uint8Array): boolean {
+  return block.length > 0 && parseHeader(block).some(({ lower }) => lower === 'subject');
+}
+
+function headerTest(field: string, wanted: string, needles: Needle[]): Test {
+  const start = `${field}: `;
+  const mayName = ask(needles, { where: 'header', text: start });
+  const mayText = ask(needles, { where: 'header', text: wanted });
+  const fits = (line: string) => line.startsWith(start) && line.includes(wanted, start.length);
+  return headerWith(fits, (indexed) => mayName(indexed) && mayText(indexed));
+}
+
+/** Is there a header line that fits? */
+function headerWith(
+  fits: (line: string) => boolean,
+  may: (indexed: IndexedMessage) => boolean,
+): (candidate: Candidate) => Promise<boolean> {
   return async (candidate) => {
-    if (wanted === '') return true;
-    if (withHeader) {
-      for (const { name, value } of await candidate.header())
-        if (fold(`${name}: ${decodeWords(value)}`).includes(wanted)) return true;
+    const indexed = await candidate.indexed();
+    if (!indexed) return (await candidate.header()).some(fits);
+    if (indexed.prefix.length > 0 && parseHeader(indexed.prefix).map(headerLine).some(fits)) return true;
+    if (!may(indexed)) return false;
+    return ((await candidate.kept(indexed.object))?.header ?? (await candidate.header())).some(fits);
+  };
+}
+
+function textTest(wanted: string, withHeader: boolean, place: SearchPlace, needles: Needle[]): Test {
+  if (wanted === '') return () => true;
+  const inHeader = headerWith(
+    (line) => line.includes(wanted),
+    ask(needles, { where: 'header', text: wanted }),
+  );
+  const mayBody = ask(needles, { where: 'body', text: wanted });
+  return async (candidate) => {
+    if (withHeader && (await inHeader(candidate))) return true;
+    const indexed = await candidate.indexed();
+    if (indexed) {
+      if (!mayBody(indexed)) return false;
+      const kept = await candidate.kept(indexed.object);
+      if (kept) return kept.body.includes(wanted);
     }
     const composed = await candidate.content();
-    if (!composed) return false;
-    const { index, source } = composed.content;
-    const shift = composed.size - index.size;
-    const read = (from: number, to: number) => store.readSource(tenant, source, from + shift, to + shift);
-    let window = '';
-    for await (const piece of partTexts(index.root, read, textLimit)) {
-      if (piece === null) {
-        window = '';
-        continue;
-      }
-      // Line ends count as blanks: a phrase may be wrapped. The window keeps what a match could begin in.
-      window += fold(piece.replace(/\s+/g, ' '));
-      if (window.includes(wanted)) return true;
-      window = window.slice(-2 * wanted.length);
-    }
-    return false;
+    return composed !== null && bodyHolds(place, composed, wanted);
   };
 }
 
-/** Case and compatibility forms are one; ß is ss. */
-export function fold(text: string): string {
-  return text.normalize('NFKC').toLowerCase().replaceAll('ß', 'ss');
+async function bodyHolds(
+  { store, tenant }: SearchPlace,
+  composed: Composed,
+  wanted: string,
+): Promise<boolean> {
+  let window = '';
+  for await (const piece of bodyPieces(store, tenant, composed)) {
+    window += piece;
+    if (window.includes(wanted)) return true;
+    // What a match could begin in.
+    window = window.slice(1 - wanted.length || window.length);
+  }
+  return false;
 }

@@ -12,6 +12,7 @@ import { createConnection, Disconnected } from './connection.ts';
 import { createRecentTracker } from './recent.ts';
 import { runSession } from './serve.ts';
 import type { ImapLimits, SessionDeps } from './session.ts';
+import { type IndexingPace, startTextIndexer } from './text-indexer.ts';
 
 export interface ImapListener {
   readonly address: string;
@@ -28,6 +29,8 @@ export interface ImapDeps {
   readonly tls: () => TlsOptions;
   readonly listeners: { readonly imap?: ImapListener | undefined; readonly imaps?: ImapListener | undefined };
   readonly limits?: Partial<ImapLimits>;
+  /** How the search text is filled; for tests and measurements. */
+  readonly indexing?: Partial<IndexingPace>;
   /** Closes the server when aborted. */
   readonly signal?: AbortSignal;
 }
@@ -36,6 +39,8 @@ export interface ImapServer extends AsyncDisposable {
   readonly ports: { readonly imap?: number; readonly imaps?: number };
   /** The directory is another one: whoever lost or changed rights has to log in again. */
   reloaded(): void;
+  /** Throws the tenant's search text away and makes it anew. */
+  rebuildSearchText(tenant: string): Promise<void>;
   /** Says BYE to every client and resolves when all are gone, within some seconds. */
   close(): Promise<void>;
 }
@@ -68,6 +73,13 @@ export async function startImap(deps: ImapDeps): Promise<ImapServer> {
     closing: closing.signal,
     onReload: new Set(),
   };
+  const indexer = startTextIndexer({
+    store: deps.store,
+    tenants: () => deps.directory().tenants,
+    log,
+    pace: deps.indexing,
+  });
+  session.onReload.add(indexer.look);
   const running = new Map<Socket, Promise<void>>();
   const strangers = createStrangers();
   const admit = (socket: Socket, implicitTls: boolean): void => {
@@ -113,7 +125,7 @@ export async function startImap(deps: ImapDeps): Promise<ImapServer> {
         for (const socket of running.keys()) socket.destroy();
       }, closeMs);
       await Promise.allSettled(running.values());
-      await Promise.all(stopped);
+      await Promise.all([...stopped, indexer.close()]);
       clearTimeout(cut);
     })();
     return closed;
@@ -123,7 +135,7 @@ export async function startImap(deps: ImapDeps): Promise<ImapServer> {
   const reloaded = () => {
     for (const tell of [...session.onReload]) tell();
   };
-  return { ports, reloaded, close, [Symbol.asyncDispose]: close };
+  return { ports, reloaded, rebuildSearchText: indexer.rebuild, close, [Symbol.asyncDispose]: close };
 }
 
 /** One client, from its first byte to its last. Never throws. */

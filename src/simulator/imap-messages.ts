@@ -221,6 +221,7 @@ async function fits(
       return dayOfInstant(message.receivedAt) === key.day;
     case 'since':
       return dayOfInstant(message.receivedAt) >= key.day;
+    case 'envelope':
     case 'header': {
       const { fields } = splitMessage(await read());
       const name = key.field.toLowerCase();

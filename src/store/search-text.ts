@@ -51,6 +51,8 @@ export interface SearchTextState {
 
 export interface SearchTextReader {
   /** Null where it is switched off. */
+  searchTextEdition(tenant: string): Promise<number | null>;
+  /** How far it is; counts rows. Null where it is switched off. */
   searchTextState(tenant: string): Promise<SearchTextState | null>;
   /** Messages whose text is to be indexed next; private ones never are. Null: none. */
   dueSearchTexts(tenant: string, limit: number): Promise<DueTexts | null>;

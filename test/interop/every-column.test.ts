@@ -53,6 +53,10 @@ const notEvidence: Readonly<Record<string, string>> = {
   restored: 'whether a queue waits after a restore',
   log_hold: 'why nothing is signed now; the closing of the log says it in an entry',
   retention_review: 'which erasures were announced; an announcement is a mail',
+  search_tenant: 'which tenants have an index to search by',
+  search_filter: 'an index of what lies in the mailboxes; thrown away and rebuilt at any time',
+  search_text: 'part of that index',
+  search_queue: 'what is to be indexed',
   erasure_proposal: 'which proposals are open; who agrees reads the entry of the proposal',
 };
 

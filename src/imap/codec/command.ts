@@ -145,6 +145,11 @@ export type SearchKey =
   | { readonly key: 'sequence' | 'uid'; readonly set: SequenceSet }
   | { readonly key: 'before' | 'on' | 'since'; readonly sent: boolean; readonly day: number }
   | { readonly key: 'larger' | 'smaller'; readonly size: number }
+  | {
+      readonly key: 'envelope';
+      readonly field: 'subject' | 'from' | 'to' | 'cc' | 'bcc';
+      readonly text: string;
+    }
   | { readonly key: 'header'; readonly field: string; readonly text: string }
   | { readonly key: 'body' | 'text'; readonly text: string }
   | { readonly key: 'modseq'; readonly modseq: number };

@@ -9,8 +9,8 @@ const maxDepth = 50;
 const maxKeys = 1000;
 const returnOptions = ['MIN', 'MAX', 'ALL', 'COUNT'] as const;
 
-/** Charsets that a search may use, and the decoder's name for each. */
-const charsets: Readonly<Record<string, string>> = {
+/** Charsets that a search may use (RFC 3501 6.4.4), and the decoder's name for each. */
+export const charsets: Readonly<Record<string, string>> = {
   'US-ASCII': 'utf-8',
   'UTF-8': 'utf-8',
   'ISO-8859-1': 'windows-1252',
@@ -124,7 +124,11 @@ function namedKey(p: Program, name: string, depth: number): SearchKey {
     case 'FROM':
     case 'SUBJECT':
     case 'TO':
-      return { key: 'header', field: name.toLowerCase(), text: text(p) };
+      return {
+        key: 'envelope',
+        field: name.toLowerCase() as 'subject' | 'from' | 'to' | 'cc' | 'bcc',
+        text: text(p),
+      };
     case 'HEADER': {
       scan.space(s);
       const field = scan.astring(s).toLowerCase();

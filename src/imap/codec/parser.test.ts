@@ -119,7 +119,7 @@ describe('commands', () => {
     ['UID 7', { key: 'uid', set: [[7, 7]] }],
     ['SINCE 1-Feb-1994', { key: 'since', sent: false, day: 8797 }],
     ['SENTON "01-Feb-1994"', { key: 'on', sent: true, day: 8797 }],
-    ['SUBJECT "a b"', { key: 'header', field: 'subject', text: 'a b' }],
+    ['SUBJECT "a b"', { key: 'envelope', field: 'subject', text: 'a b' }],
     ['HEADER Message-ID <x@y>', { key: 'header', field: 'message-id', text: '<x@y>' }],
     ['CHARSET utf-8 TEXT {2+}\r\n\xc3\xa4', { key: 'text', text: 'ä' }],
     ['CHARSET ISO-8859-1 TEXT "\xe4"', { key: 'text', text: 'ä' }],

@@ -1,18 +1,21 @@
 /** SEARCH and UID SEARCH. RFC 3501 6.4.4; RFC 4731; RFC 7162 3.1.5. */
 import { setImmediate } from 'node:timers/promises';
 import type { CommandOf, SearchKey } from '../codec/command.ts';
+import { charsets } from '../codec/grammar-search.ts';
 import { printString } from '../codec/printer.ts';
 import { compress } from '../codec/sequence.ts';
 import { tenantOf } from '../mailbox-access.ts';
+import type { MailboxView } from '../mailbox-view.ts';
 import { shownContents } from '../private-mail.ts';
 import { createMatcher } from '../search-match.ts';
 import { type Answer, enableCondstore, no, ok, type Session } from '../session.ts';
 
-/** Messages looked at before other sessions get a turn. */
-const turn = 200;
+/** How long a search may hold up everybody else, milliseconds. */
+const turnMs = 8;
 
 export async function search(session: Session, command: CommandOf<'SEARCH'>): Promise<Answer> {
-  if (!command.charsetKnown) return no('Charset is not known', 'BADCHARSET (UTF-8 US-ASCII ISO-8859-1)');
+  if (!command.charsetKnown)
+    return no('Charset is not known', `BADCHARSET (${Object.keys(charsets).join(' ')})`);
   const view = session.view!;
   const withModseq = asksModseq(command.key);
   if (withModseq) enableCondstore(session);
@@ -26,20 +29,57 @@ export async function search(session: Session, command: CommandOf<'SEARCH'>): Pr
     command.key,
   );
   const found: number[] = [];
-  let highest = 0;
+  const first = command.returns?.every((option) => option === 'MIN') ?? false;
+  let turn = performance.now();
   for (let sequence = 1; sequence <= view.count; sequence++) {
-    if (sequence % turn === 0) await setImmediate();
-    if (session.connection.closed) break;
-    if (!(await matches(sequence))) continue;
-    const row = view.at(sequence);
-    found.push(command.uid ? row.uid : sequence);
-    highest = Math.max(highest, row.modseq);
+    if (performance.now() - turn > turnMs) {
+      await setImmediate();
+      turn = performance.now();
+    }
+    // Nobody is there to be answered, or soon will be.
+    if (session.connection.closed || session.ended || session.deps.closing.aborted)
+      return no('Search was broken off', 'UNAVAILABLE');
+    const answer = matches(sequence);
+    if (answer === false || !(await answer)) continue;
+    found.push(sequence);
+    if (first) break;
   }
-  const modseq = withModseq && found.length > 0 ? ` (MODSEQ ${highest})` : '';
-  if (command.returns === null)
-    session.connection.send(`* SEARCH${found.map((n) => ` ${n}`).join('')}${modseq}\r\n`);
-  else session.connection.send(extended(command, found, withModseq && found.length > 0 ? highest : null));
+  const shown = command.uid ? found.map((sequence) => view.at(sequence).uid) : found;
+  const modseq = withModseq && found.length > 0 ? highestModseq(view, command, found) : null;
+  if (command.returns === null) await sendNumbers(session, shown, modseq);
+  else session.connection.send(extended(command, shown, modseq));
   return ok('Searched');
+}
+
+/** Numbers of a line that are put together at a time. */
+const some = 10_000;
+
+async function sendNumbers({ connection }: Session, found: readonly number[], modseq: number | null) {
+  connection.send('* SEARCH');
+  for (let from = 0; from < found.length; from += some) {
+    connection.send(
+      found
+        .slice(from, from + some)
+        .map((n) => ` ${n}`)
+        .join(''),
+    );
+    await connection.breathe();
+  }
+  connection.send(`${modseq === null ? '' : ` (MODSEQ ${modseq})`}\r\n`);
+}
+
+/** RFC 7162 3.1.10: of what is returned: where only MIN and MAX are, of these. */
+function highestModseq(
+  view: MailboxView,
+  { returns }: CommandOf<'SEARCH'>,
+  found: readonly number[],
+): number {
+  const all = returns === null || returns.includes('ALL') || returns.includes('COUNT');
+  const ends = [
+    ...(returns?.includes('MIN') ? [found[0]!] : []),
+    ...(returns?.includes('MAX') ? [found.at(-1)!] : []),
+  ];
+  return (all ? found : ends).reduce((highest, n) => Math.max(highest, view.at(n).modseq), 0);
 }
 
 /** RFC 4731 3.1: MIN, MAX and ALL are left out where nothing matched. */

@@ -72,6 +72,11 @@ const FILL_STEP = 500;
 export function searchTextReader(context: ReadContext): SearchTextReader {
   const { sql } = context;
   return {
+    async searchTextEdition(tenant) {
+      const edition = sql('SELECT edition FROM search_tenant WHERE tenant = ?').pluck().get(tenant);
+      return (edition as number | undefined) ?? null;
+    },
+
     async searchTextState(tenant) {
       const row = sql('SELECT edition, filled FROM search_tenant WHERE tenant = ?').get(tenant) as
         | { edition: number; filled: string | null }
