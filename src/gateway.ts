@@ -10,6 +10,7 @@ import { type ControlRequest, serveControl } from './control.ts';
 import { createAuthenticator } from './directory/authenticator.ts';
 import { createDirectory } from './directory/create.ts';
 import { type ImapServer, startImap } from './imap/server.ts';
+import type { ImapLimits } from './imap/session.ts';
 import { createScanner } from './inspection/scanner.ts';
 import { lockStore } from './lock.ts';
 import { systemClock } from './observe/clock.ts';
@@ -140,7 +141,7 @@ export async function startGateway({ config, configFile, log, load }: GatewayOpt
     authenticator,
     tls: () => tlsServerOptions(current.tls),
     listeners: config.listeners,
-    limits: { sessions: config.limits.imapSessions, messageSize: config.limits.messageSize },
+    limits: imapLimits(config),
   });
 
   const running = { smtp, imap };
@@ -217,6 +218,11 @@ export async function startGateway({ config, configFile, log, load }: GatewayOpt
   log.info({ ports, data: config.data }, 'gateway ready');
   const held = opened.move();
   return { ports, stopRequested: stop.promise, reload, close: () => held.disposeAsync() };
+}
+
+function imapLimits({ limits: { imap, imapSessions, messageSize } }: Config): ImapLimits {
+  const { loginTimeout: loginTimeoutMs, idleTimeout: idleTimeoutMs, ...sizes } = imap;
+  return { sessions: imapSessions, messageSize, loginTimeoutMs, idleTimeoutMs, ...sizes };
 }
 
 interface Powers {

@@ -1,6 +1,7 @@
 /** `user hash | list | check`: passwords for the configuration, and what the directory knows of its users. */
 import type { Command } from 'commander';
 import { ConfigError, loadConfig } from '../config/load.ts';
+import { mailboxRights } from '../config/schema.ts';
 import { createDirectory } from '../directory/create.ts';
 import type { Directory, Principal } from '../directory/directory.ts';
 import { hashPassword, verifyPassword } from '../directory/password.ts';
@@ -85,11 +86,11 @@ interface Rights {
 }
 
 function rightsOf(directory: Directory, { tenant, user }: Principal): Rights {
-  const shared = directory.sharedOf({ tenant, user }).map((owner) => owner.name);
+  const access = directory.sharedOf({ tenant, user });
   const addresses = [
     user.login,
     ...user.sendAs,
-    ...tenant.sharedMailboxes.filter((mailbox) => shared.includes(mailbox.name)).map((m) => m.address),
+    ...tenant.sharedMailboxes.filter(({ members }) => members.includes(user.login)).map((m) => m.address),
   ];
   return {
     tenant: tenant.id,
@@ -99,7 +100,9 @@ function rightsOf(directory: Directory, { tenant, user }: Principal): Rights {
       const demail = directory.toDemail(tenant, address);
       return demail === undefined || demail === address ? address : `${address} = ${demail}`;
     }),
-    shared,
+    shared: access.map(({ owner, rights }) =>
+      rights.length === mailboxRights.length ? owner.name : `${owner.name} (${rights.join(' ')})`,
+    ),
     options: user.permittedOptions ?? tenant.options.permitted,
     operator: tenant.operators.includes(user.login),
   };

@@ -158,6 +158,14 @@ function checkTenant(tenant: TenantConfig, at: Path, add: (path: Path, message: 
     });
   });
 
+  tenant.groups.forEach((group, g) => {
+    const path: Path = [...at, 'groups', g];
+    unique('group', group.name, [...path, 'name'], 'names are unique');
+    group.members.forEach((member, i) => {
+      if (!logins.has(member)) add([...path, 'members', i], `no user of the tenant has the login ${member}`);
+    });
+  });
+
   tenant.sharedMailboxes.forEach((mailbox, m) => {
     const path: Path = [...at, 'sharedMailboxes', m];
     unique('shared mailbox', mailbox.name, [...path, 'name'], 'names are unique');
@@ -170,6 +178,12 @@ function checkTenant(tenant: TenantConfig, at: Path, add: (path: Path, message: 
       add([...path, 'address'], `${mailbox.address} is outside the tenant's domains`);
     mailbox.members.forEach((member, i) => {
       if (!logins.has(member)) add([...path, 'members', i], `no user of the tenant has the login ${member}`);
+    });
+    mailbox.access.forEach(({ user, group }, i) => {
+      if (user !== undefined && !logins.has(user))
+        add([...path, 'access', i, 'user'], `no user of the tenant has the login ${user}`);
+      if (group !== undefined && !tenant.groups.some(({ name }) => name === group))
+        add([...path, 'access', i, 'group'], `the tenant has no group ${group}`);
     });
   });
 

@@ -28,6 +28,16 @@ const size = z
     return Number.parseInt(text, 10) * unitBytes[unit];
   });
 
+function between(low: string, high: string) {
+  const [min, max] = [duration.parse(low), duration.parse(high)];
+  return duration.refine((ms) => ms >= min && ms <= max, `a duration from ${low} to ${high}`);
+}
+
+function sizeBetween(low: string, high: string) {
+  const [min, max] = [size.parse(low), size.parse(high)];
+  return size.refine((bytes) => bytes >= min && bytes <= max, `a size from ${low} to ${high}`);
+}
+
 const port = z.number().int().min(0).max(65_535);
 const domain = z
   .string()
@@ -194,9 +204,24 @@ const provider = z.strictObject({
   onUncertain: z.enum(['hold', 'resend']).default('hold'),
 });
 
+const language = z.enum(['de', 'en']);
+
+/** What clients may fill mailboxes with; what comes in is never refused for it. */
+const mailboxQuota = z
+  .strictObject({
+    /** Bytes of messages as clients see them. */
+    size: size.optional(),
+    messages: z.number().int().min(1).max(100_000_000).optional(),
+  })
+  .refine((q) => q.size !== undefined || q.messages !== undefined, 'at least one of size and messages');
+
 const user = z.strictObject({
   login: address,
   name: z.string().optional(),
+  /** Of mailbox names and of what mail clients show; default: the tenant's. */
+  language: language.optional(),
+  /** Default: the tenant's `mailboxQuota`. */
+  mailboxQuota: mailboxQuota.optional(),
   /** argon2id, made by `demail-gateway user hash`. */
   passwordHash: z.string().startsWith('$argon2id$').optional(),
   passwordHashFile: z.string().optional(),
@@ -208,11 +233,30 @@ const user = z.strictObject({
   certificates: z.array(fingerprint).default([]),
 });
 
-const sharedMailbox = z.strictObject({
-  name: z.string().min(1).max(60),
-  address,
-  members: z.array(address).min(1),
-});
+export const mailboxRights = ['read', 'insert', 'flag', 'delete'] as const;
+
+const mailboxAccess = z
+  .strictObject({
+    user: address.optional(),
+    /** Of the tenant's `groups`. */
+    group: id.optional(),
+    /** `insert`: also make mailboxes below; `delete`: also remove them. */
+    rights: z.array(z.enum(mailboxRights)).min(1),
+  })
+  .refine((a) => (a.user === undefined) !== (a.group === undefined), 'either user or group')
+  .refine((a) => a.rights.includes('read'), 'read is needed with any other right');
+
+const sharedMailbox = z
+  .strictObject({
+    name: z.string().min(1).max(60),
+    address,
+    /** Logins with every right; they also send from the address. */
+    members: z.array(address).default([]),
+    /** Others who may open it, and what they may do there. Rights add up. */
+    access: z.array(mailboxAccess).default([]),
+    mailboxQuota: mailboxQuota.optional(),
+  })
+  .refine((m) => m.members.length + m.access.length > 0, 'nobody could open it: name members or access');
 
 const forward = z
   .strictObject({
@@ -240,7 +284,7 @@ const forward = z
 const tenant = z.strictObject({
   id,
   name: z.string(),
-  language: z.enum(['de', 'en']).default('de'),
+  language: language.default('de'),
   /** When its days begin and end: the daily quota. */
   timeZone,
   internalDomains: z.array(domain).min(1),
@@ -264,6 +308,10 @@ const tenant = z.strictObject({
     })
     .prefault({}),
   users: z.array(user).default([]),
+  /** Logins that `access` of shared mailboxes names together. */
+  groups: z.array(z.strictObject({ name: id, members: z.array(address).min(1) })).default([]),
+  /** What each user's own mailboxes may hold, unless the user has a quota of their own; absent: no limit. */
+  mailboxQuota: mailboxQuota.optional(),
   sharedMailboxes: z.array(sharedMailbox).default([]),
   delivery: z.strictObject({ facade: z.boolean().default(true), forward: forward.optional() }).prefault({}),
   /** Name of the shared mailbox, or login, that gets what fits nobody (private mail excepted). */
@@ -463,6 +511,24 @@ export const preservation = z.strictObject({
   algorithms: z.string().optional(),
 });
 
+/** Of IMAP sessions, besides `imapSessions` and `messageSize` (docs/imap.md). */
+const imapLimits = z.strictObject({
+  /** Sessions of one address that have not logged in yet. */
+  strangersPerAddress: z.number().int().min(1).max(100_000).default(200),
+  /** From connection to login. */
+  loginTimeout: between('10s', '10m').prefault('60s'),
+  /** Of clients that say nothing; RFC 3501 5.4 wants 30 minutes at least. */
+  idleTimeout: between('30m', '1d').prefault('30m'),
+  /** Commands in a row that cannot be understood end the connection. */
+  badCommands: z.number().int().min(3).max(10_000).default(20),
+  /** Bytes of a line and of a command with its literals, before login. */
+  strangerCommand: sizeBetween('1KiB', '1MiB').prefault('8KiB'),
+  /** Bytes of a line after login; long UID sets need room (RFC 7162 4: at least 8 KiB). */
+  line: sizeBetween('8KiB', '4MiB').prefault('64KiB'),
+  /** Bytes of a command with its literals after login, the message of APPEND excluded. */
+  command: sizeBetween('64KiB', '16MiB').prefault('256KiB'),
+});
+
 export const configSchema = z.strictObject({
   /** Where the store lives; --data overrides. */
   data: z.string().default('./data'),
@@ -495,6 +561,7 @@ export const configSchema = z.strictObject({
       failedLoginsPerUser: z.number().int().min(1).default(10),
       failedLoginWindow: duration.prefault('15m'),
       idleTimeout: duration.prefault('5m'),
+      imap: imapLimits.prefault({}),
     })
     .prefault({}),
   keys: z
@@ -533,6 +600,7 @@ export type EvidenceConfig = Config['evidence'];
 export type WitnessClientConfig = EvidenceConfig['witnesses'][number];
 export type WitnessConfig = z.output<typeof witnessSchema>;
 export type HttpListenerConfig = z.output<typeof httpListener>;
+export type MailboxRight = (typeof mailboxRights)[number];
 export type TenantConfig = Config['tenants'][number];
 export type ProviderConfig = TenantConfig['provider'];
 export type UserConfig = TenantConfig['users'][number];

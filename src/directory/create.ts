@@ -1,8 +1,8 @@
 /** The directory of a configuration: lookups made once, answered from maps. */
-import type { Config, TenantConfig } from '../config/schema.ts';
+import { type Config, mailboxRights, type TenantConfig } from '../config/schema.ts';
 import { MAX_ADDRESS, MAX_DOMAIN, MAX_LOCAL_PART, matchesDomain } from '../demail/domains.ts';
 import type { MailboxOwner } from '../store/store.ts';
-import type { Directory, Principal } from './directory.ts';
+import type { Directory, Principal, SharedAccess } from './directory.ts';
 
 /** Local part of a De-Mail address: dot-atom (RFC 5322 3.2.3), so that it needs no quoting in any header. */
 const DEMAIL_LOCAL = /^[a-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[a-z0-9!#$%&'*+/=?^_`{|}~-]+)*$/;
@@ -72,10 +72,13 @@ export function createDirectory(config: Config): Directory {
       const shared = tenant.sharedMailboxes.some((mailbox) => mailbox.name === tenant.fallbackMailbox);
       return { type: shared ? 'shared' : 'user', name: tenant.fallbackMailbox };
     },
-    sharedOf({ tenant, user }) {
-      return tenant.sharedMailboxes
-        .filter((mailbox) => mailbox.members.includes(user.login))
-        .map((mailbox) => ({ type: 'shared', name: mailbox.name }));
+    sharedOf: (principal) => accessOf(principal),
+    quotaOf(tenant, owner) {
+      const quota =
+        owner.type === 'shared'
+          ? tenant.sharedMailboxes.find(({ name }) => name === owner.name)?.mailboxQuota
+          : (tenant.users.find(({ login }) => login === owner.name)?.mailboxQuota ?? tenant.mailboxQuota);
+      return quota === undefined ? null : { bytes: quota.size ?? null, messages: quota.messages ?? null };
     },
   };
 
@@ -110,6 +113,20 @@ export function createDirectory(config: Config): Directory {
     const forms = [`${local}@${domain}`, toDemail(tenant, address), toInternal(tenant, address)];
     return [...new Set(forms.filter((form) => form !== undefined))];
   }
+}
+
+/** Rights of user and groups add up, as in RFC 4314 2. */
+function accessOf({ tenant, user: { login } }: Principal): SharedAccess[] {
+  const groups = new Set(
+    tenant.groups.filter(({ members }) => members.includes(login)).map(({ name }) => name),
+  );
+  return tenant.sharedMailboxes.flatMap(({ name, members, access }) => {
+    const granted = access
+      .filter(({ user, group }) => user === login || (group !== undefined && groups.has(group)))
+      .flatMap(({ rights }) => rights);
+    const rights = mailboxRights.filter((right) => members.includes(login) || granted.includes(right));
+    return rights.length === 0 ? [] : [{ owner: { type: 'shared', name }, rights }];
+  });
 }
 
 function indexTenant(tenant: TenantConfig): TenantIndex {

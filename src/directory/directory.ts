@@ -3,13 +3,19 @@
  * account (GS chapter 10: sending under the wrong account). Built from the configuration, replaced whole
  * on reload, never changed in place.
  */
-import type { TenantConfig, UserConfig } from '../config/schema.ts';
-import type { MailboxOwner } from '../store/store.ts';
+import type { MailboxRight, TenantConfig, UserConfig } from '../config/schema.ts';
+import type { MailboxOwner, MailboxQuota } from '../store/store.ts';
 
 /** A user after login. */
 export interface Principal {
   readonly tenant: TenantConfig;
   readonly user: UserConfig;
+}
+
+/** A shared mailbox with what a user may do in it and in the mailboxes below it. */
+export interface SharedAccess {
+  readonly owner: MailboxOwner;
+  readonly rights: readonly MailboxRight[];
 }
 
 export interface Directory {
@@ -31,8 +37,10 @@ export interface Directory {
   mailboxOf(tenant: TenantConfig, address: string): MailboxOwner | undefined;
   /** The fallback mailbox of the tenant. */
   fallbackOf(tenant: TenantConfig): MailboxOwner;
-  /** Shared mailboxes that the user may open. */
-  sharedOf(principal: Principal): readonly MailboxOwner[];
+  /** Shared mailboxes that the user may open, and what they may do in each. */
+  sharedOf(principal: Principal): readonly SharedAccess[];
+  /** What clients may fill the owner's mailboxes with; null: no limit. */
+  quotaOf(tenant: TenantConfig, owner: MailboxOwner): MailboxQuota | null;
 }
 
 /** Checks a password; slows and limits failures per address and per user. */

@@ -16,6 +16,12 @@ const afterLogin = [
   'CONDSTORE',
   'ESEARCH',
   'STATUS=SIZE',
+  'QUOTA',
+  'QUOTA=RES-STORAGE',
+  'QUOTA=RES-MESSAGE',
+  'ACL',
+  'RIGHTS=kxte',
+  'XLIST',
 ];
 
 /** Before login without TLS: no way to log in is shown (RFC 3501 6.2.3). */

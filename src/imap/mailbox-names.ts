@@ -1,10 +1,10 @@
 /**
  * Names as a client sees them ↔ mailboxes of the store. A user's own tree stands at the root; each shared
- * mailbox they may open hangs below `Geteilt/`: its INBOX is `Geteilt/Poststelle`, its other mailboxes lie
- * below that.
+ * mailbox they may open hangs below `Geteilt/` (in the user's language): its INBOX is `Geteilt/Poststelle`, its
+ * other mailboxes lie below that.
  */
-import type { Principal } from '../directory/directory.ts';
-import { defaultMailboxes, HIERARCHY, INBOX, SHARED_ROOT } from '../directory/mailboxes.ts';
+import type { Principal, SharedAccess } from '../directory/directory.ts';
+import { HIERARCHY, INBOX, languageOf, sharedRoot } from '../directory/mailboxes.ts';
 import { GatewayError } from '../errors.ts';
 import type { MailboxOwner } from '../store/store.ts';
 
@@ -21,33 +21,34 @@ export function ownTree(principal: Principal): MailboxOwner {
   return { type: 'user', name: principal.user.login };
 }
 
-/** Where a client's name lies; null below `Geteilt/` where the user may open nothing of that name. */
-export function locate(
-  principal: Principal,
-  shared: readonly MailboxOwner[],
-  clientName: string,
-): StoreName | null {
-  if (clientName !== SHARED_ROOT && !clientName.startsWith(SHARED_ROOT + HIERARCHY))
-    return { owner: ownTree(principal), name: clientName };
-  const below = clientName.slice(SHARED_ROOT.length + 1);
-  // Names of shared mailboxes may contain the separator: the longest that fits is meant.
-  const owner = shared
-    .filter(({ name }) => below === name || below.startsWith(name + HIERARCHY))
-    .sort((a, b) => b.name.length - a.name.length)[0];
-  if (!owner) return null;
-  return { owner, name: below === owner.name ? INBOX : below.slice(owner.name.length + 1) };
+/** The name that this user's shared mailboxes hang below. */
+export function rootOf(principal: Principal): string {
+  return sharedRoot(languageOf(principal.tenant, ownTree(principal)));
+}
+
+/** Where a client's name lies: in the user's own tree, or in that of a shared mailbox that they may open. */
+export function locate(principal: Principal, shared: readonly SharedAccess[], clientName: string): StoreName {
+  const [root, mailbox, ...levels] = clientName.split(HIERARCHY);
+  const owner =
+    root === rootOf(principal) ? shared.find((access) => access.owner.name === mailbox)?.owner : undefined;
+  if (!owner) return { owner: ownTree(principal), name: clientName };
+  return { owner, name: levels.length === 0 ? INBOX : levels.join(HIERARCHY) };
 }
 
 /** The name a client sees. */
-export function clientName({ owner, name }: StoreName): string {
+export function clientName(principal: Principal, { owner, name }: StoreName): string {
   if (owner.type === 'user') return name;
-  const root = SHARED_ROOT + HIERARCHY + owner.name;
+  const root = rootOf(principal) + HIERARCHY + owner.name;
   return name === INBOX ? root : root + HIERARCHY + name;
 }
 
-/** Default mailboxes stay where they are: the gateway itself deposits into them. */
-export function isDefaultMailbox(name: string): boolean {
-  return defaultMailboxes.some((mailbox) => mailbox.name === name);
+/**
+ * One spelling for names that look alike: composed characters, as macOS does not write them, and INBOX also before a
+ * separator (RFC 5198, RFC 3501 5.1).
+ */
+export function normaliseName(name: string): string {
+  const composed = name.normalize('NFC');
+  return /^inbox(?=\/|$)/i.test(composed) ? INBOX + composed.slice(INBOX.length) : composed;
 }
 
 /**
@@ -70,9 +71,9 @@ export function checkNewName(name: string): void {
  * Linear in name times pattern, whatever the pattern.
  */
 export function matches(pattern: string, name: string): boolean {
-  const inboxPattern = /^inbox(?=\/|$)/i.test(pattern) ? INBOX + pattern.slice(INBOX.length) : pattern;
+  const inboxPattern = normaliseName(pattern);
   let states = closure(inboxPattern, new Set([0]));
-  for (const char of name) {
+  for (const char of normaliseName(name)) {
     const next = new Set<number>();
     for (const at of states) {
       const token = inboxPattern[at];

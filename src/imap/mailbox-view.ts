@@ -4,7 +4,7 @@
  * session is ready to tell its client.
  */
 
-import type { MailboxInfo, MessageRow } from '../store/store.ts';
+import type { MailboxInfo, MailboxOwner, MessageRow } from '../store/store.ts';
 import { resolve as resolveSet, type SequenceSet, STAR } from './codec/sequence.ts';
 
 /** What a client has to be told, in this order: EXISTS, FETCH, EXPUNGE. */
@@ -25,6 +25,7 @@ export interface Changed {
 
 export interface MailboxView {
   readonly id: number;
+  readonly owner: MailboxOwner;
   readonly uidValidity: number;
   readonly readOnly: boolean;
   /** Whose \Seen counts: the login in a shared mailbox, else undefined. */
@@ -35,6 +36,10 @@ export interface MailboxView {
   /** UID of the last message seen, 0 in an empty mailbox. */
   readonly lastUid: number;
   readonly recentCount: number;
+  /** Keywords that messages of the mailbox carry or have carried since it was selected. */
+  readonly keywords: ReadonlySet<string>;
+  /** What the client was told of flags last: see flag-list.ts. */
+  flagsTold: string;
   at(sequence: number): MessageRow;
   /** 0 where there is none such. */
   sequenceOf(uid: number): number;
@@ -141,9 +146,12 @@ export function createMailboxView(
 
   return {
     id: info.id,
+    owner: info.owner,
     uidValidity: info.uidValidity,
     readOnly: options.readOnly,
     user: options.user,
+    keywords: flagSets.keywords,
+    flagsTold: '',
     get count() {
       return count;
     },
@@ -231,12 +239,15 @@ function grow(old: Columns, capacity: number): Columns {
 function createFlagSets() {
   const sets: (readonly string[])[] = [];
   const ids = new Map<string, number>();
+  const keywords = new Set<string>();
   return {
+    keywords,
     idOf(flags: readonly string[]): number {
       const key = flags.join(' ');
       const known = ids.get(key);
       if (known !== undefined) return known;
       ids.set(key, sets.length);
+      for (const flag of flags) if (!flag.startsWith('\\')) keywords.add(flag);
       return sets.push(flags) - 1;
     },
     flagsOf(id: number): readonly string[] {

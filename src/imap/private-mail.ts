@@ -15,8 +15,12 @@ import { clientName } from './mailbox-names.ts';
 import { placeholderFor } from './placeholder.ts';
 import type { PrivateAccess, Session } from './session.ts';
 
-/** Changes with the words of the placeholder: what a client has cached under the old one is not what it is now. */
-const EDITION = 0x8000_0001;
+/**
+ * How much lower UIDVALIDITY is for sessions that see placeholders: it grows where a client begins to log in with its
+ * certificate (RFC 3501 2.3.1.1), and both stay what they are. Smaller by one with each change of the placeholder's
+ * words: what a client has cached under the old ones is not what it is now.
+ */
+const BELOW = 0x4000_0000;
 
 export function privateAccess(principal: Principal, certificate: X509Certificate | null): PrivateAccess {
   const problem = certificate && problemOf(principal, certificate);
@@ -39,7 +43,7 @@ function problemOf(principal: Principal, certificate: X509Certificate): string |
 
 /** UIDVALIDITY as this session is told it. */
 export function shownUidValidity({ privateAccess }: Session, uidValidity: number): number {
-  return privateAccess?.restricted ? (uidValidity ^ EDITION) >>> 0 : uidValidity;
+  return privateAccess?.restricted ? Math.max(1, uidValidity - BELOW) : uidValidity;
 }
 
 /** Rows of messages as this session sees them: a placeholder has a size of its own. */
@@ -110,7 +114,7 @@ export async function recordOpenings(session: Session, contents: Iterable<Messag
       await store.recordOpened(tenant, {
         actor: { type: 'user', name: session.principal!.user.login, address: session.connection.peer },
         letter,
-        mailbox: info === null ? '' : clientName(info),
+        mailbox: info === null ? '' : clientName(session.principal!, info),
         ...(letter === index ? {} : { about: index }),
         method: certificate === null ? 'password' : 'password and client certificate',
         ...(certificate === null ? {} : { certificate }),

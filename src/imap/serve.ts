@@ -6,12 +6,12 @@ import { GatewayError } from '../errors.ts';
 import { CorruptObject } from '../store/store.ts';
 import { capabilities } from './capabilities.ts';
 import type { Command } from './codec/command.ts';
-import { createParser, strangerLimits } from './codec/parser.ts';
+import { createParser } from './codec/parser.ts';
 import { printText } from './codec/printer.ts';
 import { appendCommand } from './commands/append.ts';
 import { commands } from './commands/index.ts';
 import { type Connection, Disconnected } from './connection.ts';
-import { dismiss, rightsOf } from './reloaded.ts';
+import { takeOver, takeRights } from './reloaded.ts';
 import {
   type Answer,
   badAnswer,
@@ -30,16 +30,19 @@ export async function runSession(
   connection: Connection,
   onLogin: () => void,
 ): Promise<void> {
+  const { strangerCommand } = deps.limits;
   const session: Session = {
     deps,
     connection,
-    parser: createParser(strangerLimits),
+    parser: createParser({ line: strangerCommand, command: strangerCommand, discard: 0 }),
     log: deps.log.child({ peer: connection.peer }),
     principal: null,
     privateAccess: null,
     opened: new Set(),
-    rights: null,
+    worth: null,
+    directory: deps.directory(),
     shared: [],
+    treesOpen: false,
     view: null,
     unwatch: null,
     dirty: false,
@@ -61,9 +64,10 @@ export async function runSession(
   };
   deps.closing.addEventListener('abort', onClosing);
   const onReload = (): void => {
-    if (session.rights === rightsOf(session) || (session.busy && !session.onDirty)) return;
-    dismiss(session);
-    session.onDirty?.();
+    // A command that runs is answered first, by the rights that it began with; IDLE only waits.
+    if (session.busy && !session.onDirty) return;
+    takeRights(session);
+    if (session.ended) session.onDirty?.();
   };
   deps.onReload.add(onReload);
   try {
@@ -90,7 +94,6 @@ function sayClosing(session: Session): void {
 
 async function serve(session: Session): Promise<void> {
   let badInRow = 0;
-  let directory = session.deps.directory();
   while (!session.ended) {
     const event = await nextEvent(session);
     if (event === null || session.ended) return;
@@ -109,11 +112,8 @@ async function serve(session: Session): Promise<void> {
         break;
     }
     if (session.deps.closing.aborted) sayClosing(session);
-    if (session.deps.directory() !== directory) {
-      // The reload came while a command ran.
-      directory = session.deps.directory();
-      if (!session.ended && session.rights !== rightsOf(session)) dismiss(session);
-    }
+    // A reload may have come while a command ran.
+    if (!session.ended) takeRights(session);
     if (badInRow >= session.deps.limits.badCommands) bye(session, 'Too many bad commands');
   }
 }
@@ -144,6 +144,9 @@ async function answer(
   let result: Answer;
   session.busy = true;
   try {
+    await takeOver(session);
+    // What the login was worth is gone: the client has its BYE.
+    if (session.ended) return 'NO';
     result = await run();
     await tellChanges(session, expungeAllowed);
   } catch (error) {

@@ -8,6 +8,7 @@ import type { Authenticator, Directory } from '../directory/directory.ts';
 import type { Log } from '../observe/log.ts';
 import type { Store } from '../store/store.ts';
 import { Unavailable } from '../unavailable.ts';
+import { strangerLimits, userLimits } from './codec/parser.ts';
 import { createConnection, Disconnected } from './connection.ts';
 import { createRecentTracker } from './recent.ts';
 import { runSession } from './serve.ts';
@@ -52,6 +53,9 @@ const defaults: ImapLimits = {
   loginTimeoutMs: 60_000,
   idleTimeoutMs: 30 * 60_000,
   badCommands: 20,
+  strangerCommand: strangerLimits.command,
+  line: userLimits.line,
+  command: userLimits.command,
 };
 
 /** Sessions that have this long to finish what they do before they are cut off. */

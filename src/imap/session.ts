@@ -1,8 +1,8 @@
 /** One client's session: its state, and how it hears from its client. */
 import type { SecureContext } from 'node:tls';
-import type { Authenticator, Directory, Principal } from '../directory/directory.ts';
+import type { Authenticator, Directory, Principal, SharedAccess } from '../directory/directory.ts';
 import type { Log } from '../observe/log.ts';
-import type { MailboxOwner, Store } from '../store/store.ts';
+import type { Store } from '../store/store.ts';
 import type { Parser, ParserEvent } from './codec/parser.ts';
 import { printText } from './codec/printer.ts';
 import type { Connection } from './connection.ts';
@@ -22,6 +22,12 @@ export interface ImapLimits {
   readonly idleTimeoutMs: number;
   /** Commands in a row that were not understood or refused as malformed. */
   readonly badCommands: number;
+  /** Bytes of a line and of a command with its literals, before login. */
+  readonly strangerCommand: number;
+  /** Bytes of a line after login. */
+  readonly line: number;
+  /** Bytes of a command with its literals after login, the message of APPEND excluded. */
+  readonly command: number;
 }
 
 /** What every session shares. */
@@ -61,10 +67,14 @@ export interface Session {
   privateAccess: PrivateAccess | null;
   /** Entries of private De-Mails that this session has opened. */
   readonly opened: Set<number>;
-  /** What the login allows, as of login: see reloaded.ts. */
-  rights: string | null;
-  /** Shared mailboxes that the user may open, as of login. */
-  shared: readonly MailboxOwner[];
+  /** What the login is worth, as of login: see reloaded.ts. */
+  worth: string | null;
+  /** The directory that `principal` and `shared` come from: a reload brings another one. */
+  directory: Directory;
+  /** Shared mailboxes that the user may open. */
+  shared: readonly SharedAccess[];
+  /** Own and shared mailboxes are made and subscribed. */
+  treesOpen: boolean;
   view: MailboxView | null;
   /** Releases the subscription to changes of `view`. */
   unwatch: Disposable | null;

@@ -1,6 +1,7 @@
 /** Tells a session's client what happened in the selected mailbox: EXISTS, RECENT, FETCH, EXPUNGE. */
 import type { MailboxInfo, MessageRow } from '../store/store.ts';
 import { printFlags } from './codec/printer.ts';
+import { tellFlags } from './flag-list.ts';
 import type { MailboxView } from './mailbox-view.ts';
 import { shownRows } from './private-mail.ts';
 import { bye, type Session } from './session.ts';
@@ -31,6 +32,7 @@ export async function tellChanges(session: Session, mayExpunge: boolean): Promis
   const before = view.lastUid;
   const changed = await shownRows(session, view.id, changes.changed);
   const update = view.apply({ ...changes, changed }, mayExpunge);
+  tellFlags(session);
   if (update.exists !== null) {
     claimArrivals(session, view, before);
     session.connection.send(`* ${update.exists} EXISTS\r\n* ${view.recentCount} RECENT\r\n`);

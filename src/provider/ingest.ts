@@ -5,7 +5,7 @@
 import type { TenantConfig } from '../config/schema.ts';
 import { type BlockInput, deliveredBlock } from '../demail/block.ts';
 import type { Directory } from '../directory/directory.ts';
-import { CONFIRMATIONS, INBOX } from '../directory/mailboxes.ts';
+import { depositPlace, INBOX } from '../directory/mailboxes.ts';
 import type { FetchedFrom } from '../evidence/entry.ts';
 import { keywordOf, NOT_COUNTED, optionKeywords } from '../evidence/keywords.ts';
 import { inspectSignatures } from '../inspection/sender-signatures.ts';
@@ -100,7 +100,7 @@ export function createIngest(deps: IngestDeps): Ingest {
     const index = await record({
       kind: 'inbound',
       ...rest,
-      ...placing(reading, judgement, reading.isPrivate, route, INBOX, { kind: 'inbound' }),
+      ...placing(config, reading, judgement, reading.isPrivate, route, { kind: 'inbound' }),
     });
     if (index !== null) await deps.privateMail.told(config, index, route);
   }
@@ -141,7 +141,7 @@ export function createIngest(deps: IngestDeps): Ingest {
       ...(confirmation?.originalMessageId && holds && match !== null
         ? { originalMessageId: confirmation.originalMessageId }
         : {}),
-      ...placing(reading, judgement, isPrivate, route, CONFIRMATIONS, {
+      ...placing(config, reading, judgement, isPrivate, route, {
         ...blockOf(match, reading),
         counts: binding?.counts,
         recipients,
@@ -178,7 +178,7 @@ export function createIngest(deps: IngestDeps): Ingest {
       transaction: match?.transaction ?? null,
       recipients,
       matchedBy: match?.matchedBy ?? null,
-      ...placing(reading, judgement, isPrivate, route, CONFIRMATIONS, {
+      ...placing(config, reading, judgement, isPrivate, route, {
         ...blockOf(match, reading),
         recipients,
       }),
@@ -276,11 +276,11 @@ export function createIngest(deps: IngestDeps): Ingest {
   };
 
   function placing(
+    config: TenantConfig,
     reading: Reading,
     judgement: Judgement,
     isPrivate: boolean,
     route: Route,
-    mailbox: string,
     block: Pick<BlockInput, 'kind'> & Partial<BlockInput>,
   ): Pick<Fetched, 'deposits' | 'forward' | 'waitsFor' | 'private'> {
     const whole = {
@@ -293,7 +293,7 @@ export function createIngest(deps: IngestDeps): Ingest {
     return {
       deposits: route.destinations.map(({ owner, reason }) => ({
         owner,
-        mailbox,
+        ...(block.kind === 'inbound' ? { mailbox: INBOX } : depositPlace(config, owner, 'confirmations')),
         reason,
         prefix: deliveredBlock({ ...whole, reason }),
         flags: [

@@ -5,7 +5,7 @@
 import type { TenantConfig } from '../config/schema.ts';
 import { deliveredBlock } from '../demail/block.ts';
 import type { Directory } from '../directory/directory.ts';
-import { CONFIRMATIONS, INBOX } from '../directory/mailboxes.ts';
+import { depositPlace, INBOX } from '../directory/mailboxes.ts';
 import type { Actor, ConfirmationEntry, Entry, InboundEntry, NotificationEntry } from '../evidence/entry.ts';
 import { keywordOf, optionKeywords } from '../evidence/keywords.ts';
 import type { Clock } from '../observe/clock.ts';
@@ -191,7 +191,7 @@ async function put(
     // Who was addressed by two names has their copy.
     deposits: destinations.map(({ owner, reason }) => ({
       owner,
-      mailbox: entry.kind === 'inbound' ? INBOX : CONFIRMATIONS,
+      ...(entry.kind === 'inbound' ? { mailbox: INBOX } : depositPlace(config, owner, 'confirmations')),
       reason,
       prefix: block(reason),
       flags: [

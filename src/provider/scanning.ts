@@ -4,7 +4,7 @@
  */
 import type { TenantConfig } from '../config/schema.ts';
 import type { Directory } from '../directory/directory.ts';
-import { QUARANTINE } from '../directory/mailboxes.ts';
+import { depositPlace } from '../directory/mailboxes.ts';
 import type { Entry, ScanFact } from '../evidence/entry.ts';
 import { keywordOf, verdictKeywords } from '../evidence/keywords.ts';
 import { isPrivateEntry } from '../evidence/private.ts';
@@ -212,10 +212,11 @@ function quarantined(config: TenantConfig, entry: Entry, { deposits }: HeldMessa
   const { quarantine } = config;
   if (quarantine === undefined || isPrivateEntry(entry) || !config.delivery.facade) return [];
   const shared = config.sharedMailboxes.some(({ name }) => name === quarantine);
+  const owner = { type: shared ? 'shared' : 'user', name: quarantine } as const;
   return [
     {
-      owner: { type: shared ? 'shared' : 'user', name: quarantine },
-      mailbox: QUARANTINE,
+      owner,
+      ...depositPlace(config, owner, 'quarantine'),
       reason: 'malware',
       prefix: deposits[0]?.prefix ?? new Uint8Array(),
       flags: [malwareKeyword],

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { planTransactions } from '../demail/handover.ts';
 import { forbiddenHeaders } from '../demail/options.ts';
 import type { Directory } from '../directory/directory.ts';
-import { SENT } from '../directory/mailboxes.ts';
+import { depositPlace } from '../directory/mailboxes.ts';
 import { type ErrorCode, GatewayError } from '../errors.ts';
 import type { Actor, EnvelopeRecipient, HeaderFacts } from '../evidence/entry.ts';
 import { parseAddressList } from '../mime/address.ts';
@@ -116,7 +116,8 @@ function ownCopy({ directory, identity, sender }: Dialogue, from: string, isPriv
   // Private mail lies in no shared mailbox, unless the configuration says so by name (TR-01201 FU 3.3).
   if (isPrivate && owner.type === 'shared' && !sender.tenant.privateMail.shared.includes(owner.name))
     return [];
-  return [{ owner, mailbox: SENT, reason: 'sent', prefix: Buffer.alloc(0), flags: ['\\Seen'] }];
+  const place = depositPlace(sender.tenant, owner, 'sent');
+  return [{ owner, ...place, reason: 'sent', prefix: Buffer.alloc(0), flags: ['\\Seen'] }];
 }
 
 function actorOf(identity: Identity, address: string): Actor {

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { DRAFTS, defaultMailboxes, SENT } from '../directory/mailboxes.ts';
+import { standardMailboxes } from '../directory/mailboxes.ts';
 import { createIndexer } from '../mime/structure.ts';
 import { addFingerprints, withFingerprint } from './sent-copies.ts';
 import { openSqliteStore } from './sqlite/open.ts';
@@ -84,9 +84,9 @@ async function stage(text: string): Promise<StagedMessage> {
 /** Somebody's mailboxes, and what happens to them. */
 async function somebody() {
   const owner: MailboxOwner = { type: 'user', name: `user${++users}@stadt.example` };
-  await store.ensureMailboxes(tenant, owner, defaultMailboxes);
-  const { id: sent } = (await store.mailbox(tenant, owner, SENT))!;
-  const { id: drafts } = (await store.mailbox(tenant, owner, DRAFTS))!;
+  await store.ensureMailboxes(tenant, owner, standardMailboxes('de'));
+  const { id: sent } = (await store.mailbox(tenant, owner, 'Gesendet'))!;
+  const { id: drafts } = (await store.mailbox(tenant, owner, 'Entwürfe'))!;
   const rows = (): Promise<MessageRow[]> => store.messages(tenant, sent);
   const uidsOf = async () => (await rows()).map(({ uid }) => uid);
   return {
@@ -111,7 +111,7 @@ async function somebody() {
         removedHeaders: [],
         transactions: [{ id: 0, privateId: `${users}-${Math.random()}`, to: [address], cc: [], bcc: [] }],
         message,
-        deposits: [{ owner, mailbox: SENT, reason: 'sent', prefix: new Uint8Array(), flags: ['\\Seen'] }],
+        deposits: [{ owner, mailbox: 'Gesendet', reason: 'sent', prefix: new Uint8Array(), flags: ['\\Seen'] }],
       });
       return (await uidsOf()).at(-1)!;
     },

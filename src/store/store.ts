@@ -87,6 +87,8 @@ export interface Deposit {
   readonly owner: MailboxOwner;
   /** Mailbox name, decoded (`De-Mail-Bestätigungen`); made if missing. */
   readonly mailbox: string;
+  /** The owner's mailbox of this use is meant, whatever its name; null: the one of that name. */
+  readonly specialUse?: string | null;
   readonly reason: string;
   /** Header block put before the object's bytes; may be empty. */
   readonly prefix: Uint8Array;
@@ -441,9 +443,21 @@ export interface Transactor extends LogTransactor, RetentionTransactor, SearchTe
     mailbox: number,
     fingerprints: readonly (readonly [uid: number, fingerprint: string])[],
   ): Promise<void>;
-  copyMessages(tenant: string, from: number, uids: readonly number[], to: number): Promise<CopyResult>;
+  copyMessages(
+    tenant: string,
+    from: number,
+    uids: readonly number[],
+    to: number,
+    filing?: Filing,
+  ): Promise<CopyResult>;
   /** Copy and expunge in one commit (RFC 6851). */
-  moveMessages(tenant: string, from: number, uids: readonly number[], to: number): Promise<CopyResult>;
+  moveMessages(
+    tenant: string,
+    from: number,
+    uids: readonly number[],
+    to: number,
+    filing?: Filing,
+  ): Promise<CopyResult>;
   changeFlags(
     tenant: string,
     mailbox: number,
@@ -458,7 +472,31 @@ export interface Transactor extends LogTransactor, RetentionTransactor, SearchTe
   ): Promise<{ uids: number[]; modseq: number }>;
 }
 
-export interface AppendMessage {
+/** What an owner may keep, over all mailboxes; null: no limit. Only clients are held to it, never what comes in. */
+export interface MailboxQuota {
+  readonly bytes: number | null;
+  readonly messages: number | null;
+}
+
+/** Which flags somebody may set and take away. */
+export interface FlagRights {
+  readonly seen: boolean;
+  readonly deleted: boolean;
+  /** All other system flags, and keywords. */
+  readonly others: boolean;
+}
+
+/** How a client's message comes into a mailbox. */
+export interface Filing {
+  /** Whose \\Seen is meant, in a shared mailbox on either side. */
+  readonly user?: string;
+  /** Other flags are not set on what is filed; absent: every flag is. */
+  readonly settable?: FlagRights;
+  /** Of the target's owner. */
+  readonly quota?: MailboxQuota;
+}
+
+export interface AppendMessage extends Filing {
   readonly message: StagedMessage;
   readonly flags: readonly string[];
   /** Epoch milliseconds. */
@@ -472,6 +510,8 @@ export interface FlagChange {
   readonly unchangedSince?: number;
   /** Per-user \Seen in shared mailboxes: the login whose \Seen is meant. */
   readonly user?: string;
+  /** Other flags stay as they are; absent: every flag may change. */
+  readonly settable?: FlagRights;
 }
 
 export interface FlagResult {
@@ -487,7 +527,7 @@ export interface CopyResult {
 
 export interface MailboxDefinition {
   readonly name: string;
-  /** RFC 6154 attribute such as `\\Sent`, or null. */
+  /** RFC 6154 attribute such as `\\Sent`, a use of the gateway's own (directory/mailboxes.ts), or null. */
   readonly specialUse: string | null;
 }
 
@@ -500,6 +540,7 @@ export interface MailboxInfo {
   readonly uidNext: number;
   readonly highestModseq: number;
   readonly messages: number;
+  /** By the common \\Seen; what counts in a shared mailbox says `unseenBy`. */
   readonly unseen: number;
   /** Sum of message sizes, bytes. */
   readonly bytes: number;
@@ -713,6 +754,10 @@ export interface Reader extends LogReader, RetentionReader, SearchTextReader {
   mailbox(tenant: string, owner: MailboxOwner, name: string): Promise<MailboxInfo | null>;
   mailboxById(tenant: string, mailbox: number): Promise<MailboxInfo | null>;
   subscriptions(tenant: string, user: string): Promise<{ owner: MailboxOwner; name: string }[]>;
+  /** What the owner keeps, over all mailboxes. */
+  mailboxUsage(tenant: string, owner: MailboxOwner): Promise<{ messages: number; bytes: number }>;
+  /** Messages of a shared mailbox that the user has not seen. */
+  unseenBy(tenant: string, mailbox: number, user: string): Promise<number>;
   /** All messages, ascending by UID. `user`: whose \Seen counts in a shared mailbox. */
   messages(tenant: string, mailbox: number, user?: string): Promise<MessageRow[]>;
   /** Messages with a modseq above `since`, and the UIDs expunged since then. */

@@ -16,7 +16,14 @@ export type CommandBody =
   | { readonly name: 'CREATE' | 'DELETE' | 'SUBSCRIBE' | 'UNSUBSCRIBE'; readonly mailbox: string }
   | { readonly name: 'RENAME'; readonly from: string; readonly to: string }
   | ({ readonly name: 'LIST' } & ListRequest)
-  | { readonly name: 'LSUB'; readonly reference: string; readonly pattern: string }
+  | { readonly name: 'LSUB' | 'XLIST'; readonly reference: string; readonly pattern: string }
+  | { readonly name: 'GETQUOTAROOT' | 'MYRIGHTS' | 'GETACL'; readonly mailbox: string }
+  | { readonly name: 'GETQUOTA' | 'SETQUOTA'; readonly root: string }
+  | {
+      readonly name: 'LISTRIGHTS' | 'SETACL' | 'DELETEACL';
+      readonly mailbox: string;
+      readonly identifier: string;
+    }
   | { readonly name: 'STATUS'; readonly mailbox: string; readonly items: readonly StatusItem[] }
   | ({ readonly name: 'FETCH' } & FetchRequest)
   | ({ readonly name: 'STORE' } & StoreRequest)
@@ -62,6 +69,8 @@ export const statusItems = [
   'SIZE',
   'HIGHESTMODSEQ',
   'APPENDLIMIT',
+  'DELETED',
+  'DELETED-STORAGE',
 ] as const;
 export type StatusItem = (typeof statusItems)[number];
 

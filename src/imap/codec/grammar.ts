@@ -57,12 +57,30 @@ const bodies: {
     scan.space(s);
     return { name: 'LIST', ...listRequest(s) };
   },
-  LSUB: (s) => {
+  LSUB: (s) => ({ name: 'LSUB', ...listArguments(s) }),
+  XLIST: (s) => ({ name: 'XLIST', ...listArguments(s) }),
+  GETQUOTAROOT: (s) => ({ name: 'GETQUOTAROOT', mailbox: spacedMailbox(s) }),
+  GETQUOTA: (s) => ({ name: 'GETQUOTA', root: spacedString(s) }),
+  SETQUOTA: (s) => {
+    const root = spacedString(s);
     scan.space(s);
-    const reference = scan.mailbox(s);
-    scan.space(s);
-    return { name: 'LSUB', reference, pattern: scan.pattern(s) };
+    // RFC 9208 4.1.3: resources with their limits; no root takes any.
+    scan.list(s, () => {
+      scan.word(s);
+      scan.space(s);
+      scan.number(s, Number.MAX_SAFE_INTEGER);
+    });
+    return { name: 'SETQUOTA', root };
   },
+  MYRIGHTS: (s) => ({ name: 'MYRIGHTS', mailbox: spacedMailbox(s) }),
+  GETACL: (s) => ({ name: 'GETACL', mailbox: spacedMailbox(s) }),
+  LISTRIGHTS: (s) => ({ name: 'LISTRIGHTS', mailbox: spacedMailbox(s), identifier: spacedString(s) }),
+  SETACL: (s) => {
+    const command = { name: 'SETACL', mailbox: spacedMailbox(s), identifier: spacedString(s) } as const;
+    spacedString(s);
+    return command;
+  },
+  DELETEACL: (s) => ({ name: 'DELETEACL', mailbox: spacedMailbox(s), identifier: spacedString(s) }),
   STATUS: (s) => {
     const mailbox = spacedMailbox(s);
     scan.space(s);
@@ -154,6 +172,18 @@ function spacedMailbox(s: Scanner): string {
   const name = scan.mailbox(s);
   if (name.length > 1000) throw new BadSyntax('mailbox name is too long');
   return name;
+}
+
+function spacedString(s: Scanner): string {
+  scan.space(s);
+  return scan.utf8(scan.astring(s));
+}
+
+function listArguments(s: Scanner): { reference: string; pattern: string } {
+  scan.space(s);
+  const reference = scan.mailbox(s);
+  scan.space(s);
+  return { reference, pattern: scan.pattern(s) };
 }
 
 function spacedSet(s: Scanner): SequenceSet {

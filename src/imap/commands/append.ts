@@ -1,19 +1,22 @@
 /** APPEND. RFC 3501 6.3.11; RFC 4315; RFC 7889. */
+
+import { GatewayError } from '../../errors.ts';
 import { createIndexer } from '../../mime/structure.ts';
 import { addFingerprints, withFingerprint } from '../../store/sent-copies.ts';
 import type { MailboxInfo, ObjectWriter, StagedMessage } from '../../store/store.ts';
 import type { AppendHead } from '../codec/command.ts';
-import { findTarget, isSentMailbox, storableFlags, tenantOf } from '../mailbox-access.ts';
+import { filingInto, findTarget, isSentMailbox, storableFlags, tenantOf } from '../mailbox-access.ts';
 import { shownUidValidity } from '../private-mail.ts';
 import { type Answer, badAnswer, nextEvent, no, ok, type Session } from '../session.ts';
 
 /** The message goes into the store as it comes; it is never whole in memory. */
 export async function appendCommand(session: Session, append: AppendHead): Promise<Answer> {
-  const target = await admit(session, append);
+  const target = await admit(session, append).catch((error: unknown) => {
+    turnAway(session, append);
+    throw error;
+  });
   if ('status' in target) {
-    session.parser.refuse();
-    // A client that waits for `+` hears the refusal instead; another one's bytes are read and forgotten.
-    if (!append.synchronising && append.size > 2 * session.deps.limits.messageSize) session.ended = true;
+    turnAway(session, append);
     return target;
   }
   session.parser.accept();
@@ -35,13 +38,31 @@ export async function appendCommand(session: Session, append: AppendHead): Promi
   }
 }
 
+function turnAway(session: Session, append: AppendHead): void {
+  session.parser.refuse();
+  // A client that waits for `+` hears the refusal instead; another one's bytes are read and forgotten.
+  if (!append.synchronising && append.size > 2 * session.deps.limits.messageSize) session.ended = true;
+}
+
 /** The mailbox, or why the message is not taken. */
 async function admit(session: Session, append: AppendHead): Promise<MailboxInfo | Answer> {
   if (!session.principal) return badAnswer('Log in first');
   if (append.size > session.deps.limits.messageSize)
     return no(`Message is larger than ${session.deps.limits.messageSize} bytes`, 'TOOBIG');
   if (append.size === 0) return no('An empty message is none');
-  return (await findTarget(session, append.mailbox)) ?? no('No such mailbox', 'TRYCREATE');
+  const target = await findTarget(session, append.mailbox);
+  // Of a letter's own copy there may be one already: then this one takes no room.
+  if (target && !isSentMailbox(target)) await requireRoom(session, target, append.size);
+  return target ?? no('No such mailbox', 'TRYCREATE');
+}
+
+/** Before the upload, so that nobody waits for a refusal; what counts is the look in the commit. */
+async function requireRoom(session: Session, { owner }: MailboxInfo, size: number): Promise<void> {
+  const { quota } = filingInto(session, owner);
+  if (quota === undefined) return;
+  const used = await session.deps.store.mailboxUsage(tenantOf(session), owner);
+  if (used.bytes + size > (quota.bytes ?? Infinity) || used.messages >= (quota.messages ?? Infinity))
+    throw new GatewayError('quota-exceeded');
 }
 
 async function receiveMessage(session: Session, writer: ObjectWriter): Promise<StagedMessage | Answer> {
@@ -80,6 +101,7 @@ async function file(
     message: isSentMailbox(target) ? await recognisable(session, target, message) : message,
     flags: storableFlags(append.flags),
     internalDate: append.internalDate ?? Date.now(),
+    ...filingInto(session, target.owner),
   });
   if (session.view?.id === target.id) session.dirty = true;
   return ok('Appended', `APPENDUID ${shownUidValidity(session, target.uidValidity)} ${uid}`);

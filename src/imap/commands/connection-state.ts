@@ -1,8 +1,10 @@
 /** Commands about the connection itself: CAPABILITY, NOOP, LOGOUT, STARTTLS, ID, ENABLE, NAMESPACE. */
-import { HIERARCHY, SHARED_ROOT } from '../../directory/mailboxes.ts';
+import { HIERARCHY } from '../../directory/mailboxes.ts';
 import { capabilities } from '../capabilities.ts';
 import type { CommandOf } from '../codec/command.ts';
-import { printString } from '../codec/printer.ts';
+import { printMailbox, printString } from '../codec/printer.ts';
+import { principalOf } from '../mailbox-access.ts';
+import { rootOf } from '../mailbox-names.ts';
 import { type Answer, badAnswer, enableCondstore, ok, type Session } from '../session.ts';
 
 /** RFC 3501 6.1.1. */
@@ -59,7 +61,9 @@ export async function enable(session: Session, command: CommandOf<'ENABLE'>): Pr
 export async function namespace(session: Session): Promise<Answer> {
   const separator = printString(HIERARCHY);
   const shared =
-    session.shared.length > 0 ? `((${printString(SHARED_ROOT + HIERARCHY)} ${separator}))` : 'NIL';
+    session.shared.length > 0
+      ? `((${printMailbox(rootOf(principalOf(session)) + HIERARCHY)} ${separator}))`
+      : 'NIL';
   session.connection.send(`* NAMESPACE (("" ${separator})) NIL ${shared}\r\n`);
   return ok('Namespace done');
 }

@@ -4,7 +4,7 @@ import { addFingerprints } from '../../store/sent-copies.ts';
 import type { CopyResult, MailboxInfo } from '../../store/store.ts';
 import type { CommandOf } from '../codec/command.ts';
 import { printSequenceSet, type Range } from '../codec/sequence.ts';
-import { findTarget, isSentMailbox, principalOf, tenantOf } from '../mailbox-access.ts';
+import { filingInto, findTarget, isSentMailbox, principalOf, requireRight, tenantOf } from '../mailbox-access.ts';
 import { shownUidValidity } from '../private-mail.ts';
 import { type Answer, badAnswer, no, ok, type Session } from '../session.ts';
 
@@ -13,6 +13,7 @@ export async function copy(session: Session, command: CommandOf<'COPY' | 'MOVE'>
   const move = command.name === 'MOVE';
   if (!command.uid && !view.covers(command.set)) return badAnswer('No such message');
   if (move && view.readOnly) throw new GatewayError('mailbox-not-permitted', 'it was opened by EXAMINE');
+  if (move) requireRight(session, view.owner, 'delete');
   const target = await findTarget(session, command.mailbox);
   if (!target) return no('No such mailbox', 'TRYCREATE');
   const uids = view.select(command.set, command.uid).map((sequence) => view.at(sequence).uid);
@@ -21,9 +22,10 @@ export async function copy(session: Session, command: CommandOf<'COPY' | 'MOVE'>
   await refusePrivate(session, uids, target);
   const { store } = session.deps;
   if (isSentMailbox(target)) await addFingerprints(store, tenantOf(session), view.id, uids);
+  const filing = filingInto(session, target.owner);
   const done = move
-    ? await store.moveMessages(tenantOf(session), view.id, uids, target.id)
-    : await store.copyMessages(tenantOf(session), view.id, uids, target.id);
+    ? await store.moveMessages(tenantOf(session), view.id, uids, target.id, filing)
+    : await store.copyMessages(tenantOf(session), view.id, uids, target.id, filing);
   if (done.pairs.length === 0) return no('The messages were deleted meanwhile', 'EXPUNGEISSUED');
   session.dirty = true;
   if (!move) return ok('Copied', copyUid(session, done));
@@ -47,6 +49,7 @@ export async function expunge(
 ): Promise<Answer> {
   const view = session.view!;
   if (view.readOnly) throw new GatewayError('mailbox-not-permitted', 'it was opened by EXAMINE');
+  requireRight(session, view.owner, 'delete');
   const uids =
     command.name === 'EXPUNGE'
       ? null

@@ -1,15 +1,17 @@
 /** Every command: when it may be given, and what runs it. */
 import type { CommandName, CommandOf } from '../codec/command.ts';
 import type { Answer, Session, State } from '../session.ts';
+import { getAcl, listRights, myRights, setAcl } from './acl.ts';
 import { authenticate } from './authenticate.ts';
 import { capability, enable, id, logout, namespace, noop, starttls } from './connection-state.ts';
 import { copy, expunge } from './copy.ts';
 import { fetch } from './fetch.ts';
 import { store } from './flags.ts';
 import { idle } from './idle.ts';
-import { list, lsub, status } from './list.ts';
+import { list, lsub, status, xlist } from './list.ts';
 import { login } from './login.ts';
 import { create, remove, rename, subscribe, unsubscribe } from './mailboxes.ts';
+import { getQuota, getQuotaRoot, setQuota } from './quota.ts';
 import { search } from './search.ts';
 import { close, select, unselect } from './select.ts';
 
@@ -42,7 +44,16 @@ export const commands: { readonly [N in CommandName]: Entry<N> } = {
   UNSUBSCRIBE: { states: user, run: unsubscribe },
   LIST: { states: user, run: list },
   LSUB: { states: user, run: lsub },
+  XLIST: { states: user, run: xlist },
   STATUS: { states: user, run: status },
+  GETQUOTA: { states: user, run: getQuota },
+  GETQUOTAROOT: { states: user, run: getQuotaRoot },
+  SETQUOTA: { states: user, run: setQuota },
+  MYRIGHTS: { states: user, run: myRights },
+  GETACL: { states: user, run: getAcl },
+  LISTRIGHTS: { states: user, run: listRights },
+  SETACL: { states: user, run: setAcl },
+  DELETEACL: { states: user, run: setAcl },
   IDLE: { states: user, run: idle },
   CHECK: { states: selected, run: noop },
   CLOSE: { states: selected, run: close },

@@ -1,11 +1,11 @@
 /** LIST, extended and plain, LSUB, STATUS. RFC 3501 6.3.8 to 6.3.10; RFC 5258, 5819, 6154, 8438. */
-import { HIERARCHY } from '../../directory/mailboxes.ts';
+import { HIERARCHY, INBOX } from '../../directory/mailboxes.ts';
 import type { MailboxInfo } from '../../store/store.ts';
 import type { CommandOf, StatusItem } from '../codec/command.ts';
 import { printMailbox, printString } from '../codec/printer.ts';
 import { findMailbox, principalOf, seenUser, tenantOf } from '../mailbox-access.ts';
 import { clientName, matches, ownTree } from '../mailbox-names.ts';
-import { shownBytes, shownUidValidity } from '../private-mail.ts';
+import { shownBytes, shownRows, shownUidValidity } from '../private-mail.ts';
 import { type Answer, enableCondstore, ok, type Session } from '../session.ts';
 
 const separator = printString(HIERARCHY);
@@ -59,6 +59,22 @@ export async function lsub(session: Session, command: CommandOf<'LSUB'>): Promis
   return ok('Lsub done');
 }
 
+/** Before RFC 6154 there was Gmail's XLIST, which older Outlooks and Apple Mails ask with. */
+export async function xlist(session: Session, command: CommandOf<'XLIST'>): Promise<Answer> {
+  if (command.pattern === '') {
+    session.connection.send(`* XLIST (\\Noselect) ${separator} ""\r\n`);
+    return ok('Xlist done');
+  }
+  const tree = await readTree(session);
+  const pattern = command.reference + command.pattern;
+  for (const node of tree.values()) {
+    if (!matches(pattern, node.name) || (!node.info && !hasChildren(tree, node))) continue;
+    const attributes = [...attributesOf(tree, node), ...(node.name === INBOX ? ['\\Inbox'] : [])];
+    session.connection.send(`* XLIST (${attributes.join(' ')}) ${separator} ${printMailbox(node.name)}\r\n`);
+  }
+  return ok('Xlist done');
+}
+
 export async function status(session: Session, command: CommandOf<'STATUS'>): Promise<Answer> {
   const info = await findMailbox(session, command.mailbox);
   // RFC 7162 3.1.7: asking for it shows that the client knows CONDSTORE.
@@ -74,21 +90,24 @@ async function sendStatus(
   items: readonly StatusItem[],
 ): Promise<void> {
   const user = seenUser(session, info.owner);
-  const unseen = async (): Promise<number> => {
-    if (user === undefined) return info.unseen;
-    const rows = await session.deps.store.messages(tenantOf(session), info.id, user);
-    return rows.filter(({ flags }) => !flags.includes('\\Seen')).length;
-  };
   const { recent, limits } = session.deps;
+  // RFC 9208 4.1.4: what an EXPUNGE would free.
+  const deleted = async () => {
+    const rows = await session.deps.store.messages(tenantOf(session), info.id);
+    return (await shownRows(session, info.id, rows)).filter(({ flags }) => flags.includes('\\Deleted'));
+  };
   const values: Readonly<Record<StatusItem, () => number | Promise<number>>> = {
     MESSAGES: () => info.messages,
     RECENT: () => info.uidNext - recent.peek(info.id, info.uidNext),
     UIDNEXT: () => info.uidNext,
     UIDVALIDITY: () => shownUidValidity(session, info.uidValidity),
-    UNSEEN: unseen,
+    UNSEEN: () =>
+      user === undefined ? info.unseen : session.deps.store.unseenBy(tenantOf(session), info.id, user),
     SIZE: () => shownBytes(session, info),
     HIGHESTMODSEQ: () => info.highestModseq,
     APPENDLIMIT: () => limits.messageSize,
+    DELETED: async () => (await deleted()).length,
+    'DELETED-STORAGE': async () => (await deleted()).reduce((sum, { size }) => sum + size, 0),
   };
   const shown: string[] = [];
   for (const item of items) shown.push(`${item} ${await values[item]()}`);
@@ -108,12 +127,12 @@ async function readTree(session: Session): Promise<Map<string, Node>> {
     nodes.set(name, made);
     return made;
   };
-  const owners = [ownTree(principal), ...session.shared];
+  const owners = [ownTree(principal), ...session.shared.map(({ owner }) => owner)];
   for (const owner of owners)
-    for (const info of await store.mailboxes(tenant, owner)) node(clientName(info)).info = info;
+    for (const info of await store.mailboxes(tenant, owner)) node(clientName(principal, info)).info = info;
   for (const place of await store.subscriptions(tenant, principal.user.login)) {
     const visible = owners.some(({ type, name }) => type === place.owner.type && name === place.owner.name);
-    if (visible) node(clientName(place)).subscribed = true;
+    if (visible) node(clientName(principal, place)).subscribed = true;
   }
   for (const name of [...nodes.keys()]) {
     const levels = name.split(HIERARCHY);
@@ -125,7 +144,7 @@ async function readTree(session: Session): Promise<Map<string, Node>> {
 
 /** INBOX first, then by name; levels compare level by level, so that children follow their parent. */
 function order(a: Node, b: Node): number {
-  const key = ({ name }: Node) => (name === 'INBOX' ? '' : name.replaceAll(HIERARCHY, '\u0001'));
+  const key = ({ name }: Node) => (name === INBOX ? '' : name.replaceAll(HIERARCHY, '\u0001'));
   return key(a) < key(b) ? -1 : 1;
 }
 
@@ -141,7 +160,8 @@ function attributesOf(tree: ReadonlyMap<string, Node>, node: Node): string[] {
 
 /** Special use belongs to the user's own mailboxes: a client files its Sent copies by it. */
 function specialUseOf({ info }: Node): string | null {
-  return info?.owner.type === 'user' ? info.specialUse : null;
+  const use = info?.owner.type === 'user' ? info.specialUse : null;
+  return use?.startsWith('\\') ? use : null;
 }
 
 function hasChildren(tree: ReadonlyMap<string, Node>, { name }: Node): boolean {

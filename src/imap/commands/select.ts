@@ -1,12 +1,13 @@
 /** SELECT, EXAMINE, CLOSE, UNSELECT. RFC 3501 6.3.1, 6.3.2, 6.4.2; RFC 3691; RFC 7162 3.1.8. */
+
+import type { MailboxInfo } from '../../store/store.ts';
 import type { CommandOf } from '../codec/command.ts';
-import { findMailbox, seenUser, tenantOf } from '../mailbox-access.ts';
+import { tellFlags } from '../flag-list.ts';
+import { findMailbox, rightsOn, seenUser, tenantOf } from '../mailbox-access.ts';
 import { createMailboxView } from '../mailbox-view.ts';
 import { shownRows, shownUidValidity } from '../private-mail.ts';
 import { type Answer, ok, type Session } from '../session.ts';
 import { watchMailbox } from '../tell.ts';
-
-const systemFlags = ['\\Answered', '\\Flagged', '\\Deleted', '\\Seen', '\\Draft'];
 
 export async function select(session: Session, command: CommandOf<'SELECT' | 'EXAMINE'>): Promise<Answer> {
   const { store, recent } = session.deps;
@@ -31,15 +32,10 @@ export async function select(session: Session, command: CommandOf<'SELECT' | 'EX
     session.view = view;
     session.unwatch = watch;
     if (command.condstore) session.condstore = true;
-    const keywords = [...new Set(rows.flatMap(({ flags }) => flags))].filter(
-      (flag) => !flag.startsWith('\\'),
-    );
-    const flags = [...systemFlags, ...keywords].join(' ');
     const firstUnseen = rows.findIndex((row) => !row.flags.includes('\\Seen')) + 1;
+    tellFlags(session);
     session.connection.send(
       [
-        `* FLAGS (${flags})`,
-        `* OK [PERMANENTFLAGS (${readOnly ? '' : `${flags} \\*`})] Flags that are kept`,
         `* ${view.count} EXISTS`,
         `* ${view.recentCount} RECENT`,
         ...(firstUnseen > 0 ? [`* OK [UNSEEN ${firstUnseen}] First unseen`] : []),
@@ -51,7 +47,7 @@ export async function select(session: Session, command: CommandOf<'SELECT' | 'EX
     );
     return ok(
       `${command.name === 'SELECT' ? 'Selected' : 'Examined'}`,
-      readOnly ? 'READ-ONLY' : 'READ-WRITE',
+      readOnly || !changesAnything(session, info) ? 'READ-ONLY' : 'READ-WRITE',
     );
   } catch (error) {
     leave(session);
@@ -60,12 +56,18 @@ export async function select(session: Session, command: CommandOf<'SELECT' | 'EX
   }
 }
 
-/** CLOSE expunges without telling. */
+/** RFC 4314 5.2: a \\Seen of one's own makes no mailbox writable. */
+function changesAnything(session: Session, { owner }: MailboxInfo): boolean {
+  return rightsOn(session, owner).some((right) => right !== 'read');
+}
+
+/** CLOSE expunges without telling, and nothing where the user may not (RFC 4314 4). */
 export async function close(session: Session): Promise<Answer> {
   const { view } = session;
   const tenant = tenantOf(session);
   leave(session);
-  if (view && !view.readOnly) await session.deps.store.expunge(tenant, view.id, null);
+  if (view && !view.readOnly && rightsOn(session, view.owner).includes('delete'))
+    await session.deps.store.expunge(tenant, view.id, null);
   return ok('Closed');
 }
 

@@ -226,17 +226,20 @@ export async function openSqliteStore(options: StoreOptions): Promise<Store> {
       deleteMailbox: (tenant, owner, name) => writer.call('deleteMailbox', tenant, { owner, name }),
       subscribeMailbox: (tenant, user, owner, name, subscribed) =>
         writer.call('subscribeMailbox', tenant, { user, owner, name, subscribed }),
-      appendMessage: (tenant, mailbox, { message, flags, internalDate }) =>
+      appendMessage: (tenant, mailbox, { message, flags, internalDate, ...filing }) =>
         writer.call('appendMessage', tenant, {
           mailbox,
           message: toWireMessage(message),
           flags,
           internalDate,
+          filing,
         }),
       recordFingerprints: (tenant, mailbox, fingerprints) =>
         writer.call('recordFingerprints', tenant, { mailbox, fingerprints }),
-      copyMessages: (tenant, from, uids, to) => writer.call('copyMessages', tenant, { from, uids, to }),
-      moveMessages: (tenant, from, uids, to) => writer.call('moveMessages', tenant, { from, uids, to }),
+      copyMessages: (tenant, from, uids, to, filing = {}) =>
+        writer.call('copyMessages', tenant, { from, uids, to, filing }),
+      moveMessages: (tenant, from, uids, to, filing = {}) =>
+        writer.call('moveMessages', tenant, { from, uids, to, filing }),
       async changeFlags(tenant, mailbox, uids, change) {
         const { changed, refused } = await writer.call('changeFlags', tenant, { mailbox, uids, change });
         const wanted = new Set(changed);

@@ -19,6 +19,8 @@ type MailboxReader = Pick<
   | 'mailbox'
   | 'mailboxById'
   | 'subscriptions'
+  | 'mailboxUsage'
+  | 'unseenBy'
   | 'messages'
   | 'changesSince'
   | 'contents'
@@ -41,9 +43,6 @@ export function mailboxReader(context: ReadContext): MailboxReader {
   const { sql } = context;
 
   function info(row: MailboxRow): MailboxInfo {
-    const count = sql(
-      'SELECT COUNT(*) AS messages, COALESCE(SUM(seen = 0), 0) AS unseen, COALESCE(SUM(size), 0) AS bytes FROM mail WHERE mailbox = ?',
-    ).get(row.id) as { messages: number; unseen: number; bytes: number };
     return {
       id: row.id,
       owner: { type: row.owner_type, name: row.owner_name },
@@ -52,7 +51,9 @@ export function mailboxReader(context: ReadContext): MailboxReader {
       uidValidity: row.uidvalidity,
       uidNext: row.uidnext,
       highestModseq: row.modseq,
-      ...count,
+      messages: row.messages,
+      unseen: row.unseen,
+      bytes: row.bytes,
     };
   }
 
@@ -113,6 +114,18 @@ export function mailboxReader(context: ReadContext): MailboxReader {
       return rows.map((r) => ({ owner: { type: r.owner_type, name: r.owner_name }, name: r.name }));
     },
 
+    async mailboxUsage(tenant, owner) {
+      return sql(
+        'SELECT COALESCE(SUM(messages), 0) AS messages, COALESCE(SUM(bytes), 0) AS bytes FROM mailbox WHERE tenant = ? AND owner_type = ? AND owner_name = ?',
+      ).get(tenant, owner.type, owner.name) as { messages: number; bytes: number };
+    },
+    async unseenBy(tenant, mailbox, user) {
+      return sql(
+        'SELECT messages - (SELECT COUNT(*) FROM mail_seen WHERE mailbox = id AND user = ?) FROM mailbox WHERE id = ? AND tenant = ?',
+      )
+        .pluck()
+        .get(user, mailbox, tenant) as number;
+    },
     async messages(tenant, mailbox, user) {
       const row = rowOf(tenant, mailbox);
       if (row === undefined) return [];

@@ -454,6 +454,34 @@ const migrations: readonly string[] = [
   -- Entries of no letter, which are erased by their age: found without reading the log.
   CREATE INDEX entry_record ON entry (tenant, kind, idx, time) WHERE ${OF_NO_LETTER};
   `,
+  `
+  -- What a mailbox holds, counted as messages come and go: neither STATUS nor a quota reads the messages.
+  ALTER TABLE mailbox ADD COLUMN messages INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE mailbox ADD COLUMN unseen INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE mailbox ADD COLUMN bytes INTEGER NOT NULL DEFAULT 0;
+  UPDATE mailbox SET (messages, unseen, bytes) =
+    (SELECT COUNT(*), COALESCE(SUM(seen = 0), 0), COALESCE(SUM(size), 0) FROM mail WHERE mailbox = mailbox.id);
+  CREATE TRIGGER mail_comes AFTER INSERT ON mail BEGIN
+    UPDATE mailbox SET messages = messages + 1, unseen = unseen + (NEW.seen = 0), bytes = bytes + NEW.size
+      WHERE id = NEW.mailbox;
+  END;
+  CREATE TRIGGER mail_goes AFTER DELETE ON mail BEGIN
+    UPDATE mailbox SET messages = messages - 1, unseen = unseen - (OLD.seen = 0), bytes = bytes - OLD.size
+      WHERE id = OLD.mailbox;
+  END;
+  CREATE TRIGGER mail_is_seen AFTER UPDATE OF seen ON mail WHEN NEW.seen <> OLD.seen BEGIN
+    UPDATE mailbox SET unseen = unseen + (NEW.seen = 0) - (OLD.seen = 0) WHERE id = NEW.mailbox;
+  END;
+  CREATE INDEX mail_seen_by ON mail_seen (mailbox, user);
+
+  -- The highest UIDVALIDITY ever given: also those of deleted mailboxes are given to no other (RFC 3501 2.3.1.1).
+  CREATE TABLE uidvalidity (one INTEGER PRIMARY KEY CHECK (one = 1), last INTEGER NOT NULL) STRICT;
+  INSERT INTO uidvalidity SELECT 1, COALESCE(MAX(uidvalidity), 0) FROM mailbox;
+
+  -- What the gateway deposits into is found by its use: names are in the language of the user.
+  UPDATE mailbox SET special_use = 'confirmations' WHERE name = 'De-Mail-Bestätigungen' AND special_use IS NULL;
+  UPDATE mailbox SET special_use = 'quarantine' WHERE name = 'Quarantäne' AND special_use IS NULL;
+  `,
 ];
 
 export const SCHEMA_VERSION = migrations.length;

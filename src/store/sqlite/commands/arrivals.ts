@@ -13,7 +13,7 @@ import type {
 import { doubtRestored } from '../restored-queue.ts';
 import type { WriteContext } from '../write-context.ts';
 import { openedBody } from '../writer-log.ts';
-import { deliveriesOf, deposit } from './deposit.ts';
+import { deposit } from './deposit.ts';
 import { planReverification, recordVerdict, type WireVerdict } from './judgement.ts';
 import { dropStaged, insertMessage, releaseObject } from './object.ts';
 import { queueForward, type WireForward } from './queue-forward.ts';
@@ -78,12 +78,12 @@ export function recordFetched(
     return null;
   }
   insertMessage(context, tenant, message);
-  if (!held) deposit(context, tenant, deposits, message);
+  const delivered = held ? [] : deposit(context, tenant, deposits, message);
   const entry = context.append(tenant, {
     ...body,
     ...keepSignatures(context, tenant, signatures),
     message: factOf(message.object),
-    delivered: held ? [] : deliveriesOf(deposits),
+    delivered,
   });
   sql(
     'INSERT INTO fetched (tenant, account, folder, uidvalidity, uid, object, idx) VALUES (?, ?, ?, ?, ?, ?, ?)',
@@ -130,12 +130,12 @@ export function deliverNotice(
     return null;
   }
   insertMessage(context, tenant, message);
-  deposit(context, tenant, deposits, message);
+  const delivered = deposit(context, tenant, deposits, message);
   const entry = context.append(tenant, {
     kind: 'notice',
     ...body,
     message: factOf(message.object),
-    delivered: deliveriesOf(deposits),
+    delivered,
   });
   if (once !== null)
     sql('INSERT INTO notice_once (tenant, letter, name, idx) VALUES (?, ?, ?, ?)').run(

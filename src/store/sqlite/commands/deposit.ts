@@ -1,8 +1,6 @@
 /** Placing copies into mailboxes. */
-
-import { defaultMailboxes } from '../../../directory/mailboxes.ts';
 import type { Delivery } from '../../../evidence/entry.ts';
-import type { MailboxOwner } from '../../store.ts';
+import type { MailboxDefinition, MailboxOwner } from '../../store.ts';
 import type { WriteContext } from '../write-context.ts';
 import type { WireDeposit } from './wire.ts';
 
@@ -16,14 +14,10 @@ export interface MailboxRow {
   readonly uidvalidity: number;
   readonly uidnext: number;
   readonly modseq: number;
-}
-
-export function deliveriesOf(deposits: readonly WireDeposit[]): Delivery[] {
-  return deposits.map((d) => ({
-    owner: d.owner.type === 'shared' ? `shared:${d.owner.name}` : d.owner.name,
-    mailbox: d.mailbox,
-    reason: d.reason,
-  }));
+  /** Counted by triggers as messages come and go. */
+  readonly messages: number;
+  readonly unseen: number;
+  readonly bytes: number;
 }
 
 /** What a mailbox row has to know of the message. */
@@ -32,18 +26,20 @@ export interface DepositedMessage {
   readonly messageId: string | null;
 }
 
-/** One mailbox row per deposit, made by `place`; the mailbox is made if it is missing. */
+/**
+ * One mailbox row per deposit, made by `place`; the mailbox is made if it is missing. Returns where each one lies, by its
+ * real name.
+ */
 export function deposit(
   context: WriteContext,
   tenant: string,
   deposits: readonly WireDeposit[],
   message: DepositedMessage,
   place: (context: WriteContext, mailbox: MailboxRow, mail: MailRow) => void = insertMail,
-): void {
-  for (const d of deposits) {
-    const mailbox =
-      findMailbox(context, tenant, d.owner, d.mailbox) ??
-      makeMailbox(context, tenant, d.owner, d.mailbox, specialUseOf(d.mailbox));
+): Delivery[] {
+  return deposits.map((d) => {
+    const definition = { name: d.mailbox, specialUse: d.specialUse ?? null };
+    const { mailbox } = ensureMailbox(context, tenant, d.owner, definition);
     place(context, mailbox, {
       object: message.object.object,
       prefix: d.prefix,
@@ -53,11 +49,35 @@ export function deposit(
       internalDate: context.now,
       messageId: message.messageId,
     });
-  }
+    return {
+      owner: d.owner.type === 'shared' ? `shared:${d.owner.name}` : d.owner.name,
+      mailbox: mailbox.name,
+      reason: d.reason,
+    };
+  });
 }
 
-function specialUseOf(name: string): string | null {
-  return defaultMailboxes.find((m) => m.name === name)?.specialUse ?? null;
+/** The mailbox of that use, whatever it is called, else the one of that name; made if there is neither. */
+export function ensureMailbox(
+  context: WriteContext,
+  tenant: string,
+  owner: MailboxOwner,
+  { name, specialUse }: MailboxDefinition,
+): { readonly mailbox: MailboxRow; readonly made: boolean } {
+  const { sql } = context;
+  const used =
+    specialUse === null
+      ? undefined
+      : (sql(
+          'SELECT * FROM mailbox WHERE tenant = ? AND owner_type = ? AND owner_name = ? AND special_use = ?',
+        ).get(tenant, owner.type, owner.name, specialUse) as MailboxRow | undefined);
+  if (used !== undefined) return { mailbox: used, made: false };
+  const named = findMailbox(context, tenant, owner, name);
+  if (named === undefined)
+    return { mailbox: makeMailbox(context, tenant, owner, name, specialUse), made: true };
+  if (specialUse !== null && named.special_use === null)
+    sql('UPDATE mailbox SET special_use = ? WHERE id = ?').run(specialUse, named.id);
+  return { mailbox: named, made: false };
 }
 
 export function findMailbox(
@@ -80,9 +100,9 @@ export function makeMailbox(
 ): MailboxRow {
   const { sql } = context;
   // Never reused, also not for a mailbox of the same name made in the same second (RFC 3501 2.3.1.1).
-  const last = (sql('SELECT COALESCE(MAX(uidvalidity), 0) AS last FROM mailbox').get() as { last: number })
-    .last;
-  const uidvalidity = Math.max(Math.floor(context.now / 1000), last + 1);
+  const uidvalidity = sql('UPDATE uidvalidity SET last = MAX(?, last + 1) RETURNING last')
+    .pluck()
+    .get(Math.floor(context.now / 1000)) as number;
   sql(
     'INSERT INTO mailbox (tenant, owner_type, owner_name, name, special_use, uidvalidity, uidnext, modseq) VALUES (?, ?, ?, ?, ?, ?, 1, 1)',
   ).run(tenant, owner.type, owner.name, name, specialUse, uidvalidity);

@@ -10,7 +10,7 @@ import type { DailyQuota } from '../../store.ts';
 import { checkDailyQuota } from '../daily-quota.ts';
 import type { WriteContext } from '../write-context.ts';
 import { deliverNotices } from './arrivals.ts';
-import { deliveriesOf, deposit, insertMail } from './deposit.ts';
+import { deposit, insertMail } from './deposit.ts';
 import { insertMessage, insertObject } from './object.ts';
 import { fileLettersCopy, isSentMailbox } from './sent-copies.ts';
 import { keepSignatures } from './signatures.ts';
@@ -40,7 +40,7 @@ export function acceptSubmission(
 ): { letter: number } {
   if (dailyQuota !== null) checkDailyQuota(context, tenant, dailyQuota, body.transactions);
   insertMessage(context, tenant, message);
-  deposit(context, tenant, deposits, message, (_, mailbox, mail) =>
+  const delivered = deposit(context, tenant, deposits, message, (_, mailbox, mail) =>
     (isSentMailbox(mailbox) ? fileLettersCopy : insertMail)(context, mailbox, mail),
   );
   const entry = context.append(tenant, {
@@ -48,7 +48,7 @@ export function acceptSubmission(
     ...body,
     ...keepSignatures(context, tenant, signatures),
     message: factOf(message.object),
-    delivered: deliveriesOf(deposits),
+    delivered,
   });
   for (const t of body.transactions) {
     context

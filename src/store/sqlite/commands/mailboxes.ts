@@ -1,9 +1,23 @@
 /** Mailboxes: make, rename, delete, subscribe, append, copy, move, flag, expunge. No evidence. */
 import { HIERARCHY, INBOX } from '../../../directory/mailboxes.ts';
 import { GatewayError } from '../../../errors.ts';
-import type { CopyResult, FlagChange, MailboxDefinition, MailboxOwner } from '../../store.ts';
+import type {
+  CopyResult,
+  Filing,
+  FlagChange,
+  FlagRights,
+  MailboxDefinition,
+  MailboxOwner,
+} from '../../store.ts';
 import type { WriteContext } from '../write-context.ts';
-import { findMailbox, insertMail, type MailboxRow, type MailRow, makeMailbox } from './deposit.ts';
+import {
+  ensureMailbox,
+  findMailbox,
+  insertMail,
+  type MailboxRow,
+  type MailRow,
+  makeMailbox,
+} from './deposit.ts';
 import { insertFingerprint, insertMessage, releaseObject } from './object.ts';
 import { removeMails } from './removal.ts';
 import { fileClientsCopy, isSentMailbox } from './sent-copies.ts';
@@ -14,11 +28,10 @@ export function ensureMailboxes(
   tenant: string,
   { owner, names }: { owner: MailboxOwner; names: readonly MailboxDefinition[] },
 ): void {
-  for (const { name, specialUse } of names) {
-    if (findMailbox(context, tenant, owner, name) !== undefined) continue;
-    makeMailbox(context, tenant, owner, name, specialUse);
-    if (owner.type === 'user')
-      subscribeMailbox(context, tenant, { user: owner.name, owner, name, subscribed: true });
+  for (const definition of names) {
+    const { mailbox, made } = ensureMailbox(context, tenant, owner, definition);
+    if (made && owner.type === 'user')
+      subscribeMailbox(context, tenant, { user: owner.name, owner, name: mailbox.name, subscribed: true });
   }
 }
 
@@ -45,20 +58,28 @@ export function renameMailbox(
   tenant: string,
   { owner, from, to }: { owner: MailboxOwner; from: string; to: string },
 ): void {
-  const source = requireMailbox(context, tenant, owner, from);
+  const source = findMailbox(context, tenant, owner, from);
+  const children = childrenOf(context, tenant, owner, from);
+  // A name may hold others and be no mailbox itself (RFC 3501 6.3.4).
+  if (source === undefined && children.length === 0) throw new GatewayError('mailbox-unknown', from);
   if (findMailbox(context, tenant, owner, to) !== undefined) throw new GatewayError('mailbox-exists', to);
-  if (from === INBOX) {
+  if (from === INBOX && source !== undefined) {
     const target = createMailbox(context, tenant, { owner, name: to });
-    moveMessages(context, tenant, { from: source.id, uids: allUids(context, source.id), to: target });
+    moveMessages(context, tenant, {
+      from: source.id,
+      uids: allUids(context, source.id),
+      to: target,
+      filing: {},
+    });
     return;
   }
   const { sql } = context;
   const superior = to.split(HIERARCHY).slice(0, -1).join(HIERARCHY);
   if (superior !== '' && findMailbox(context, tenant, owner, superior) === undefined)
     createMailbox(context, tenant, { owner, name: superior });
-  for (const row of [source, ...childrenOf(context, source)]) {
+  for (const row of source === undefined ? children : [source, ...children]) {
     const name = to + row.name.slice(from.length);
-    if (row !== source && findMailbox(context, tenant, owner, name) !== undefined)
+    if (findMailbox(context, tenant, owner, name) !== undefined)
       throw new GatewayError('mailbox-exists', name);
     sql('UPDATE mailbox SET name = ? WHERE id = ?').run(name, row.id);
     context.changes.push({ topic: 'mailbox', tenant, mailbox: row.id });
@@ -66,13 +87,18 @@ export function renameMailbox(
   context.changes.push({ topic: 'mailboxes', tenant, owner });
 }
 
-function childrenOf(context: WriteContext, parent: MailboxRow): MailboxRow[] {
-  const prefix = parent.name + HIERARCHY;
+function childrenOf(
+  context: WriteContext,
+  tenant: string,
+  owner: MailboxOwner,
+  parent: string,
+): MailboxRow[] {
+  const prefix = parent + HIERARCHY;
   return context
     .sql(
       'SELECT * FROM mailbox WHERE tenant = ? AND owner_type = ? AND owner_name = ? AND substr(name, 1, ?) = ?',
     )
-    .all(parent.tenant, parent.owner_type, parent.owner_name, prefix.length, prefix) as MailboxRow[];
+    .all(tenant, owner.type, owner.name, prefix.length, prefix) as MailboxRow[];
 }
 
 /** @throws GatewayError `mailbox-unknown`. */
@@ -113,16 +139,18 @@ export interface WireAppend {
   readonly message: WireMessage;
   readonly flags: readonly string[];
   readonly internalDate: number;
+  readonly filing: Filing;
 }
 
+/** @throws GatewayError `mailbox-unknown`, `quota-exceeded`. */
 export function appendMessage(
   context: WriteContext,
   tenant: string,
-  { mailbox, message, flags, internalDate }: WireAppend,
+  { mailbox, message, flags, internalDate, filing }: WireAppend,
 ): { uid: number; modseq: number } {
-  const row = requireMailboxId(context, tenant, mailbox);
+  const target = requireMailboxId(context, tenant, mailbox);
   insertMessage(context, tenant, message);
-  const placed = placeClients(context, row, {
+  const placed = fileMail(context, target, filing, {
     object: message.object.object,
     prefix: Buffer.alloc(0),
     from: 0,
@@ -132,16 +160,45 @@ export function appendMessage(
     messageId: message.messageId,
   });
   // Where a copy is there already, nothing names this one.
-  if (isSentMailbox(row)) releaseObject(context, tenant, message.object.object);
+  if (isSentMailbox(target)) releaseObject(context, tenant, message.object.object);
+  requireRoom(context, target, filing);
   return placed;
 }
 
-function placeClients(
+/** A client's message: in a shared mailbox its \\Seen is that of the user alone. */
+function fileMail(
   context: WriteContext,
-  mailbox: MailboxRow,
+  target: MailboxRow,
+  { user, settable }: Filing,
   mail: MailRow,
 ): { uid: number; modseq: number } {
-  return (isSentMailbox(mailbox) ? fileClientsCopy : insertMail)(context, mailbox, mail);
+  const place = isSentMailbox(target) ? fileClientsCopy : insertMail;
+  const flags = mail.flags.filter((flag) => mayTouch(settable, flag));
+  if (target.owner_type !== 'shared') return place(context, target, { ...mail, flags });
+  const placed = place(context, target, { ...mail, flags: flags.filter((flag) => flag !== '\\Seen') });
+  if (user !== undefined && flags.includes('\\Seen'))
+    context
+      .sql('INSERT OR IGNORE INTO mail_seen (mailbox, uid, user) VALUES (?, ?, ?)')
+      .run(target.id, placed.uid, user);
+  return placed;
+}
+
+/**
+ * After the fact, in the same transaction: nothing can come in between.
+ * @param before the mailbox as it was: where it holds no more than that, a copy that was there already stands for it
+ * @throws GatewayError `quota-exceeded`
+ */
+function requireRoom(context: WriteContext, before: MailboxRow, { quota }: Filing): void {
+  if (quota === undefined) return;
+  const { messages, bytes } = requireMailboxId(context, before.tenant, before.id);
+  if (messages <= before.messages && bytes <= before.bytes) return;
+  const used = context
+    .sql(
+      'SELECT SUM(messages) AS messages, SUM(bytes) AS bytes FROM mailbox WHERE tenant = ? AND owner_type = ? AND owner_name = ?',
+    )
+    .get(before.tenant, before.owner_type, before.owner_name) as { messages: number; bytes: number };
+  if (used.bytes > (quota.bytes ?? Infinity) || used.messages > (quota.messages ?? Infinity))
+    throw new GatewayError('quota-exceeded');
 }
 
 export function recordFingerprints(
@@ -173,12 +230,27 @@ interface StoredMail {
   message_id: string | null;
 }
 
+export interface WireCopy {
+  readonly from: number;
+  readonly uids: readonly number[];
+  readonly to: number;
+  readonly filing: Filing;
+}
+
+/** @throws GatewayError `mailbox-unknown`, `quota-exceeded`: then nothing is copied. */
 export function copyMessages(
   context: WriteContext,
   tenant: string,
-  { from, uids, to }: { from: number; uids: readonly number[]; to: number },
+  { from, uids, to, filing }: WireCopy,
 ): CopyResult {
-  requireMailboxId(context, tenant, from);
+  const before = requireMailboxId(context, tenant, to);
+  const copied = copyRows(context, tenant, { from, uids, to, filing });
+  requireRoom(context, before, filing);
+  return copied;
+}
+
+function copyRows(context: WriteContext, tenant: string, { from, uids, to, filing }: WireCopy): CopyResult {
+  const source = requireMailboxId(context, tenant, from);
   const target = requireMailboxId(context, tenant, to);
   const pairs: [number, number][] = [];
   for (const uid of [...uids].sort((a, b) => a - b)) {
@@ -186,12 +258,12 @@ export function copyMessages(
       | StoredMail
       | undefined;
     if (mail === undefined) continue;
-    const copy = placeClients(context, target, {
+    const copy = fileMail(context, target, filing, {
       object: mail.object,
       prefix: mail.prefix,
       from: mail.object_from,
       size: mail.size,
-      flags: mail.flags === '' ? [] : mail.flags.split(' '),
+      flags: flagsFor(context, source, uid, mail.flags, filing.user),
       internalDate: mail.internal_date,
       messageId: mail.message_id,
     });
@@ -200,18 +272,37 @@ export function copyMessages(
   return { uidValidity: target.uidvalidity, pairs };
 }
 
-export function moveMessages(
+/** A message's flags as the user sees them: in a shared mailbox everybody has a \\Seen of their own. */
+function flagsFor(
   context: WriteContext,
-  tenant: string,
-  move: { from: number; uids: readonly number[]; to: number },
-): CopyResult {
-  const result = copyMessages(context, tenant, move);
+  mailbox: MailboxRow,
+  uid: number,
+  stored: string,
+  user: string | undefined,
+): string[] {
+  const flags = stored === '' ? [] : stored.split(' ');
+  if (mailbox.owner_type !== 'shared' || user === undefined) return flags;
+  const seen = context
+    .sql('SELECT 1 FROM mail_seen WHERE mailbox = ? AND uid = ? AND user = ?')
+    .get(mailbox.id, uid, user);
+  return [...flags.filter((flag) => flag !== '\\Seen'), ...(seen === undefined ? [] : ['\\Seen'])];
+}
+
+/** @throws GatewayError `mailbox-unknown`, `quota-exceeded`; within one tree nothing is added. */
+export function moveMessages(context: WriteContext, tenant: string, move: WireCopy): CopyResult {
+  const [from, to] = [move.from, move.to].map((id) => requireMailboxId(context, tenant, id)) as [
+    MailboxRow,
+    MailboxRow,
+  ];
+  const result = copyRows(context, tenant, move);
   removeMails(
     context,
     tenant,
     move.from,
     result.pairs.map(([uid]) => uid),
   );
+  if (from.owner_type !== to.owner_type || from.owner_name !== to.owner_name)
+    requireRoom(context, to, move.filing);
   return result;
 }
 
@@ -235,18 +326,7 @@ export function changeFlags(
       refused.push(uid);
       continue;
     }
-    const stored = mail.flags === '' ? [] : mail.flags.split(' ');
-    const seen =
-      perUserSeen !== undefined &&
-      sql('SELECT 1 FROM mail_seen WHERE mailbox = ? AND uid = ? AND user = ?').get(
-        mailbox,
-        uid,
-        perUserSeen,
-      ) !== undefined;
-    const before =
-      perUserSeen === undefined
-        ? stored
-        : [...stored.filter((f) => f !== '\\Seen'), ...(seen ? ['\\Seen'] : [])];
+    const before = flagsFor(context, row, uid, mail.flags, change.user);
     const after = applyFlags(before, change);
     if (sameFlags(before, after)) {
       changed.push(uid);
@@ -257,10 +337,7 @@ export function changeFlags(
         modseq: number;
       }
     ).modseq;
-    const flags =
-      perUserSeen === undefined
-        ? after
-        : [...after.filter((f) => f !== '\\Seen'), ...(stored.includes('\\Seen') ? ['\\Seen'] : [])];
+    const flags = perUserSeen === undefined ? after : after.filter((f) => f !== '\\Seen');
     sql('UPDATE mail SET flags = ?, seen = ?, modseq = ? WHERE mailbox = ? AND uid = ?').run(
       flags.join(' '),
       flags.includes('\\Seen') ? 1 : 0,
@@ -284,15 +361,24 @@ export function changeFlags(
 /** Flags compare without case (RFC 3501 2.3.2); the first spelling stays. */
 function applyFlags(before: readonly string[], change: FlagChange): string[] {
   const wanted = new Map(
-    change.flags.filter((f) => f.toLowerCase() !== '\\recent').map((f) => [f.toLowerCase(), f]),
+    change.flags
+      .filter((f) => f.toLowerCase() !== '\\recent' && mayTouch(change.settable, f))
+      .map((f) => [f.toLowerCase(), f]),
   );
   const kept =
     change.op === 'replace'
-      ? before.filter((f) => wanted.has(f.toLowerCase()))
+      ? before.filter((f) => wanted.has(f.toLowerCase()) || !mayTouch(change.settable, f))
       : before.filter((f) => change.op === 'add' || !wanted.has(f.toLowerCase()));
   if (change.op === 'remove') return kept;
   const have = new Set(kept.map((f) => f.toLowerCase()));
   return [...kept, ...[...wanted].filter(([key]) => !have.has(key)).map(([, flag]) => flag)];
+}
+
+function mayTouch(rights: FlagRights | undefined, flag: string): boolean {
+  if (rights === undefined) return true;
+  const name = flag.toLowerCase();
+  if (name === '\\seen') return rights.seen;
+  return name === '\\deleted' ? rights.deleted : rights.others;
 }
 
 function sameFlags(a: readonly string[], b: readonly string[]): boolean {

@@ -2,7 +2,7 @@
 import type { PlacedEntry } from '../../../evidence/entry.ts';
 import type { MessageIndex } from '../../../mime/types.ts';
 import type { WriteContext } from '../write-context.ts';
-import { deliveriesOf, deposit } from './deposit.ts';
+import { deposit } from './deposit.ts';
 import { queueForward, type WireForward } from './queue-forward.ts';
 import type { WireDeposit } from './wire.ts';
 
@@ -27,12 +27,12 @@ export function placeWaiting(
   if (first === undefined || addresses.length === 0) return false;
   const index = JSON.parse(first.structure) as MessageIndex;
   const message = { object: first, messageId: index.root.envelope?.messageId?.slice(0, 998) ?? null };
-  deposit(context, tenant, deposits, message);
+  const delivered = deposit(context, tenant, deposits, message);
   const entry = context.append(tenant, {
     kind: 'placed',
     ...body,
     addresses,
-    delivered: deliveriesOf(deposits),
+    delivered,
     forwarded: forward?.recipients ?? [],
   });
   if (forward !== null) {

@@ -1,7 +1,7 @@
 /** What the malware scanner holds up: messages refused, and copies that wait for it. */
 import type { RefusedEntry, ScanEntry } from '../../../evidence/entry.ts';
 import type { WriteContext } from '../write-context.ts';
-import { deliveriesOf, deposit } from './deposit.ts';
+import { deposit } from './deposit.ts';
 import { insertMessage } from './object.ts';
 import { queueForward, type WireForward } from './queue-forward.ts';
 import { factOf, type WireDeposit, type WireMessage } from './wire.ts';
@@ -63,11 +63,11 @@ export function recordScan(
     'SELECT h.object, o.size, o.structure FROM held h JOIN object o ON o.tenant = h.tenant AND o.object = h.object WHERE h.tenant = ? AND h.idx = ?',
   ).get(tenant, body.about) as { object: string; size: number; structure: string } | undefined;
   if (row === undefined) return false;
-  deposit(context, tenant, deposits, {
+  const delivered = deposit(context, tenant, deposits, {
     object: row,
     messageId: JSON.parse(row.structure).root.envelope?.messageId?.slice(0, 998) ?? null,
   });
-  context.append(tenant, { kind: 'scan', ...body, delivered: deliveriesOf(deposits) });
+  context.append(tenant, { kind: 'scan', ...body, delivered });
   sql('DELETE FROM held WHERE tenant = ? AND idx = ?').run(tenant, body.about);
   if (forward !== null) queueForward(context, tenant, body.about, forward, row);
   return true;

@@ -3,6 +3,7 @@
  * another, before or after, several of them where a user has several. Which are the same is told by the fingerprint that
  * each came with, so it is settled in the commit of whatever comes second, also after a restart.
  */
+import { SENT_USE } from '../../../directory/mailboxes.ts';
 import { isGatewayKeyword } from '../../../evidence/keywords.ts';
 import type { WriteContext } from '../write-context.ts';
 import { insertMail, type MailboxRow, type MailRow } from './deposit.ts';
@@ -18,7 +19,7 @@ interface Copy {
 type Placed = { readonly uid: number; readonly modseq: number };
 
 export function isSentMailbox(mailbox: Pick<MailboxRow, 'special_use'>): boolean {
-  return mailbox.special_use === '\\Sent';
+  return mailbox.special_use === SENT_USE;
 }
 
 /**
