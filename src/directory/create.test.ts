@@ -20,10 +20,18 @@ tenants:
       imap: { host: imap.example, port: 993 }
     users:
       - { login: erika@stadt.example, passwordHash: $argon2id$x, sendAs: [presse@stadt.example] }
-      - { login: erika@amt.example, passwordHash: $argon2id$x }
+      - { login: erika@amt.example, passwordHash: $argon2id$x, mailboxQuota: { size: 1KiB, messages: 2 } }
       - { login: chefin@stadt.example, passwordHash: $argon2id$x }
     sharedMailboxes:
-      - { name: Poststelle, address: poststelle@stadt.example, members: [erika@stadt.example] }
+      - name: Poststelle
+        address: poststelle@stadt.example
+        members: [erika@stadt.example]
+        access:
+          - { user: chefin@stadt.example, rights: [read] }
+          - { group: vertretung, rights: [read, flag] }
+        mailboxQuota: { messages: 5 }
+    groups: [{ name: vertretung, members: [chefin@stadt.example] }]
+    mailboxQuota: { size: 1GiB }
     fallbackMailbox: Poststelle
     operators: [erika@stadt.example]
   - id: dorf
@@ -153,11 +161,22 @@ describe('rights', () => {
     }
   });
 
-  it('shared mailboxes are open to their members', () => {
-    expect(directory.sharedOf(directory.user('erika@stadt.example')!)).toEqual([
-      { type: 'shared', name: 'Poststelle' },
-    ]);
-    expect(directory.sharedOf(directory.user('chefin@stadt.example')!)).toEqual([]);
+  it.each([
+    ['erika@stadt.example', [['read', 'insert', 'flag', 'delete']]],
+    ['chefin@stadt.example', [['read', 'flag']]],
+    ['erika@amt.example', []],
+  ])('of %s in shared mailboxes', (login, rights) => {
+    expect(directory.sharedOf(directory.user(login)!).map((access) => access.rights)).toEqual(rights);
+  });
+
+  it.each([
+    ['user', 'erika@stadt.example', { bytes: 1024 ** 3, messages: null }],
+    ['user', 'erika@amt.example', { bytes: 1024, messages: 2 }],
+    ['shared', 'Poststelle', { bytes: null, messages: 5 }],
+    ['shared', 'Andere', null],
+  ] as const)('%s %s has a quota of its own, or the tenant’s', (type, name, quota) => {
+    expect(directory.quotaOf(stadt, { type, name })).toEqual(quota);
+    expect(directory.quotaOf(dorf, { type: 'user', name: 'jan@dorf.example' })).toBeNull();
   });
 });
 

@@ -3,9 +3,9 @@
  * is no longer what it was has to log in again, and so has who looks at a mailbox that is closed to them now.
  */
 import { languageOf } from '../directory/mailboxes.ts';
-import { openTrees } from './commands/login.ts';
 import { rightsOn } from './mailbox-access.ts';
 import { ownTree } from './mailbox-names.ts';
+import { openTrees } from './mailbox-trees.ts';
 import { bye, type Session } from './session.ts';
 
 /** What a login is worth: another password, certificate or language makes it another one. */

@@ -62,7 +62,14 @@ function submission(message: StagedMessage, n = 1): Submission {
     ],
     message,
     deposits: [
-      { owner: erika, mailbox: 'Gesendet', reason: 'sender', prefix: Buffer.alloc(0), flags: ['\\Seen'] },
+      {
+        owner: erika,
+        mailbox: 'Gesendet',
+        specialUse: '\\Sent',
+        reason: 'sender',
+        prefix: Buffer.alloc(0),
+        flags: ['\\Seen'],
+      },
     ],
   };
 }

@@ -2,6 +2,7 @@
  * Plays a transcript against a server. Lines:
  *   `# …`              comment
  *   `@ login NAME`     logs in on the connection in use, without showing it
+ *   `@ tenant {…}`     keys of the tenant (JSON), beside those of testing/world.ts
  *   `@ tls` / `@ plain`  how the next connection is made (TLS by default)
  *   `C: …`, `C2: …`    the client sends the line with CRLF; the number names a connection, opened when used
  *   `S: …`, `S2: …`    the server must send exactly that line next; `<*>` stands for anything
@@ -43,7 +44,7 @@ export async function playTranscript(world: ImapWorld, text: string): Promise<vo
         else if (directive === 'starttls') await (await line(last)).secure();
         else if (directive === 'login')
           await logIn(await line(argument?.split(':')[1] ?? last), argument!.split(':')[0]!);
-        else throw new Error(`${where}: unknown directive`);
+        else if (directive !== 'tenant') throw new Error(`${where}: unknown directive`);
       } else if (!match) throw new Error(`${where}: neither C: nor S:`);
       else if (match[1] === 'C') (await line(match[2] || '1')).write(match[3]!);
       else expectLine(await (await line(match[2] || '1')).read(), match[3]!, where);

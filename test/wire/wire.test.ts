@@ -13,8 +13,10 @@ test('there are transcripts', () => expect(files.length).toBeGreaterThan(10));
 test.each(files)(
   '%s',
   async (file) => {
-    await using world = await openImapWorld({ badCommands: 5, messageSize: 100_000 });
-    await playTranscript(world, readFileSync(join(folder, file), 'latin1'));
+    const text = readFileSync(join(folder, file), 'latin1');
+    const tenant = /^@ tenant (.*)$/m.exec(text)?.[1] ?? '{}';
+    await using world = await openImapWorld({ badCommands: 5, messageSize: 100_000 }, JSON.parse(tenant));
+    await playTranscript(world, text);
   },
   60_000,
 );

@@ -1,11 +1,9 @@
 /** LOGIN, and what every login does. RFC 3501 6.2.3. */
-import type { Principal } from '../../directory/directory.ts';
-import { isStandard, languageOf, standardMailboxes } from '../../directory/mailboxes.ts';
 import { GatewayError } from '../../errors.ts';
 import { capabilities } from '../capabilities.ts';
 import type { CommandOf } from '../codec/command.ts';
 import { userLimits } from '../codec/parser.ts';
-import { ownTree } from '../mailbox-names.ts';
+import { openTrees } from '../mailbox-trees.ts';
 import { privateAccess } from '../private-mail.ts';
 import { worthOf } from '../reloaded.ts';
 import { type Answer, ok, type Session } from '../session.ts';
@@ -32,23 +30,6 @@ export async function logIn(session: Session, user: string, password: string): P
   const { restricted, problem } = session.privateAccess;
   session.log.info({ login: principal.user.login, ...(restricted && { restricted, problem }) }, 'logged in');
   return ok('Logged in', `CAPABILITY ${capabilities(session)}`);
-}
-
-/** Makes the mailboxes that everybody has, and those of the shared mailboxes that the user may open. */
-export async function openTrees(session: Session, principal: Principal): Promise<void> {
-  const { store } = session.deps;
-  const { tenant, user } = principal;
-  session.treesOpen = true;
-  const own = ownTree(principal);
-  await store.ensureMailboxes(tenant.id, own, standardMailboxes(languageOf(tenant, own)));
-  const subscribed = await store.subscriptions(tenant.id, user.login);
-  for (const { owner } of session.shared) {
-    await store.ensureMailboxes(tenant.id, owner, standardMailboxes(languageOf(tenant, owner)));
-    // A client that shows subscribed mailboxes only would never find a shared one by itself.
-    if (subscribed.some(({ owner: { type, name } }) => type === owner.type && name === owner.name)) continue;
-    for (const mailbox of await store.mailboxes(tenant.id, owner))
-      if (isStandard(mailbox)) await store.subscribeMailbox(tenant.id, user.login, owner, mailbox.name, true);
-  }
 }
 
 export function requireTls(session: Session): void {
