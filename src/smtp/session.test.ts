@@ -87,11 +87,11 @@ describe('a mail from a client', () => {
         { id: 0, to: [MAX], cc: [], bcc: [] },
         { id: 1, to: [], cc: [], bcc: ['moritz@buerger.de-mail.example'] },
       ],
-      delivered: [{ owner: ERIKA, mailbox: 'Gesendet', reason: 'sent' }],
+      delivered: [{ owner: ERIKA, mailbox: 'Sent', reason: 'sent' }],
     });
     expect(entry.transactions[0]!.privateId).toMatch(/^AZ 4711\.[0-9a-f]{32}$/);
     const owner = { type: 'user', name: ERIKA } as const;
-    const sent = await gateway.store.mailbox('stadt', owner, 'Gesendet');
+    const sent = await gateway.store.mailbox('stadt', owner, 'Sent');
     const [row] = (await gateway.store.messages('stadt', sent!.id)).slice(-1);
     expect(row).toMatchObject({ flags: ['\\Seen'], size: text.length });
   });
@@ -124,7 +124,7 @@ describe('a mail from a client', () => {
     expect(entry).toMatchObject({
       actor: { type: 'user', name: ERIKA },
       sender: 'poststelle@stadt.de-mail.example',
-      delivered: [{ owner: ERIKA, mailbox: 'Gesendet' }],
+      delivered: [{ owner: ERIKA, mailbox: 'Sent' }],
     });
   });
 
@@ -147,7 +147,7 @@ describe('a mail from a relay', () => {
       listener: 'relay',
       header: { from: 'jan@stadt.example' },
       sender: 'jan@stadt.de-mail.example',
-      delivered: [{ owner: 'jan@stadt.example', mailbox: 'Gesendet' }],
+      delivered: [{ owner: 'jan@stadt.example', mailbox: 'Sent' }],
     });
   });
 

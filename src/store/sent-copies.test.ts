@@ -111,7 +111,9 @@ async function somebody() {
         removedHeaders: [],
         transactions: [{ id: 0, privateId: `${users}-${Math.random()}`, to: [address], cc: [], bcc: [] }],
         message,
-        deposits: [{ owner, mailbox: 'Gesendet', reason: 'sent', prefix: new Uint8Array(), flags: ['\\Seen'] }],
+        deposits: [
+          { owner, mailbox: 'Gesendet', reason: 'sent', prefix: new Uint8Array(), flags: ['\\Seen'] },
+        ],
       });
       return (await uidsOf()).at(-1)!;
     },

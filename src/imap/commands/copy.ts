@@ -4,7 +4,14 @@ import { addFingerprints } from '../../store/sent-copies.ts';
 import type { CopyResult, MailboxInfo } from '../../store/store.ts';
 import type { CommandOf } from '../codec/command.ts';
 import { printSequenceSet, type Range } from '../codec/sequence.ts';
-import { filingInto, findTarget, isSentMailbox, principalOf, requireRight, tenantOf } from '../mailbox-access.ts';
+import {
+  filingInto,
+  findTarget,
+  isSentMailbox,
+  principalOf,
+  requireRight,
+  tenantOf,
+} from '../mailbox-access.ts';
 import { shownUidValidity } from '../private-mail.ts';
 import { type Answer, badAnswer, no, ok, type Session } from '../session.ts';
 
