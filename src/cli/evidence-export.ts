@@ -12,7 +12,8 @@ import { mboxMessage } from '../evidence/bundle/mbox.ts';
 import type { Entry } from '../evidence/entry.ts';
 import { createNoteSigner, type NoteSigner, verifierKey } from '../evidence/note.ts';
 import { KeyError } from '../store/key-files.ts';
-import { logKeyFile, readLogKey } from '../store/keys.ts';
+import { loadTenantKeys, logKeyFile, readLogKey } from '../store/keys.ts';
+import type { StorePaths } from '../store/sqlite/open.ts';
 import type { Reader } from '../store/store.ts';
 import { recordAccess } from './access.ts';
 import { type CommonOptions, type Context, withCommonOptions } from './context.ts';
@@ -20,7 +21,7 @@ import { CommandError, exit } from './exit.ts';
 import { operator } from './operator.ts';
 import { storeOf } from './place.ts';
 import { isPrivateLetter, privateReader } from './private-access.ts';
-import { openReader } from './reader.ts';
+import { openReader, openSnapshot } from './reader.ts';
 import { sealUnsealed } from './seal.ts';
 
 const formats = ['asice', 'mbox', 'eml'] as const;
@@ -149,9 +150,7 @@ async function exportWhole(options: ExportOptions, context: Context) {
   if (existsSync(out)) throw new CommandError(exit.usage, `${out}: is there already`);
   const storePlace = await storeOf(options, context);
   const { data, paths } = storePlace;
-  if (options.seal) await sealUnsealed(options, context);
-  using reader = openReader(paths);
-  if (!(await reader.tenants()).includes(tenant))
+  if (!(await hasTenant(paths, tenant)))
     throw new CommandError(exit.usage, `tenant ${tenant} has no log in ${data}`);
   if (!(await privateReader(data, options, context))(tenant)) {
     await recordAccess(context, storePlace, [tenant], 'export', `all of ${tenant} (refused)`);
@@ -161,14 +160,36 @@ async function exportWhole(options: ExportOptions, context: Context) {
     );
   }
   await recordAccess(context, storePlace, [tenant], 'export', `all of ${tenant}`);
-  const done = await exportTenant(reader, tenant, out, await listSigner(reader, paths.keys, tenant));
+  if (options.seal) await sealUnsealed(options, context);
+  // One state of the store, whatever a gateway adds meanwhile.
+  using reader = openSnapshot(paths);
+  const signer = await listSigner(reader, paths.keys, tenant);
+  if (signer === null)
+    context.warn(
+      `the key of the log of ${tenant} is not at hand: the list of files stays unsigned, and no store will import it`,
+    );
+  const addressKey = loadTenantKeys(paths.keys, tenant, false).address.export();
+  const done = await exportTenant(reader, tenant, out, { signer, addressKey });
   if (options.json) context.printJson({ tenant, out, ...done });
   else
     context.print(
       `${out}: ${done.entries} entries of ${tenant}: ${done.bundles} bundles, ${done.loose} entries of no letter, ${done.erased} erased`,
     );
   if (done.unsealed > 0) context.warn(`${done.unsealed} bundles hold entries that are not sealed yet`);
+  if (done.excluded > 0) context.warn(`${done.excluded} entries have no record: their seals left them out`);
+  const waiting = {
+    'hand-overs': (await reader.openTransactions(tenant)).length,
+    forwardings: (await reader.openForwards(tenant)).length,
+  };
+  for (const [what, count] of Object.entries(waiting))
+    if (count > 0)
+      context.warn(`${count} ${what} wait in the queue: finish them here before another store takes over`);
   return exit.good;
+}
+
+async function hasTenant(paths: StorePaths, tenant: string): Promise<boolean> {
+  using reader = openReader(paths);
+  return (await reader.tenants()).includes(tenant);
 }
 
 /** The newest key of the open log; null where its file is not readable here. */

@@ -292,6 +292,11 @@ function words(entry: Entry): string[] {
       ];
     case 'lost':
       return [`lost: this entry stood in the log ${entry.origin}, which was closed`];
+    case 'imported':
+      return [
+        `${entry.entries} entries imported by ${entry.actor.name}, from the log ${entry.origin}${entry.erased === 0 ? '' : `, ${entry.erased} of them erased before`}`,
+        `export of SHA-256 ${entry.export.sha256}; seals and renewals: ${entry.archiveTimestamps.map(([there, here]) => `${there} is ${here} here`).join(', ') || 'none'}`,
+      ];
     case 'log-key':
       return [
         `log key changed by ${entry.actor.name} to ${entry.key}: ${entry.reason}`,

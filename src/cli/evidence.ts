@@ -10,6 +10,7 @@ import type { Reader, SearchQuery } from '../store/store.ts';
 import { recordAccess } from './access.ts';
 import { type CommonOptions, type Context, withCommonOptions } from './context.ts';
 import { registerExport } from './evidence-export.ts';
+import { registerImport } from './evidence-import.ts';
 import { registerLog } from './evidence-log.ts';
 import { registerProof } from './evidence-proof.ts';
 import {
@@ -76,6 +77,7 @@ export function register(program: Command, context: Context): void {
 
   registerVerify(evidence, context);
   registerExport(evidence, context);
+  registerImport(evidence, context);
   registerProof(evidence, context);
   registerLog(evidence, context);
 }

@@ -9,6 +9,12 @@ export function openReader(paths: StorePaths): Reader & Disposable {
   return openSqliteReader(paths);
 }
 
+/** The same over one state of the store: what is added meanwhile is not seen. Keeps the write-ahead log until it ends. */
+export function openSnapshot(paths: StorePaths): Reader & Disposable {
+  requireStore(paths);
+  return openSqliteReader(paths, undefined, true);
+}
+
 export function requireStore(paths: StorePaths): void {
   if (existsSync(paths.file)) return;
   throw new CommandError(

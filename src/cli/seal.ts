@@ -2,7 +2,7 @@
 import { writeFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
-import { recordOfEntry } from '../evidence/record-of.ts';
+import { ExcludedEntry, recordOfEntry } from '../evidence/record-of.ts';
 import { authoritiesOf } from '../preservation/create.ts';
 import { type Sealing, seal } from '../preservation/seal.ts';
 import { openCommandStore } from './command-store.ts';
@@ -94,7 +94,10 @@ async function record(name: string, options: CommonOptions & { readonly out: str
   if (place === null) throw new CommandError(exit.usage, `${name}: an entry is named tenant/index`);
   const { paths } = await storeOf(options, context);
   using reader = openReader(paths);
-  const der = await recordOfEntry(reader, place[1]!, Number(place[2]));
+  const der = await recordOfEntry(reader, place[1]!, Number(place[2])).catch((error: unknown) => {
+    if (!(error instanceof ExcludedEntry)) throw error;
+    throw new CommandError(exit.finding, `${error.message}; it rests on the log alone`, error);
+  });
   if (der === null) throw new CommandError(exit.usage, `${name} is under no seal yet, or was erased`);
   const out = resolve(context.cwd, options.out);
   await writeFile(out, der);

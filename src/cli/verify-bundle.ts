@@ -3,10 +3,15 @@ import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { loadAlgorithms } from '../config/algorithms.ts';
 import { openArchive } from '../evidence/bundle/archive.ts';
-import { type BundleVerdict, verifyBundle } from '../evidence/bundle/verify-bundle.ts';
+import {
+  type BundleCircumstances,
+  type BundleVerdict,
+  verifyBundle,
+} from '../evidence/bundle/verify-bundle.ts';
 import { type TenantVerdict, verifyTenant } from '../evidence/bundle/verify-tenant.ts';
 import { parseVerifierKey } from '../evidence/note.ts';
 import type { Circumstances } from '../pki/signer.ts';
+import type { CheckResult } from '../pki/types.ts';
 import type { Context } from './context.ts';
 import { type ExitCode, exit } from './exit.ts';
 
@@ -24,18 +29,11 @@ export function looksLikeArchive(first: Buffer): boolean {
 
 export async function verifyBundleFile(
   file: string,
-  { trust, revocation, time }: Circumstances,
+  signed: Circumstances,
   { trust: folder, logKeys, json }: Options,
   context: Context,
 ): Promise<ExitCode> {
-  const found = folder === undefined ? [] : await keysIn(folder);
-  const circumstances = {
-    trust,
-    revocation,
-    time,
-    policy: loadAlgorithms(),
-    logKeys: [...new Set([...logKeys, ...found])],
-  };
+  const circumstances = await bundleCircumstances(signed, logKeys, folder);
   let verdict: BundleVerdict | TenantVerdict;
   try {
     if ((await stat(file)).isDirectory()) verdict = await verifyTenant(file, circumstances);
@@ -49,9 +47,25 @@ export async function verifyBundleFile(
     else context.warn(`${file}: unusable: ${printable(problem)}`);
     return exit.usage;
   }
-  if (json) context.printJson({ file, ...verdict });
+  if (json) context.printJson({ file, ...shown(verdict) });
   else for (const line of toLines(file, verdict)) context.print(line);
   return { valid: exit.good, invalid: exit.finding, indeterminate: exit.indeterminate }[verdict.verdict];
+}
+
+/** @param folder whose text files may hold more keys of logs */
+export async function bundleCircumstances(
+  { trust, revocation, time }: Circumstances,
+  logKeys: readonly string[],
+  folder: string | undefined,
+): Promise<BundleCircumstances> {
+  const found = folder === undefined ? [] : await keysIn(folder);
+  return { trust, revocation, time, policy: loadAlgorithms(), logKeys: [...new Set([...logKeys, ...found])] };
+}
+
+function shown(verdict: BundleVerdict | TenantVerdict): BundleVerdict | TenantVerdict {
+  if ('report' in verdict) return verdict;
+  const { tenant, entries, bundles, checks } = verdict;
+  return { verdict: verdict.verdict, checks, tenant, entries, bundles };
 }
 
 const marks = { passed: '+', failed: '!', undecided: '?' };
@@ -65,12 +79,17 @@ function toLines(file: string, judged: BundleVerdict | TenantVerdict): string[] 
       : `, letter ${report.tenant}/${report.letter} of ${report.time}, from ${report.sender}`;
   return [
     `${file}: ${verdict}${about}`,
-    ...checks.map(({ name, result, reason }) => `  ${marks[result]} ${name}: ${reason}`),
+    ...checks.map(checkLine),
     ...(report?.recipients ?? []).flatMap(({ address, facts }) => [
       `  ${address}`,
       ...facts.map((f) => `    ${f.fact}, recorded ${f.recorded}${f.detail === null ? '' : `: ${f.detail}`}`),
     ]),
   ].map(printable);
+}
+
+/** One step, as it is printed. */
+export function checkLine({ name, result, reason }: CheckResult): string {
+  return printable(`  ${marks[result]} ${name}: ${reason}`);
 }
 
 /** Verifier keys of logs, one a line, in any text file of the folder. */

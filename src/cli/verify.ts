@@ -85,7 +85,10 @@ async function isBundle(file: string): Promise<boolean> {
   return looksLikeArchive(await firstBytes(file).catch(() => Buffer.alloc(0)));
 }
 
-async function readCircumstances(options: VerifyOptions): Promise<Circumstances> {
+/** By what files are judged. @throws CommandError (usage) where there is no anchor */
+export async function readCircumstances(
+  options: Pick<VerifyOptions, 'trust' | 'crl' | 'time'>,
+): Promise<Circumstances> {
   if (options.trust === undefined)
     throw new CommandError(exit.usage, '--trust <directory> is needed for messages, XML and bundles');
   const circumstances: Circumstances = {

@@ -1,7 +1,8 @@
 /** What verification needs of a store. Reads only; an engine offers it over one consistent snapshot. */
 import type { MessageIndex } from '../mime/types.ts';
 import type { Reader } from '../store/store.ts';
-import type { RenewedEntry, SealedEntry } from './entry.ts';
+import type { ImportedEntry, RenewedEntry, SealedEntry } from './entry.ts';
+import type { NodeRun } from './ers/partial-tree.ts';
 import type { KeyPeriod } from './log-keys.ts';
 import type { Cell, EvidenceTable } from './projection.ts';
 
@@ -80,11 +81,21 @@ export interface ArchiveSource
     | 'archiveLeafLists'
     | 'archiveExcluded'
     | 'archiveTile'
+    | 'archiveNode'
     | 'sealOf'
   > {
   tileNames(id: number): Iterable<{ readonly level: number; readonly n: number }>;
+  /** Nodes of a partial tree, as they lie. */
+  nodes(id: number): Iterable<NodeRun>;
   /** Rows of the archive's tables that belong to no seal or renewal, each in words. */
   strays(): Iterable<string>;
+}
+
+/** An entry that says which numbers seals and renewals got that came with the entries before it. */
+export interface Renumbering {
+  readonly tenant: string;
+  readonly index: number;
+  readonly entry: ImportedEntry;
 }
 
 /** What an entry says of a seal or renewal. */

@@ -166,6 +166,34 @@ export interface ClosedLog {
   readonly note: string | null;
 }
 
+/**
+ * The entries before came out of another store, as they were: their log was closed with them, and goes on here. Stands
+ * behind the `log-opened` of the log that goes on.
+ */
+export interface ImportedEntry {
+  readonly kind: 'imported';
+  readonly actor: Actor;
+  /** Origin of the log that was open there. */
+  readonly origin: string;
+  /** Entries that came: all before the log that goes on. */
+  readonly entries: number;
+  /** Of these, entries that had been erased before: their commitments came. */
+  readonly erased: number;
+  /** The last checkpoint of the log there. */
+  readonly checkpoint: string;
+  readonly export: {
+    readonly format: string;
+    /** Hex SHA-256 of the export's list of files. */
+    readonly sha256: string;
+    /** That list as the log there signed it (a signed note). */
+    readonly note: string;
+    /** Steps of its verification that could not be decided. */
+    readonly undecided: number;
+  };
+  /** Numbers of the seals and renewals over these entries: as the entries name them, and as they are here. */
+  readonly archiveTimestamps: readonly (readonly [number, number])[];
+}
+
 /** This index was given in a log that was closed, to an entry that is lost: it names nothing else. */
 export interface LostEntry {
   readonly kind: 'lost';
@@ -653,6 +681,7 @@ export type EntryBody =
   | OpenedEntry
   | LogKeyEntry
   | LostEntry
+  | ImportedEntry
   | SubmissionEntry
   | HandoverIntentEntry
   | HandoverOutcomeEntry

@@ -4,7 +4,7 @@
  * a group of its own, so that one time-stamp anchors the logs as well.
  */
 import { createHash, hash } from 'node:crypto';
-import type { Reader } from '../store/store.ts';
+import type { ArchiveTimestamp, Reader, SealRange } from '../store/store.ts';
 import type { ArchiveDigest } from './entry.ts';
 import { objectsOf } from './objects-of.ts';
 
@@ -81,4 +81,16 @@ async function objectDigests(
 /** The group of a checkpoint: the note as it was signed. */
 export function checkpointGroup(note: string, digest: ArchiveDigest): GroupDocument[] {
   return [{ name: 'checkpoint', digest: hash(digest, note, 'buffer') }];
+}
+
+/** The groups of a seal's tree that the store holds: all, or those of the tenant that it came with. */
+export function heldGroups(
+  { partial, leaves }: ArchiveTimestamp,
+  ranges: readonly SealRange[],
+): { readonly first: number; readonly count: number } {
+  if (!partial) return { first: 0, count: leaves };
+  return {
+    first: ranges[0]?.position ?? 0,
+    count: ranges.reduce((sum, { from, to }) => sum + to - from + 1, 0),
+  };
 }

@@ -7,21 +7,32 @@ import { type NoteSigner, parseNote, parseVerifierKey, signersOf } from './note.
 const KEY_CHANGED = 'demail-gateway/log-key/v1';
 const CLOSED = 'demail-gateway/log-closed/v1';
 
+export interface KeyChange {
+  readonly origin: string;
+  readonly index: number;
+  readonly previous: string;
+  readonly key: string;
+}
+
 /** Says that the log of this origin is signed by `key` from entry `index` on. */
-export function keyNote(
-  change: {
-    readonly origin: string;
-    readonly index: number;
-    readonly previous: string;
-    readonly key: string;
-  },
-  ...signers: readonly NoteSigner[]
-): string {
-  const { origin, index, previous, key } = change;
-  return note(
-    [KEY_CHANGED, `origin ${origin}`, `entry ${index}`, `previous ${previous}`, `key ${key}`],
-    signers,
-  );
+export function keyNote(change: KeyChange, ...signers: readonly NoteSigner[]): string {
+  return note(keyLines(change), signers);
+}
+
+/** Is this the note about this change, signed by both keys? */
+export function isKeyNote(text: string, change: KeyChange): boolean {
+  try {
+    return (
+      parseNote(text).text === `${keyLines(change).join('\n')}\n` &&
+      isSignedBy(text, change.previous, change.key)
+    );
+  } catch {
+    return false;
+  }
+}
+
+function keyLines({ origin, index, previous, key }: KeyChange): string[] {
+  return [KEY_CHANGED, `origin ${origin}`, `entry ${index}`, `previous ${previous}`, `key ${key}`];
 }
 
 export interface Closing {

@@ -7,6 +7,8 @@ import type { Entry } from './entry.ts';
 
 export interface OutboxReplay {
   entry(entry: Entry): void;
+  /** Recipients that must still be in the outbox. */
+  waiting(): readonly OpenRecipient[];
   compare(stored: Iterable<OpenRecipient>): { place: string; problem: string }[];
 }
 
@@ -57,6 +59,7 @@ export function createOutboxReplay(): OutboxReplay {
           break;
       }
     },
+    waiting: () => [...open.values()],
     compare(stored) {
       const findings: { place: string; problem: string }[] = [];
       const missing = new Map(open);

@@ -157,6 +157,7 @@ export function letterOf(entry: Entry): number | null {
     case 'log-opened':
     case 'log-key':
     case 'lost':
+    case 'imported':
     case 'login-intent':
     case 'login-outcome':
     case 'deletion-intent':

@@ -6,6 +6,7 @@ import type { ArchiveTimestamp, Reader } from '../store/store.ts';
 import type { ArchiveDigest } from './entry.ts';
 import { type EvidenceRecord, printEvidenceRecord } from './ers/evidence-record.ts';
 import { hashTreeReducer } from './ers/hash-tree.ts';
+import { nodeReducer } from './ers/partial-tree.ts';
 import {
   hashTreeRenewalDigests,
   newRecord,
@@ -23,6 +24,7 @@ export type ArchiveReader = Pick<
   | 'archiveRanges'
   | 'renewalsOf'
   | 'archiveTile'
+  | 'archiveNode'
   | 'archiveExcluded'
   | 'sealOf'
   | 'entryFiles'
@@ -37,9 +39,22 @@ export async function archiveIndex(reader: ArchiveReader): Promise<Map<number, A
   return new Map((await reader.archiveTimestamps()).map((one) => [one.id, one]));
 }
 
+/** The entry's seal left it out: no record of it can be made, now or later. */
+export class ExcludedEntry extends Error {
+  /** Number of the seal. */
+  readonly seal: number;
+
+  constructor(place: string, seal: number, reason: string) {
+    super(`archive timestamp ${seal} left entry ${place} out, because it did not verify then: ${reason}`);
+    this.name = 'ExcludedEntry';
+    this.seal = seal;
+  }
+}
+
 /**
  * DER of the record of an entry.
  * @returns null for an entry under no seal yet, or one that was erased
+ * @throws ExcludedEntry where its seal left it out
  * @throws Error naming what does not fit: a changed entry, object, tree or token
  */
 export async function recordOfEntry(
@@ -49,6 +64,10 @@ export async function recordOfEntry(
 ): Promise<Buffer | null> {
   const place = await reader.sealOf(tenant, index);
   if (place === null || (await reader.entryFiles(tenant, index)) === null) return null;
+  const left = (await reader.archiveExcluded(place.id)).find(
+    (one) => one.tenant === tenant && one.index === index,
+  );
+  if (left !== undefined) throw new ExcludedEntry(`${tenant}/${index}`, place.id, left.reason);
   const timestamps = await archiveIndex(reader);
   const record = await createRecordMaker(reader, timestamps).recordAt(
     place,
@@ -125,7 +144,8 @@ export function createRecordMaker(
   });
   const renewalsOf = recent((id) => reader.renewalsOf(id));
   const reducerOf = recent((id) => {
-    const { digest, leaves } = archived(id);
+    const { digest, leaves, partial } = archived(id);
+    if (partial) return nodeReducer({ digest, leaves }, (level, n) => reader.archiveNode(id, level, n));
     return hashTreeReducer(digest, leaves, (level, n) => reader.archiveTile(id, level, n));
   });
 

@@ -4,6 +4,7 @@ import type { TimestampToken } from '../pki/timestamp-token.ts';
 import type { ArchiveTimestamp } from '../store/store.ts';
 import type { ArchiveSource, Report } from './audit.ts';
 import { createHashTree, groupValue, type HashTreeTile } from './ers/hash-tree.ts';
+import { growPart, type NodeRun, type Positions, partOfTree } from './ers/partial-tree.ts';
 
 const TILE_WIDTH = 256;
 /** One changed token makes every leaf another. */
@@ -14,18 +15,21 @@ export interface TreeCheck {
    * The next group.
    * @param own its digests as they are now; null where they are not looked at: then the stored hash stands for it
    * @param name what it is, for messages
+   * @param at where it stands by the tables; in a whole tree each is the next one
    */
-  add(own: readonly Buffer[] | null, name: string): Promise<void>;
+  add(own: readonly Buffer[] | null, name: string, at: number): Promise<void>;
   /** Compares all with what the token stamps. */
   end(): Promise<void>;
 }
 
 export function createTreeCheck(
-  archive: Pick<ArchiveSource, 'archiveTile' | 'tileNames'>,
-  { id, digest, leaves }: ArchiveTimestamp,
+  archive: Pick<ArchiveSource, 'archiveTile' | 'archiveNode' | 'tileNames' | 'nodes'>,
+  one: ArchiveTimestamp,
   token: TimestampToken | null,
   report: Report,
 ): TreeCheck {
+  if (one.partial) return createPartCheck(archive, one, token, report);
+  const { id, digest, leaves } = one;
   if (!Object.hasOwn(digestLength, digest)) throw new Error(`there is no digest ${digest}`);
   const width = digestLength[digest];
   const blank = Buffer.alloc(width);
@@ -103,4 +107,45 @@ export function createTreeCheck(
         wrong.push({ place, problem: 'its hashes are not those of the tiles below', isAbove: true });
     }
   }
+}
+
+/** The same of a tree of which only a tenant's part is held: each of its groups stands at its place among the nodes. */
+function createPartCheck(
+  archive: Pick<ArchiveSource, 'archiveNode' | 'nodes' | 'tileNames'>,
+  { id, digest, leaves }: ArchiveTimestamp,
+  token: TimestampToken | null,
+  report: Report,
+): TreeCheck {
+  const place = `archive timestamp ${id}`;
+  const positions: Positions[] = [];
+  return {
+    async add(own, name, at) {
+      positions.push({ from: at, to: at + 1 });
+      const stored = await archive.archiveNode(id, 0, at);
+      if (stored === null) report(place, `its part of the tree does not hold ${name}`);
+      else if (own !== null && !groupValue(digest, own).equals(stored))
+        report(place, `${name} is not what was time-stamped`);
+    },
+    async end() {
+      for (const { level, n } of archive.tileNames(id))
+        report(`tile ${level}/${n} of ${place}`, 'a tree that came in part has none');
+      const shape = { digest, leaves };
+      const needed: NodeRun[] = [];
+      for await (const run of partOfTree(shape, positions, (level, n) => archive.archiveNode(id, level, n)))
+        needed.push(run);
+      const { nodes, root } = growPart(shape, needed);
+      if (token !== null && !token.imprint.digest.equals(root))
+        report(place, 'its part of the tree does not lead to the digest that its token stamps');
+      const stored = [...archive.nodes(id)];
+      const differs = nodes.findIndex((run, at) => !isSameRun(run, stored[at]));
+      if (differs >= 0 || stored.length !== nodes.length) {
+        const { level, first } = nodes[differs] ?? stored[nodes.length]!;
+        report(`node ${level}/${first} of ${place}`, 'it is not what follows from the nodes below');
+      }
+    },
+  };
+}
+
+function isSameRun(run: NodeRun, stored: NodeRun | undefined): boolean {
+  return stored?.level === run.level && stored.first === run.first && run.hashes.equals(stored.hashes);
 }

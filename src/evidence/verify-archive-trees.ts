@@ -3,7 +3,7 @@ import { createHash, hash } from 'node:crypto';
 import type { ArchiveSource, Report } from './audit.ts';
 import type { ArchiveDigest } from './entry.ts';
 import { hashTreeRenewalDigests } from './ers/renewal.ts';
-import { checkpointGroup } from './groups.ts';
+import { checkpointGroup, heldGroups } from './groups.ts';
 import { createRecordMaker, type Documents, exclusions } from './record-of.ts';
 import type { Groups } from './verify-archive-groups.ts';
 import { checkPositions, type Loaded } from './verify-archive-rows.ts';
@@ -23,14 +23,18 @@ export async function addSeal(
   { groups, report }: TreeParts,
 ): Promise<void> {
   const left = new Set(excluded.map(({ tenant, index }) => `${tenant}/${index}`));
-  for (const { tenant, from, to, checkpoint } of ranges) {
+  for (const { tenant, from, to, position, checkpoint } of ranges) {
     for (let index = from; index < to; index++) {
       const name = `${tenant}/${index}`;
       const own = left.has(name) ? null : await groups.entry(tenant, index, [one.digest])(one.digest);
-      await tree.add(own, `entry ${name}`);
+      await tree.add(own, `entry ${name}`, position + index - from);
       groups.done();
     }
-    await tree.add(checkpointDigests(checkpoint, one.digest), `the checkpoint of ${tenant}`);
+    await tree.add(
+      checkpointDigests(checkpoint, one.digest),
+      `the checkpoint of ${tenant}`,
+      position + to - from,
+    );
   }
   checkPositions(
     one,
@@ -44,7 +48,7 @@ export async function addTokens(
   { one, covers }: Loaded,
   { loaded, report }: TreeParts,
 ): Promise<void> {
-  for (const { id } of covers) {
+  for (const { id, position } of covers) {
     const covered = loaded.get(id);
     if (covered !== undefined && covered.one.digest !== one.digest)
       report(
@@ -57,6 +61,7 @@ export async function addTokens(
     await tree.add(
       token === undefined ? null : [hash(one.digest, token, 'buffer')],
       `the token of archive timestamp ${id}`,
+      position,
     );
   }
   checkPositions(
@@ -97,26 +102,29 @@ export async function addRenewedTree(
   for (const { id, position } of covers) {
     const seal = loaded.get(id);
     if (seal === undefined) continue; // reported as a stray row
-    blocks.push({ position, leaves: seal.one.leaves });
+    const held = heldGroups(seal.one, seal.ranges);
+    blocks.push({ position: position + held.first, leaves: held.count });
     for (const range of seal.ranges) {
       for (let at = range.from; at < range.to; at++) {
         const entry = `${range.tenant}/${at}`;
         const name = `entry ${entry}`;
         const documents = groups.entry(range.tenant, at, digests);
         const where = range.position + at - range.from;
-        await tree.add(left.has(entry) ? null : await bound(documents, id, where, name, entry), name);
+        const own = left.has(entry) ? null : await bound(documents, id, where, name, entry);
+        await tree.add(own, name, position + where);
         groups.done();
       }
       const name = `the checkpoint of ${range.tenant} under archive timestamp ${id}`;
       const documents = async (digest: ArchiveDigest) => checkpointDigests(range.checkpoint, digest);
-      await tree.add(await bound(documents, id, range.position + range.to - range.from, name), name);
+      const where = range.position + range.to - range.from;
+      await tree.add(await bound(documents, id, where, name), name, position + where);
     }
   }
   if (broken > MOST_NAMED) report(place, `so is that of ${broken - MOST_NAMED} more of its groups`);
   for (const { tenant, size, position } of leafLists) {
     blocks.push({ position, leaves: 1 });
     const name = `the leaf list of ${tenant}`;
-    await tree.add(await leafList(archive, tenant, size, one.digest, place, report), name);
+    await tree.add(await leafList(archive, tenant, size, one.digest, place, report), name, position);
   }
   checkPositions(one, blocks, report);
 }

@@ -84,7 +84,9 @@ export function createLogCheck(
       if (entry?.kind === 'log-opened') {
         if (index !== log.base || entry.origin !== log.origin)
           report(`entry ${index}`, `it opens the log ${entry.origin}, which does not begin there`);
-        keys.push({ after: -1, key: entry.key, until: log.number === 1 ? null : 0 });
+        // The first key of a tenant's first log has no row, but where that log came with an import.
+        const hasRow = log.number > 1 || log.keys[0]?.until !== null;
+        keys.push({ after: -1, key: entry.key, until: hasRow ? 0 : null });
       }
       if (entry?.kind === 'log-key') {
         if (keys.at(-1)?.key !== entry.previous || !signedByBoth(entry))

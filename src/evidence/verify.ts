@@ -9,6 +9,7 @@ import type {
   AuditSource,
   Finding,
   ObjectClaims,
+  Renumbering,
   Report,
 } from './audit.ts';
 import { commitmentOf, entryBytes, parseEntry } from './canonical.ts';
@@ -88,6 +89,7 @@ export async function verifyStore(source: AuditSource, options: VerifyOptions = 
   const heads: TenantHead[] = [];
   const closed: ClosedLogResult[] = [];
   const announced: Announcement[] = [];
+  const renumbered: Renumbering[] = [];
   const from = new Map<string, number>();
   const done = { entries: 0, objects: 0, bytes: 0, groups: 0 };
   const progress = () => options.onProgress?.(done);
@@ -112,6 +114,7 @@ export async function verifyStore(source: AuditSource, options: VerifyOptions = 
       },
     });
     announced.push(...logs.announced);
+    renumbered.push(...logs.renumbered);
     if (since !== undefined) from.set(tenant, logs.from);
     const read = await verifyObjects(source, tenant, logs.claims, report, {
       deep,
@@ -135,6 +138,7 @@ export async function verifyStore(source: AuditSource, options: VerifyOptions = 
     deep,
     from,
     announced,
+    renumbered,
     onGroup() {
       done.groups++;
       progress();
@@ -167,18 +171,20 @@ interface TenantWork {
 }
 
 /** Kinds without which a log and its seals cannot be judged: opened whatever their time. */
-const framework = new Set(['log-opened', 'log-key', 'sealed', 'renewed', 'erased']);
+const framework = new Set(['log-opened', 'log-key', 'imported', 'sealed', 'renewed', 'erased']);
 
 function verifyTenant({ source, tenant, since, seals, witnesses, report, open, onEntry }: TenantWork): {
   claims: ObjectClaims;
   heads: TenantHead[];
   closed: ClosedLogResult[];
   announced: Announcement[];
+  renumbered: Renumbering[];
   /** The first entry that was looked at. */
   from: number;
 } {
   const claims: ObjectClaims = { objects: new Map(), handed: [] };
   const announced: Announcement[] = [];
+  const renumbered: Renumbering[] = [];
   const times = createTimeCheck(seals.ranges, report, open);
   const projection = createProjectionCheck(source, tenant, report);
   const outbox = createOutboxReplay();
@@ -235,6 +241,7 @@ function verifyTenant({ source, tenant, since, seals, witnesses, report, open, o
     times.row(row.index, row.time, entry);
     if (entry?.kind === 'sealed' || entry?.kind === 'renewed')
       announced.push({ tenant, index: row.index, entry });
+    if (entry?.kind === 'imported') renumbered.push({ tenant, index: row.index, entry });
     if (entry !== null && isIn) {
       projection.entry(entry);
       outbox.entry(entry);
@@ -266,7 +273,7 @@ function verifyTenant({ source, tenant, since, seals, witnesses, report, open, o
       'checkpoint outside the database',
       'there is none: nothing here proves that the newest entries were not cut off',
     );
-  return { claims, heads, closed, announced, from };
+  return { claims, heads, closed, announced, renumbered, from };
 }
 
 /** Rows of a log may name a tenant or a log that does not exist. */

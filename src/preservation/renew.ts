@@ -9,7 +9,7 @@ import type { ArchiveDigest } from '../evidence/entry.ts';
 import { type AlgorithmPolicy, validUntil } from '../evidence/ers/algorithm-policy.ts';
 import { createHashTree, groupValue, type HashTreeBuilder } from '../evidence/ers/hash-tree.ts';
 import { hashTreeRenewalDigests } from '../evidence/ers/renewal.ts';
-import { checkpointGroup, entryGroups } from '../evidence/groups.ts';
+import { checkpointGroup, entryGroups, heldGroups } from '../evidence/groups.ts';
 import {
   archiveIndex,
   createRecordMaker,
@@ -237,6 +237,7 @@ export async function renewHashTrees(deps: RenewDeps, seals: readonly ArchiveTim
   const excluded = [...work.excluded];
   const covers: { id: number; position: number }[] = [];
   const all = seals.reduce((sum, { leaves }) => sum + leaves, 0);
+  let next = 0;
   let position = 0;
   const take = async (place: { id: number; position: number }, own: Documents, named: Named | null) => {
     const at = position + place.position;
@@ -257,9 +258,14 @@ export async function renewHashTrees(deps: RenewDeps, seals: readonly ArchiveTim
     deps.onProgress?.(at + 1, all);
     await setImmediate();
   };
-  for (const { id, leaves } of seals) {
+  for (const one of seals) {
+    const { id } = one;
+    const ranges = await store.archiveRanges(id);
+    const held = heldGroups(one, ranges);
+    // Added to a group's position in its seal, this is where it stands here.
+    position = next - held.first;
     covers.push({ id, position });
-    for (const { tenant, from, to, position: first, checkpoint } of await store.archiveRanges(id)) {
+    for (const { tenant, from, to, position: first, checkpoint } of ranges) {
       for (let i = from; i < to; i++) {
         const own = documents(store, tenant, i, digests);
         await take({ id, position: first + i - from }, own, { tenant, index: i });
@@ -267,7 +273,7 @@ export async function renewHashTrees(deps: RenewDeps, seals: readonly ArchiveTim
       const own: Documents = async (d) => checkpointGroup(checkpoint, d).map((document) => document.digest);
       await take({ id, position: first + to - from }, own, null);
     }
-    position += leaves;
+    next += held.count;
   }
   work.keep();
   const leafLists: { tenant: string; size: number; position: number }[] = [];

@@ -18,6 +18,7 @@ import {
 } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { parseVerifierKey, verifierKey } from '../evidence/note.ts';
 import { KeyError, readSecret, secretExists, syncFolder, writeSecret } from './key-files.ts';
 
 export interface TenantKeys {
@@ -96,6 +97,17 @@ function secretsIn(at: ReturnType<typeof files>): string[] {
 export function logKeyFile(directory: string, tenant: string, key: string | null): string {
   const id = key === null ? null : /\+([0-9a-f]{8})\+/.exec(key)?.[1];
   return join(directory, id === null ? `${tenant}.log.key` : `${tenant}.log-${id}.key`);
+}
+
+/** The file that holds this key of a log: one of its own, or that of the tenant's first key, where the log began by an import. */
+export function logKeyFileOf(directory: string, tenant: string, key: string): string {
+  const own = logKeyFile(directory, tenant, key);
+  const first = logKeyFile(directory, tenant, null);
+  return secretExists(own) || !secretExists(first) || keyIn(first, key) !== key ? own : first;
+}
+
+function keyIn(file: string, key: string): string {
+  return verifierKey(parseVerifierKey(key).name, readLogKey(file).publicKey);
 }
 
 /** @throws KeyError for a missing or world-readable key. */

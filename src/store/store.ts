@@ -282,6 +282,8 @@ export interface ArchiveTimestamp {
   readonly leaves: number;
   /** Does the token hold revocation data issued after genTime? Only then may another one cover it. */
   readonly final: boolean;
+  /** It came with a tenant out of another store: of its tree only that tenant's part is held, as nodes. */
+  readonly partial: boolean;
 }
 
 export interface ArchiveToken {
@@ -291,7 +293,7 @@ export interface ArchiveToken {
   readonly response: Buffer;
 }
 
-export interface ArchiveRecord extends Omit<ArchiveTimestamp, 'id'>, ArchiveToken {
+export interface ArchiveRecord extends Omit<ArchiveTimestamp, 'id' | 'partial'>, ArchiveToken {
   readonly tiles: readonly ArchiveTile[];
   /** A seal's. */
   readonly ranges: readonly SealRange[];
@@ -696,6 +698,8 @@ export interface Reader extends LogReader, RetentionReader, SearchTextReader {
   archiveExcluded(id: number): Promise<ArchiveRecord['excluded']>;
   /** Hashes of a tile of an archive timestamp's tree; empty where there is none. */
   archiveTile(id: number, level: number, n: number): Promise<Uint8Array>;
+  /** Node of the tree of a partial one, by binary level; null where that part is not held. */
+  archiveNode(id: number, level: number, n: number): Promise<Buffer | null>;
   /** The seal over an entry, and the entry's position in its tree. */
   sealOf(tenant: string, index: number): Promise<{ id: number; position: number } | null>;
 

@@ -12,10 +12,14 @@ export function printSums(files: readonly { readonly name: string; readonly sha2
   return files.map(({ name, sha256 }) => `${sha256}  ${name}\n`).join('');
 }
 
-export function sumsNote(
-  subject: { readonly tenant: string; readonly letter: number; readonly sums: string },
-  signer: NoteSigner,
-): string {
+/** What a list of files is of: a letter, or (null) all of a tenant. */
+export interface SumsSubject {
+  readonly tenant: string;
+  readonly letter: number | null;
+  readonly sums: string;
+}
+
+export function sumsNote(subject: SumsSubject, signer: NoteSigner): string {
   const text = noteText(subject);
   return `${text}\n${signer.sign(text)}`;
 }
@@ -24,11 +28,7 @@ export function sumsNote(
  * Which of the keys signed the list.
  * @throws Error where the note is malformed, about another list, or a signature in a known name does not verify
  */
-export function signersOfSums(
-  note: string,
-  subject: { readonly tenant: string; readonly letter: number; readonly sums: string },
-  keys: readonly string[],
-): string[] {
+export function signersOfSums(note: string, subject: SumsSubject, keys: readonly string[]): string[] {
   const signed = parseNote(note);
   if (signed.text !== noteText(subject)) throw new Error('it is about another list of files');
   const known = new Map(keys.map((key) => [parseVerifierKey(key), key]));
@@ -36,6 +36,7 @@ export function signersOfSums(
   return signersOf(signed, [...known.keys()]).map((key) => known.get(key)!);
 }
 
-function noteText({ tenant, letter, sums }: Parameters<typeof sumsNote>[0]): string {
-  return `${FORMAT}\nletter ${tenant}/${letter}\nfiles ${sums.split('\n').length - 1}\nsha256 ${hash('sha256', sums)}\n`;
+function noteText({ tenant, letter, sums }: SumsSubject): string {
+  const what = letter === null ? `tenant ${tenant}` : `letter ${tenant}/${letter}`;
+  return `${FORMAT}\n${what}\nfiles ${sums.split('\n').length - 1}\nsha256 ${hash('sha256', sums)}\n`;
 }

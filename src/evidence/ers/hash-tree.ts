@@ -152,7 +152,7 @@ function pairValue(digest: IntegrityHash, left: Buffer, right: Buffer | undefine
 }
 
 /** Pairs; the last of an odd number goes up alone, for a single element is not hashed again. */
-function layerAbove(digest: IntegrityHash, layer: readonly Buffer[]): Buffer[] {
+export function layerAbove(digest: IntegrityHash, layer: readonly Buffer[]): Buffer[] {
   const above: Buffer[] = [];
   for (let index = 0; index < layer.length; index += 2) {
     above.push(pairValue(digest, layer[index]!, layer[index + 1]));
@@ -199,7 +199,8 @@ function sortedValue(digest: IntegrityHash, list: readonly Buffer[]): Buffer {
   return rest.length === 0 ? Buffer.from(first) : hash(digest, Buffer.concat(list), 'buffer');
 }
 
-function sorted(digests: readonly Uint8Array[]): Buffer[] {
+/** As bytes, ascending. */
+export function sorted(digests: readonly Uint8Array[]): Buffer[] {
   return digests.map(asBuffer).sort(Buffer.compare);
 }
 

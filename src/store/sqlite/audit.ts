@@ -9,11 +9,12 @@ import type {
   PrivateObject,
   WaitingAddress,
 } from '../../evidence/audit.ts';
+import type { NodeRun } from '../../evidence/ers/partial-tree.ts';
 import { verifierKey } from '../../evidence/note.ts';
 import { type Cell, evidenceTables } from '../../evidence/projection.ts';
 import type { MessageIndex } from '../../mime/types.ts';
 import { secretExists } from '../key-files.ts';
-import { logKeyFile, readLogKey } from '../keys.ts';
+import { logKeyFile, logKeyFileOf, readLogKey } from '../keys.ts';
 import type { LogInfo } from '../logs.ts';
 import { keyedDigest } from '../sealing.ts';
 import { type EntryRow, isErased } from './entry-rows.ts';
@@ -79,6 +80,10 @@ export function openAudit(paths: StorePaths): AuditSource & Disposable {
         level: number;
         n: number;
       }>,
+    nodes: (id: number) =>
+      db
+        .prepare('SELECT level, first, hashes FROM archive_node WHERE id = ? ORDER BY level, first')
+        .iterate(id) as Iterable<NodeRun>,
     strays: () => db.prepare(STRAYS).pluck().iterate() as Iterable<string>,
   };
 
@@ -179,6 +184,8 @@ const STRAYS = `
     WHERE NOT EXISTS (SELECT 1 FROM archive_timestamp a WHERE a.id = l.id AND a.kind = 'hash-tree-renewal')
   UNION ALL SELECT 'exclusion of ' || x.tenant || '/' || x.idx || ' from archive timestamp ' || x.id FROM archive_excluded x
     WHERE NOT EXISTS (SELECT 1 FROM archive_timestamp a WHERE a.id = x.id AND a.kind <> 'timestamp-renewal')
+  UNION ALL SELECT 'node ' || n.level || '/' || n.first || ' of archive timestamp ' || n.id FROM archive_node n
+    WHERE NOT EXISTS (SELECT 1 FROM archive_timestamp a WHERE a.id = n.id)
   UNION ALL SELECT 'tile ' || t.level || '/' || t.n || ' of archive timestamp ' || t.id FROM archive_tile t
     WHERE NOT EXISTS (SELECT 1 FROM archive_timestamp a WHERE a.id = t.id)`;
 
@@ -205,7 +212,9 @@ function withOverlaps({ keys }: LogInfo, rows: readonly { readonly until: number
 function trustedKey(directory: string, tenant: string, { number, origin, keys }: LogInfo): string | null {
   const last = keys.at(-1);
   if (last === undefined) return null;
-  const named = number === 1 && keys.length === 1 ? null : last.key;
-  const file = logKeyFile(directory, tenant, named);
+  const file =
+    number === 1 && keys.length === 1
+      ? logKeyFile(directory, tenant, null)
+      : logKeyFileOf(directory, tenant, last.key);
   return secretExists(file) ? verifierKey(origin, readLogKey(file).publicKey) : null;
 }

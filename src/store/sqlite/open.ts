@@ -297,16 +297,19 @@ export async function openSqliteStore(options: StoreOptions): Promise<Store> {
 /**
  * Opens the store for reading alone, also while a gateway runs on it.
  * @param loadKeys instead of the key folder
+ * @param snapshot one state of the store for as long as it is open
  * @throws Error where there is no store.
  */
 export function openSqliteReader(
   paths: StorePaths,
   loadKeys?: (tenant: string) => TenantKeys,
+  snapshot = false,
 ): Reader & Disposable & { headProblems(tenant: string): readonly HeadProblem[] } {
   if (!existsSync(paths.file)) throw new Error(`${paths.file}: there is no store`);
   const db = new Database(paths.file, { readonly: true });
   db.pragma('busy_timeout = 10000');
   requireSchema(db);
+  if (snapshot) db.exec('BEGIN');
   const context = createReadContext(db, paths.objects, paths.keys, loadKeys);
   return {
     ...evidenceReader(context),

@@ -2,6 +2,7 @@
 import { parseEntry } from '../../evidence/canonical.ts';
 import type { ArchiveDigest } from '../../evidence/entry.ts';
 import { leafHash } from '../../evidence/merkle.ts';
+import { digestLength } from '../../pki/digest-algorithm.ts';
 import { type ArchiveKind, CorruptObject, type Reader } from '../store.ts';
 import { ENTRY_BY_INDEX, type EntryRow, isErased } from './entry-rows.ts';
 import type { ReadContext } from './read-context.ts';
@@ -20,11 +21,22 @@ type ArchiveReader = Pick<
   | 'archiveLeafLists'
   | 'archiveExcluded'
   | 'archiveTile'
+  | 'archiveNode'
   | 'sealOf'
 >;
 
 /** Leaves at a time: snapshots stay short. */
 const RUN = 4096;
+
+interface StoredRun {
+  readonly first: number;
+  readonly hashes: Buffer;
+  /** Bytes of a node. */
+  readonly width: number;
+}
+
+/** Runs of some 8 KiB. */
+const MOST_RUNS = 256;
 
 interface TimestampRow {
   id: number;
@@ -34,10 +46,13 @@ interface TimestampRow {
   authority: string;
   leaves: number;
   final: number;
+  partial: number;
 }
 
 export function archiveReader(context: ReadContext): ArchiveReader {
   const { sql } = context;
+  /** Rows never change: the last one of each level is kept, for the ways of groups one after another. */
+  const runs = new Map<string, StoredRun>();
   return {
     async entryFiles(tenant, index) {
       const row = sql(ENTRY_BY_INDEX).get(tenant, index) as EntryRow | undefined;
@@ -90,9 +105,10 @@ export function archiveReader(context: ReadContext): ArchiveReader {
 
     async archiveTimestamps() {
       const rows = sql(
-        'SELECT id, kind, digest, gen_time AS genTime, authority, leaves, final FROM archive_timestamp ORDER BY id',
+        `SELECT id, kind, digest, gen_time AS genTime, authority, leaves, final,
+           EXISTS (SELECT 1 FROM archive_node n WHERE n.id = a.id) AS partial FROM archive_timestamp a ORDER BY id`,
       ).all() as TimestampRow[];
-      return rows.map((row) => ({ ...row, final: row.final === 1 }));
+      return rows.map((row) => ({ ...row, final: row.final === 1, partial: row.partial === 1 }));
     },
 
     async archiveToken(id) {
@@ -139,6 +155,25 @@ export function archiveReader(context: ReadContext): ArchiveReader {
           .pluck()
           .get(id, level, n) as Buffer | undefined) ?? Buffer.alloc(0)
       );
+    },
+
+    async archiveNode(id, level, n) {
+      const within = ({ first, hashes, width }: StoredRun) =>
+        n >= first && (n - first) * width < hashes.length
+          ? hashes.subarray((n - first) * width, (n - first + 1) * width)
+          : null;
+      const kept = runs.get(`${id}/${level}`);
+      const known = kept === undefined ? null : within(kept);
+      if (known !== null) return known;
+      const row = sql(
+        `SELECT r.first, r.hashes, a.digest FROM archive_node r JOIN archive_timestamp a ON a.id = r.id
+         WHERE r.id = ? AND r.level = ? AND r.first <= ? ORDER BY r.first DESC LIMIT 1`,
+      ).get(id, level, n) as { first: number; hashes: Buffer; digest: ArchiveDigest } | undefined;
+      if (row === undefined) return null;
+      const run = { ...row, width: digestLength[row.digest] };
+      if (runs.size >= MOST_RUNS) runs.clear();
+      runs.set(`${id}/${level}`, run);
+      return within(run);
     },
 
     async sealOf(tenant, index) {

@@ -482,6 +482,14 @@ const migrations: readonly string[] = [
   UPDATE mailbox SET special_use = 'confirmations' WHERE name = 'De-Mail-Bestätigungen' AND special_use IS NULL;
   UPDATE mailbox SET special_use = 'quarantine' WHERE name = 'Quarantäne' AND special_use IS NULL;
   `,
+  `
+  -- Of a tree that came with a tenant out of another store, what that tenant's proofs need: runs of nodes by binary level.
+  CREATE TABLE archive_node (
+    id INTEGER NOT NULL, level INTEGER NOT NULL, first INTEGER NOT NULL, hashes BLOB NOT NULL,
+    PRIMARY KEY (id, level, first)
+  ) STRICT, WITHOUT ROWID;
+  ${appendOnly('archive_node')}
+  `,
 ];
 
 export const SCHEMA_VERSION = migrations.length;

@@ -21,7 +21,7 @@ export function logRows(sql: Sql, tenant: string): LogRow[] {
   return rows.map((row) => ({ ...row, closed: row.closed === 1 }));
 }
 
-/** Keys that have rows: all but the first of a tenant's first log. */
+/** Keys that have rows: all but the first of a tenant's first log, where that was opened here. */
 export function keyRows(sql: Sql, tenant: string, log: number): (KeyPeriod & { readonly until: number })[] {
   return sql('SELECT after, key, until FROM log_key WHERE tenant = ? AND log = ? ORDER BY after').all(
     tenant,
@@ -41,7 +41,7 @@ export function keysOf(
   opened: () => string,
 ): KeyPeriod[] {
   const rows = keyRows(sql, tenant, number).map(({ after, key }) => ({ after, key }));
-  if (number > 1) return rows;
+  if (number > 1 || rows[0]?.after === -1) return rows;
   const file = logKeyFile(directory, tenant, null);
   const first = secretExists(file) ? verifierKey(origin, readLogKey(file).publicKey) : opened();
   return [{ after: -1, key: first }, ...rows];

@@ -39,6 +39,8 @@ export interface WriteContext {
   reloadLog(tenant: string): void;
   /** Appends an entry with its projection; returns it with index and time. @throws evidence-held */
   append(tenant: string, body: EntryBody): Entry;
+  /** Row and projection of an entry; its place in a tree is the caller's matter. @returns its commitment */
+  put(tenant: string, entry: Entry, salted: Buffer): Buffer;
   /** Null where there is none, or it was erased. @throws CorruptObject */
   entry(tenant: string, index: number): Entry | null;
 }
@@ -108,30 +110,27 @@ export function createWriteContext(
         ...body,
       } as Entry;
       const salted = Buffer.concat([random(SALT_LENGTH), entryBytes(entry)]);
+      log.pending.push(leafHash(context.put(tenant, entry, salted)));
+      return entry;
+    },
+    put(tenant, entry, salted) {
+      const { keys } = context.log(tenant);
+      const { index } = entry;
       const commitment = commitmentOfSalted(salted);
       const { bytes: keyBytes, key } = newKey();
       const name = entryContext(tenant, index);
       const sealed = sealChunk(key, Buffer.from(name), 0, true, salted);
       sql(
         'INSERT INTO entry (tenant, idx, kind, time, commitment, key, sealed) VALUES (?, ?, ?, ?, ?, ?, ?)',
-      ).run(
-        tenant,
-        index,
-        entry.kind,
-        entry.time,
-        commitment,
-        wrapKey(log.keys.wrap, keyBytes, name),
-        sealed,
-      );
-      for (const row of projectionOf(entry, (sha256) => keyedDigest(log.keys.address, sha256))) {
+      ).run(tenant, index, entry.kind, entry.time, commitment, wrapKey(keys.wrap, keyBytes, name), sealed);
+      for (const row of projectionOf(entry, (sha256) => keyedDigest(keys.address, sha256))) {
         sql(inserts[row.table]).run(tenant, ...row.cells);
       }
-      log.pending.push(leafHash(commitment));
       followAwaited(context, tenant, entry);
       followIntents(context, tenant, entry);
       followPrivateMail(context, tenant, entry);
       followKeywords(context, tenant, entry);
-      return entry;
+      return commitment;
     },
     entry(tenant, index) {
       const row = sql(ENTRY_BY_INDEX).get(tenant, index) as EntryRow | undefined;

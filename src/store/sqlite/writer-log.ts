@@ -5,7 +5,14 @@ import type { EntryBody } from '../../evidence/entry.ts';
 import { loadEdge, type TreeEdge } from '../../evidence/merkle.ts';
 import { createNoteSigner, type NoteSigner, verifierKey } from '../../evidence/note.ts';
 import { KeyError } from '../key-files.ts';
-import { createLogKey, loadTenantKeys, logKeyFile, readLogKey, type TenantKeys } from '../keys.ts';
+import {
+  createLogKey,
+  loadTenantKeys,
+  logKeyFile,
+  logKeyFileOf,
+  readLogKey,
+  type TenantKeys,
+} from '../keys.ts';
 import { holdRows, keyRows } from './tenant-logs.ts';
 
 export interface TenantLog {
@@ -100,7 +107,7 @@ export function signingKey(
   origin: string,
   named: string | null,
 ): { privateKey: KeyObject; key: string } {
-  const file = logKeyFile(directory, tenant, named);
+  const file = named === null ? logKeyFile(directory, tenant, null) : logKeyFileOf(directory, tenant, named);
   const { privateKey, publicKey } = readLogKey(file);
   const key = verifierKey(origin, publicKey);
   if (named !== null && named !== key)

@@ -8,12 +8,18 @@ export function recordArchiveTimestamp(
   _tenant: string,
   record: ArchiveRecord,
 ): { id: number } {
-  const { sql } = context;
-  const id = sql('SELECT COALESCE(MAX(id), 0) + 1 FROM archive_timestamp').pluck().get() as number;
   for (const { id: covered } of record.covers) {
-    if (sql('SELECT final FROM archive_timestamp WHERE id = ?').pluck().get(covered) !== 1)
+    if (context.sql('SELECT final FROM archive_timestamp WHERE id = ?').pluck().get(covered) !== 1)
       throw new Error(`archive timestamp ${covered} is not final yet: it must not be covered`);
   }
+  const id = insertArchiveTimestamp(context, record);
+  announce(context, id, record);
+  return { id };
+}
+
+/** Its rows, without a word in any log. @returns its number */
+export function insertArchiveTimestamp({ sql }: Pick<WriteContext, 'sql'>, record: ArchiveRecord): number {
+  const id = sql('SELECT COALESCE(MAX(id), 0) + 1 FROM archive_timestamp').pluck().get() as number;
   sql(
     'INSERT INTO archive_timestamp (id, kind, digest, gen_time, authority, leaves, token, response, final) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)',
   ).run(
@@ -49,8 +55,7 @@ export function recordArchiveTimestamp(
       index,
       reason,
     );
-  announce(context, id, record);
-  return { id };
+  return id;
 }
 
 /** The entry in each log that is covered. */
