@@ -37,7 +37,7 @@ module.exports = {
       name: 'foundations-know-no-service',
       severity: 'error',
       from: { path: '^src/(config|directory|evidence|store|pki|observe|inspection)/', pathNot: '\\.test\\.ts$' },
-      to: { path: '^src/(smtp|provider|imap|preservation|console|transparency|cli|simulator)/|^src/(main|gateway)\\.ts$' },
+      to: { path: '^src/(smtp|provider|imap/(?!codec/)|preservation|console|transparency|cli|simulator)/|^src/(main|gateway)\\.ts$' },
     },
     {
       name: 'simulator-shares-no-norm-code',

@@ -23,6 +23,8 @@ export interface AuditObject {
   readonly size: number;
   /** @throws where it cannot be read. */
   structure(): MessageIndex | null;
+  /** Why what lists show of it is not what its index and its first bytes (`SUMMARY_HEADER`) give; null where it is. */
+  summaryProblem(index: MessageIndex, head: Buffer): string | null;
   /** It lies in a file of its own, not in the database. */
   readonly isFile: boolean;
   /** Why its file cannot be what the row says, by its length alone; null where it may be. */

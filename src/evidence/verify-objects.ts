@@ -101,10 +101,12 @@ async function verifyObject(
   const indexer = structure === null ? null : createIndexer();
   const hash = createHash('sha256');
   let size = 0;
+  let head: Buffer = Buffer.alloc(0);
   try {
     for await (const chunk of object.read()) {
       hash.update(chunk);
       indexer?.push(chunk);
+      if (size === 0) head = chunk;
       size += chunk.length;
     }
   } catch (error) {
@@ -117,7 +119,10 @@ async function verifyObject(
   if (claim !== undefined && (claim.sha256 !== sha256 || claim.size !== size))
     report(place, `entry ${claim.index} says other content (SHA-256 ${claim.sha256}, ${claim.size} bytes)`);
   if (claim?.message === true && structure === null) report(place, 'its structure index is missing');
-  if (indexer !== null && !isDeepStrictEqual(JSON.parse(JSON.stringify(indexer.finish())), structure)) {
+  if (indexer === null) return;
+  const index = indexer.finish();
+  if (!isDeepStrictEqual(JSON.parse(JSON.stringify(index)), structure))
     report(place, 'its structure index is not that of its bytes');
-  }
+  const problem = object.summaryProblem(index, head);
+  if (problem !== null) report(place, problem);
 }

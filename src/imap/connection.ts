@@ -17,10 +17,10 @@ export interface Connection {
   readonly closed: boolean;
   /** The next bytes; `end` after the last; `timeout` where none came in time. One call at a time. */
   read(timeoutMs: number): Promise<Buffer | 'end' | 'timeout'>;
-  /** Gathers octets or bytes for the peer; `flush` sends them. Nothing happens where the peer is gone. */
+  /** Octets or bytes for the peer; they leave soon, together. Nothing happens where the peer is gone. */
   send(wire: string | Uint8Array): void;
   /**
-   * Sends what was gathered and waits until the peer has taken enough of it.
+   * Sends what was gathered now, and waits until the peer has taken enough of it.
    * @throws Disconnected
    */
   flush(): Promise<void>;
@@ -51,7 +51,10 @@ export function createConnection(raw: Socket): Connection {
   let chunks: Buffer[] = [];
   let waiting = 0;
   let ended = false;
+  let pieces: Uint8Array[] = [];
+  let text = '';
   let gathered = 0;
+  let soon: NodeJS.Immediate | null = null;
   let wake: (() => void) | null = null;
   const peer = raw.remoteAddress ?? '';
 
@@ -106,15 +109,36 @@ export function createConnection(raw: Socket): Connection {
 
   function send(wire: string | Uint8Array): void {
     if (socket.destroyed || socket.writableEnded || wire.length === 0) return;
-    if (gathered === 0) socket.cork();
     gathered += wire.length;
-    if (typeof wire === 'string') socket.write(wire, 'latin1');
-    else socket.write(wire);
+    if (typeof wire === 'string') text += wire;
+    else {
+      closeText();
+      pieces.push(wire);
+    }
+    // Nothing waits longer than until the program turns to other things: one write for what commands that came together
+    // are answered, and none of them held up by a slow one.
+    soon ??= setImmediate(write);
+  }
+
+  function closeText(): void {
+    if (text !== '') pieces.push(Buffer.from(text, 'latin1'));
+    text = '';
+  }
+
+  /** One write for all that has gathered: each costs a system call and a TLS record. */
+  function write(): void {
+    if (soon) clearImmediate(soon);
+    soon = null;
+    if (gathered === 0) return;
+    closeText();
+    const all = pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces);
+    pieces = [];
+    gathered = 0;
+    if (!socket.destroyed && !socket.writableEnded) socket.write(all);
   }
 
   async function flush(): Promise<void> {
-    if (gathered > 0) socket.uncork();
-    gathered = 0;
+    write();
     if (socket.destroyed || socket.writableEnded) throw new Disconnected('the peer is gone');
     if (!socket.writableNeedDrain) return;
     const drained = await drain(socket);
@@ -175,8 +199,7 @@ export function createConnection(raw: Socket): Connection {
     },
     upgrade,
     end() {
-      if (gathered > 0) socket.uncork();
-      gathered = 0;
+      write();
       if (socket.destroyed) return;
       socket.end();
       const timer = setTimeout(() => socket.destroy(), lingerMs);

@@ -101,7 +101,7 @@ function spanReader(store: Store, tenant: string, composed: Composed): (span: Sp
     return ({ from, to }) => store.readSource(tenant, source, from, Math.max(from, to));
   let whole: Promise<Buffer> | undefined;
   return async function* ({ from, to }) {
-    whole ??= readSpan(store, tenant, composed, { from: 0, to: composed.size });
+    whole ??= readSpan(store, tenant, source, { from: 0, to: composed.size });
     yield (await whole).subarray(from, to);
   };
 }

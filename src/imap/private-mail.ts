@@ -99,7 +99,10 @@ export function opens(item: FetchItem): boolean {
  * Records that this session opens these messages; resolves after the commit. Once for each message and session: a
  * client that fetches it in pieces opens it once.
  */
-export async function recordOpenings(session: Session, contents: Iterable<MessageContent>): Promise<void> {
+export async function recordOpenings(
+  session: Session,
+  contents: Iterable<Pick<MessageContent, 'privateOf'>>,
+): Promise<void> {
   const fresh = new Set<number>();
   for (const { privateOf } of contents)
     if (privateOf !== null && !session.opened.has(privateOf)) fresh.add(privateOf);

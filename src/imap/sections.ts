@@ -1,8 +1,9 @@
 /** Bytes of a message's sections, by range reads: a header costs no body. */
 import { type HeaderField, parseHeader } from '../mime/header.ts';
-import type { Store } from '../store/store.ts';
+import type { ByteSource, Store } from '../store/store.ts';
 import type { Section } from './codec/command.ts';
-import { type Composed, type Span, sectionSpan } from './composed.ts';
+import type { Composed, Span } from './composed.ts';
+import type { ShownMessage } from './shown.ts';
 
 /** Beyond that a header is not looked at: no honest message has one so long. */
 export const headerLimit = 1024 * 1024;
@@ -10,39 +11,46 @@ export const headerLimit = 1024 * 1024;
 /** What a section holds: a span still to be read, or bytes put together; null: no such section. */
 export type SectionBytes = { readonly span: Span } | { readonly bytes: Buffer } | null;
 
+type Partial = { readonly from: number; readonly count: number } | null;
+
 export async function readSection(
   store: Store,
   tenant: string,
-  composed: Composed,
+  message: ShownMessage,
   section: Section,
-  partial: { readonly from: number; readonly count: number } | null,
+  partial: Partial,
 ): Promise<SectionBytes> {
-  const span = sectionSpan(composed, section);
+  const span = message.span(section);
   if (!span) return null;
+  const known = section.part.length === 0 ? message.header : null;
+  if (section.what === 'HEADER' && known) return { bytes: partOf(known, partial) };
   if (section.what === 'HEADER.FIELDS' || section.what === 'HEADER.FIELDS.NOT') {
-    const bytes = chooseFields(await readSpan(store, tenant, composed, limited(span)), section);
-    return { bytes: partial ? bytes.subarray(partial.from, partial.from + partial.count) : bytes };
+    const header = known ?? (await readSpan(store, tenant, message.source, limited(span)));
+    return { bytes: partOf(chooseFields(header, section), partial) };
   }
   if (!partial) return { span };
   const from = Math.min(span.from + partial.from, span.to);
   return { span: { from, to: Math.min(from + partial.count, span.to) } };
 }
 
+function partOf(bytes: Buffer, partial: Partial): Buffer {
+  return partial ? bytes.subarray(partial.from, partial.from + partial.count) : bytes;
+}
+
 /** The header fields of the message itself, the prepended block included. */
 export async function readHeader(store: Store, tenant: string, composed: Composed): Promise<HeaderField[]> {
-  return parseHeader(await readSpan(store, tenant, composed, limited(composed.root.header)));
+  return parseHeader(await readSpan(store, tenant, composed.content.source, limited(composed.root.header)));
 }
 
 export async function readSpan(
   store: Store,
   tenant: string,
-  composed: Composed,
+  source: ByteSource,
   span: Span,
 ): Promise<Buffer> {
   const chunks: Buffer[] = [];
   if (span.to > span.from)
-    for await (const chunk of store.readSource(tenant, composed.content.source, span.from, span.to))
-      chunks.push(chunk);
+    for await (const chunk of store.readSource(tenant, source, span.from, span.to)) chunks.push(chunk);
   return Buffer.concat(chunks);
 }
 

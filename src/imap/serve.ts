@@ -108,7 +108,7 @@ async function serve(session: Session): Promise<void> {
         badInRow++;
         session.connection.send(`${event.tag ?? '*'} BAD ${printText(event.text)}\r\n`);
         if (event.fatal) bye(session, 'Connection cannot go on after that');
-        else await session.connection.flush();
+        else await session.connection.breathe();
         break;
     }
     if (session.deps.closing.aborted) sayClosing(session);
@@ -161,7 +161,8 @@ async function answer(
     return result.status;
   }
   if (session.parser.dead) bye(session, 'Connection cannot go on after that');
-  else await connection.flush();
+  else if (result.after) await connection.flush();
+  else await connection.breathe();
   await result.after?.();
   return result.status;
 }

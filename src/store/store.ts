@@ -568,6 +568,23 @@ export interface MessageContent {
   readonly privateOf: number | null;
 }
 
+/** What lists show of a message; it opens no object. */
+export interface Summary {
+  readonly uid: number;
+  readonly source: ByteSource;
+  /** Bytes, prefix included. */
+  readonly size: number;
+  readonly privateOf: number | null;
+  /** Of the object alone; null where it has to be read by `contents` and `readSource`. */
+  readonly object: {
+    /** ENVELOPE and BODYSTRUCTURE as IMAP spells them, one character for each octet. */
+    readonly envelope: string;
+    readonly structure: string;
+    /** From its first byte to its body; null where it is longer than a list needs, or was not asked for. */
+    readonly header: Buffer | null;
+  } | null;
+}
+
 /** An open transaction of the outbox. */
 export interface OutboxItem {
   readonly tenant: string;
@@ -772,6 +789,13 @@ export interface Reader extends LogReader, RetentionReader, SearchTextReader {
     user?: string,
   ): Promise<{ changed: MessageRow[]; expunged: number[]; highestModseq: number; uidNext: number }>;
   contents(tenant: string, mailbox: number, uids: readonly number[]): Promise<MessageContent[]>;
+  /** The same for lists, `uids` ascending; headers only where `withHeader`. */
+  summaries(
+    tenant: string,
+    mailbox: number,
+    uids: readonly number[],
+    withHeader: boolean,
+  ): Promise<Summary[]>;
   /** Private De-Mails in the mailbox: UID → entry that brought it. */
   privateMessages(tenant: string, mailbox: number): Promise<ReadonlyMap<number, number>>;
   /** Messages of the mailbox under this Message-ID (as in ENVELOPE). */

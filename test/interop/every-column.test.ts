@@ -62,6 +62,8 @@ const notEvidence: Readonly<Record<string, string>> = {
 
 /** Single columns of the others. */
 const notEvidenceColumns: Readonly<Record<string, string>> = {
+  'summary.tenant': 'a row that is not found is read from the structure index',
+  'summary.object': 'the same',
   'outbox.private_id': 'read from the submission at hand-over',
   'outbox.attempts': 'how often it was tried: each attempt is an entry',
   'outbox.accepted_at': 'when to give up; the entry expired says it',
@@ -257,6 +259,7 @@ const rowIn: Readonly<Record<string, (row: Row) => string>> = {
   address: ({ address }) => `: address ${address}`,
   checkpoint: ({ origin }) => `: (log|checkpoint|entry \\d+|tile|log key)( of log)?.*${origin}`,
   closed_log: ({ origin }) => `: (log|checkpoint|entry \\d+|closing of log).*${origin}|: checkpoint: `,
+  summary: ({ object }) => `: object ${object}: `,
   log_key: () => `: log key of log test.example/stadt.2: `,
   cosigned: () => ': checkpoint with cosignatures: |: checkpoint: missing',
   entry: ({ idx }) => `: entry ${idx}: `,

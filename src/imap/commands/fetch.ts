@@ -1,22 +1,20 @@
 /** FETCH and UID FETCH. RFC 3501 6.4.5, 7.4.2; RFC 7162 3.1.4. */
 import { setImmediate } from 'node:timers/promises';
-import type { MessageContent, MessageRow } from '../../store/store.ts';
+import type { ByteSource, MessageRow } from '../../store/store.ts';
 import type { CommandOf, FetchItem } from '../codec/command.ts';
 import { printAstring, printFlags, printInternalDate } from '../codec/printer.ts';
-import { printBodyStructure, printEnvelope } from '../codec/structure.ts';
-import { type Composed, compose, type Span } from '../composed.ts';
+import type { Span } from '../composed.ts';
 import { tenantOf } from '../mailbox-access.ts';
 import { opens, recordOpenings, shownContents } from '../private-mail.ts';
 import { readSection, readSpan } from '../sections.ts';
 import { type Answer, badAnswer, enableCondstore, no, ok, type Session } from '../session.ts';
+import { needsHeader, type ShownMessage, shownByIndex, shownBySummary, sourceFor } from '../shown.ts';
 import { fetchFlags, shownFlags } from '../tell.ts';
 
 type SectionItem = Extract<FetchItem, { item: 'SECTION' }>;
 
-/** Structures held at one time. */
-const batch = 50;
-/** Messages answered from the view alone before others get a turn. */
-const light = 1000;
+/** Messages answered before others get a turn: from the view alone, from lists, from structures. */
+const batches = { row: 1000, summary: 200, content: 50 };
 /** Up to here a section is read before its size is announced: damage then gives a NO, not a broken stream. */
 const small = 128 * 1024;
 
@@ -25,28 +23,21 @@ export async function fetch(session: Session, command: CommandOf<'FETCH'>): Prom
   if (!command.uid && !view.covers(command.set)) return badAnswer('No such message');
   const items = withImplied(command);
   if (command.changedSince !== null || items.some(({ item }) => item === 'MODSEQ')) enableCondstore(session);
-  const needsContent = items.some(({ item }) =>
-    ['SECTION', 'ENVELOPE', 'BODY', 'BODYSTRUCTURE'].includes(item),
-  );
+  const source = sourceFor(items);
   const setsSeen = !view.readOnly && items.some((item) => item.item === 'SECTION' && !item.peek);
   const sequences = view.select(command.set, command.uid);
   const since = command.changedSince ?? -1;
   let missing = 0;
-  const step = needsContent ? batch : light;
+  const step = batches[source];
   for (let from = 0; from < sequences.length; from += step) {
     // Others get a turn between two batches.
-    await setImmediate();
+    if (from > 0) await setImmediate();
     const some = sequences
       .slice(from, from + step)
       .map((sequence) => ({ sequence, row: view.at(sequence) }))
       .filter(({ row }) => row.modseq > since);
-    const contents = needsContent
-      ? await contentsOf(
-          session,
-          some.map(({ row }) => row.uid),
-        )
-      : null;
-    if (contents && items.some(opens)) await recordOpenings(session, contents.values());
+    const uids = some.map(({ row }) => row.uid);
+    const messages = source === 'row' ? null : await messagesOf(session, uids, items);
     const newlySeen = setsSeen
       ? await setSeen(
           session,
@@ -54,15 +45,15 @@ export async function fetch(session: Session, command: CommandOf<'FETCH'>): Prom
         )
       : new Set<number>();
     for (const { sequence, row } of some) {
-      const content = contents?.get(row.uid);
-      if (contents && !content) {
+      const message = messages?.get(row.uid) ?? null;
+      if (messages && !message) {
         missing++;
         // RFC 2180 4.1.2: what the view still knows of an expunged message can be answered, its text cannot.
         continue;
       }
       const current = newlySeen.has(row.uid) ? view.at(sequence) : row;
       const tellFlags = newlySeen.has(row.uid) && !items.some(({ item }) => item === 'FLAGS');
-      await sendMessage(session, sequence, current, content ? compose(content) : null, items, tellFlags);
+      await sendMessage(session, sequence, current, message, items, tellFlags);
       await session.connection.breathe();
     }
   }
@@ -94,16 +85,42 @@ async function setSeen(session: Session, rows: readonly MessageRow[]): Promise<S
   return new Set(changed.map(({ uid }) => uid));
 }
 
-async function contentsOf(session: Session, uids: readonly number[]): Promise<Map<number, MessageContent>> {
-  const contents = await shownContents(session, uids);
-  return new Map(contents.map((content) => [content.uid, content]));
+/** Messages by UID; what is opened by this is recorded. */
+async function messagesOf(
+  session: Session,
+  uids: readonly number[],
+  items: readonly FetchItem[],
+): Promise<Map<number, ShownMessage>> {
+  const found = new Map<number, ShownMessage>();
+  const privates: { privateOf: number | null }[] = [];
+  let left = uids;
+  // Where private De-Mails are hidden, a placeholder takes their place, and that is in no list.
+  if (sourceFor(items) === 'summary' && !session.privateAccess?.restricted) {
+    const { store } = session.deps;
+    const withHeader = items.some(needsHeader);
+    const summaries = await store.summaries(tenantOf(session), session.view!.id, uids, withHeader);
+    for (const summary of summaries) {
+      const message = shownBySummary(summary, items);
+      if (message === null) continue;
+      found.set(summary.uid, message);
+      if (summary.privateOf !== null) privates.push(summary);
+    }
+    left = uids.filter((uid) => !found.has(uid));
+  }
+  if (left.length > 0)
+    for (const content of await shownContents(session, left)) {
+      found.set(content.uid, shownByIndex(content));
+      privates.push(content);
+    }
+  if (items.some(opens)) await recordOpenings(session, privates);
+  return found;
 }
 
 async function sendMessage(
   session: Session,
   sequence: number,
   row: MessageRow,
-  composed: Composed | null,
+  message: ShownMessage | null,
   items: readonly FetchItem[],
   tellFlags: boolean,
 ): Promise<void> {
@@ -115,14 +132,14 @@ async function sendMessage(
     text += separator;
     separator = ' ';
     if (item.item !== 'SECTION') {
-      text += simpleItem(session, item.item, row, composed);
+      text += simpleItem(session, item.item, row, message);
       continue;
     }
     const label = item.legacy ?? sectionLabel(item);
     const found = await readSection(
       session.deps.store,
       tenantOf(session),
-      composed!,
+      message!,
       item.section,
       item.partial,
     );
@@ -134,13 +151,13 @@ async function sendMessage(
     text += `${label} {${size}}\r\n`;
     if ('bytes' in found) text += found.bytes.toString('latin1');
     else if (size <= small) {
-      const bytes = await readSpan(session.deps.store, tenantOf(session), composed!, found.span);
+      const bytes = await readSpan(session.deps.store, tenantOf(session), message!.source, found.span);
       if (bytes.length !== size) throw new Error('a section is shorter than its index says');
       text += bytes.toString('latin1');
     } else {
       connection.send(text);
       text = '';
-      await stream(session, composed!, found.span);
+      await stream(session, message!.source, found.span);
     }
   }
   connection.send(`${text})\r\n`);
@@ -151,7 +168,7 @@ function simpleItem(
   session: Session,
   item: Exclude<FetchItem['item'], 'SECTION'>,
   row: MessageRow,
-  composed: Composed | null,
+  message: ShownMessage | null,
 ): string {
   switch (item) {
     case 'FLAGS':
@@ -165,10 +182,10 @@ function simpleItem(
     case 'MODSEQ':
       return `MODSEQ (${row.modseq})`;
     case 'ENVELOPE':
-      return `ENVELOPE ${printEnvelope(composed!.envelope)}`;
+      return `ENVELOPE ${message!.envelope}`;
     case 'BODY':
     case 'BODYSTRUCTURE':
-      return `${item} ${printBodyStructure(composed!.content.index.root, item === 'BODYSTRUCTURE')}`;
+      return `${item} ${message!.structure(item === 'BODYSTRUCTURE')}`;
   }
 }
 
@@ -181,16 +198,11 @@ function sectionLabel({ section, partial }: SectionItem): string {
 }
 
 /** Large sections go from the store to the socket as fast as the client takes them. */
-async function stream(session: Session, composed: Composed, span: Span): Promise<void> {
+async function stream(session: Session, source: ByteSource, span: Span): Promise<void> {
   const { connection, deps } = session;
   let left = span.to - span.from;
   try {
-    for await (const chunk of deps.store.readSource(
-      tenantOf(session),
-      composed.content.source,
-      span.from,
-      span.to,
-    )) {
+    for await (const chunk of deps.store.readSource(tenantOf(session), source, span.from, span.to)) {
       left -= chunk.length;
       connection.send(chunk);
       await connection.breathe();

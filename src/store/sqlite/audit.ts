@@ -1,5 +1,6 @@
 /** The SQLite engine's view for verification: one read transaction, no writer. */
 import { existsSync, readdirSync, statSync } from 'node:fs';
+import { isDeepStrictEqual } from 'node:util';
 import Database from 'better-sqlite3';
 import type {
   AuditObject,
@@ -25,6 +26,7 @@ import type { StorePaths } from './paths.ts';
 import { archiveReader } from './read-archive.ts';
 import { createReadContext } from './read-context.ts';
 import { requireSchema } from './schema.ts';
+import { summaryOf } from './summary.ts';
 import { keyRows } from './tenant-logs.ts';
 
 /**
@@ -55,6 +57,14 @@ export function openAudit(paths: StorePaths): AuditSource & Disposable {
       object: row.object,
       size: row.size,
       structure: () => (row.structure === null ? null : (JSON.parse(row.structure) as MessageIndex)),
+      summaryProblem(index, head) {
+        const kept = context
+          .sql('SELECT envelope, structure, header FROM summary WHERE tenant = ? AND object = ?')
+          .get(tenant, row.object);
+        // Messages of earlier releases have none.
+        if (kept === undefined || isDeepStrictEqual(kept, { ...summaryOf(index, head) })) return null;
+        return 'what lists show of it is not what it says';
+      },
       isFile: row.inline === null,
       fileProblem() {
         const file = objectFile(paths.objects, tenant, row.uid);

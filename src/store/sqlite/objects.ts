@@ -19,6 +19,7 @@ import {
   wrapKey,
 } from '../sealing.ts';
 import { CorruptObject, type ObjectWriter, type OpenObject } from '../store.ts';
+import { SUMMARY_HEADER } from './summary.ts';
 
 /** Above this many bytes an object is a file beside the database. */
 export const INLINE_LIMIT = 131_072;
@@ -36,6 +37,11 @@ export interface Staging {
   readonly key: Buffer;
   readonly wrapId: string;
   readonly inline: Buffer | null;
+}
+
+/** A staged object with the first of its bytes: what lists show is made of them. */
+export interface StagedBytes extends Staging {
+  readonly head: Buffer;
 }
 
 export interface ObjectRow {
@@ -67,6 +73,16 @@ export function stageObject(directory: string, keys: TenantKeys): ObjectWriter {
   let file: FileHandle | null = null;
   let path: string | null = null;
   let ended = false;
+  const heads: Buffer[] = [];
+  let headBytes = 0;
+
+  /** Keeps the first bytes: copies, for a small piece may be a window on a large buffer. */
+  function keepHead(bytes: Buffer): void {
+    if (headBytes >= SUMMARY_HEADER) return;
+    const piece = Buffer.from(bytes.subarray(0, SUMMARY_HEADER - headBytes));
+    heads.push(piece);
+    headBytes += piece.length;
+  }
 
   async function flush(all: boolean): Promise<void> {
     if (file === null) {
@@ -94,6 +110,7 @@ export function stageObject(directory: string, keys: TenantKeys): ObjectWriter {
       if (ended) throw new Error('object is finished');
       const bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
       hash.update(bytes);
+      keepHead(bytes);
       size += bytes.length;
       waiting.push(bytes);
       waitingBytes += bytes.length;
@@ -126,11 +143,12 @@ export function stageObject(directory: string, keys: TenantKeys): ObjectWriter {
         await syncDirectory(dirname(path!));
       }
       const sha256 = hash.digest('hex');
-      const storage: Staging = {
+      const storage: StagedBytes = {
         uid,
         key: wrapKey(keys.wrap, keyBytes, objectContext(keys.tenant, uid)),
         wrapId: keys.wrapId,
         inline,
+        head: heads.length === 1 ? heads[0]! : Buffer.concat(heads),
       };
       return { tenant: keys.tenant, object: keyedDigest(keys.address, sha256), sha256, size, storage };
     },

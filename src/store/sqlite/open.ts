@@ -242,9 +242,7 @@ export async function openSqliteStore(options: StoreOptions): Promise<Store> {
         writer.call('moveMessages', tenant, { from, uids, to, filing }),
       async changeFlags(tenant, mailbox, uids, change) {
         const { changed, refused } = await writer.call('changeFlags', tenant, { mailbox, uids, change });
-        const wanted = new Set(changed);
-        const rows = await mailboxes.messages(tenant, mailbox, change.user);
-        return { changed: rows.filter((row) => wanted.has(row.uid)), refused };
+        return { changed: await mailboxes.messageRows(tenant, mailbox, changed, change.user), refused };
       },
       expunge: (tenant, mailbox, uids) => writer.call('expunge', tenant, { mailbox, uids }),
 

@@ -8,10 +8,12 @@ import {
   type MessageContent,
   type MessageRow,
   type Reader,
+  type Summary,
 } from '../store.ts';
 import type { MailboxRow } from './commands/deposit.ts';
 import { type ObjectRow, openObject } from './objects.ts';
 import type { ReadContext } from './read-context.ts';
+import { asOctets } from './summary.ts';
 
 type MailboxReader = Pick<
   Reader,
@@ -24,12 +26,20 @@ type MailboxReader = Pick<
   | 'messages'
   | 'changesSince'
   | 'contents'
+  | 'summaries'
   | 'privateMessages'
   | 'byMessageId'
   | 'withoutFingerprint'
   | 'object'
   | 'readSource'
->;
+> & {
+  /** Rows of single messages, as `messages` gives those of all. */
+  messageRows(tenant: string, mailbox: number, uids: readonly number[], user?: string): Promise<MessageRow[]>;
+};
+
+interface Seen {
+  has(uid: number): boolean;
+}
 
 interface MailRecord {
   uid: number;
@@ -37,6 +47,48 @@ interface MailRecord {
   flags: string;
   size: number;
   internal_date: number;
+}
+
+type SummaryRecord = [
+  uid: number,
+  prefix: Buffer,
+  object: string,
+  from: number,
+  size: number,
+  envelope: string | null,
+  structure: string | null,
+  privateOf: number | null,
+  header?: Buffer | null,
+];
+
+function summarySql(withHeader: boolean, uids: string): string {
+  return `SELECT m.uid, m.prefix, m.object, m.object_from, m.size, l.envelope, l.structure, p.idx${withHeader ? ', l.header' : ''}
+    FROM mail m LEFT JOIN summary l ON l.tenant = m.tenant AND l.object = m.object
+      LEFT JOIN private_message p ON p.tenant = m.tenant AND p.object = m.object
+    WHERE m.mailbox = ? AND m.uid ${uids}`;
+}
+
+function summary([
+  uid,
+  prefix,
+  object,
+  from,
+  size,
+  envelope,
+  structure,
+  privateOf,
+  header,
+]: SummaryRecord): Summary {
+  return {
+    uid,
+    source: { prefix, object, from },
+    size,
+    privateOf,
+    object:
+      envelope === null || structure === null
+        ? null
+        : { envelope: asOctets(envelope), structure: asOctets(structure), header: header ?? null },
+  };
 }
 
 export function mailboxReader(context: ReadContext): MailboxReader {
@@ -63,15 +115,22 @@ export function mailboxReader(context: ReadContext): MailboxReader {
       | undefined;
   }
 
-  /** Users' own \Seen in a shared mailbox. */
-  function seenBy(row: MailboxRow, user: string | undefined): Set<number> | null {
+  /** Users' own \Seen in a shared mailbox, of all messages at once. */
+  function seenBy(row: MailboxRow, user: string | undefined): Seen | null {
     if (row.owner_type !== 'shared' || user === undefined) return null;
     return new Set(
       sql('SELECT uid FROM mail_seen WHERE mailbox = ? AND user = ?').pluck().all(row.id, user) as number[],
     );
   }
 
-  function messageRow(mail: MailRecord, seen: Set<number> | null): MessageRow {
+  /** The same, asked message by message: for few of many. */
+  function eachSeenBy(row: MailboxRow, user: string | undefined): Seen | null {
+    if (row.owner_type !== 'shared' || user === undefined) return null;
+    const statement = sql('SELECT 1 FROM mail_seen WHERE mailbox = ? AND uid = ? AND user = ?');
+    return { has: (uid) => statement.get(row.id, uid, user) !== undefined };
+  }
+
+  function messageRow(mail: MailRecord, seen: Seen | null): MessageRow {
     const stored = mail.flags === '' ? [] : mail.flags.split(' ');
     const flags =
       seen === null
@@ -136,10 +195,22 @@ export function mailboxReader(context: ReadContext): MailboxReader {
         ) as MailRecord[]
       ).map((m) => messageRow(m, seen));
     },
+    async messageRows(tenant, mailbox, uids, user) {
+      const row = rowOf(tenant, mailbox);
+      if (row === undefined) return [];
+      const seen = eachSeenBy(row, user);
+      const one = sql(
+        'SELECT uid, modseq, flags, size, internal_date FROM mail WHERE mailbox = ? AND uid = ?',
+      );
+      return uids
+        .map((uid) => one.get(mailbox, uid) as MailRecord | undefined)
+        .filter((mail) => mail !== undefined)
+        .map((mail) => messageRow(mail, seen));
+    },
     async changesSince(tenant, mailbox, since, user) {
       const row = rowOf(tenant, mailbox);
       if (row === undefined) return { changed: [], expunged: [], highestModseq: since, uidNext: 0 };
-      const seen = seenBy(row, user);
+      const seen = eachSeenBy(row, user);
       const changed = (
         sql(
           'SELECT uid, modseq, flags, size, internal_date FROM mail WHERE mailbox = ? AND modseq > ? ORDER BY uid',
@@ -181,6 +252,24 @@ export function mailboxReader(context: ReadContext): MailboxReader {
         });
       }
       return contents;
+    },
+    async summaries(tenant, mailbox, uids, withHeader) {
+      if (uids.length === 0 || rowOf(tenant, mailbox) === undefined) return [];
+      const first = uids[0]!;
+      const last = uids.at(-1)!;
+      // Where most of a range is wanted, one walk over it costs less than a look-up of each.
+      if (last - first < 2 * uids.length) {
+        const wanted = last - first + 1 === uids.length ? null : new Set(uids);
+        const rows = sql(`${summarySql(withHeader, 'BETWEEN ? AND ?')} ORDER BY m.uid`)
+          .raw()
+          .all(mailbox, first, last) as SummaryRecord[];
+        return (wanted === null ? rows : rows.filter(([uid]) => wanted.has(uid))).map(summary);
+      }
+      const one = sql(summarySql(withHeader, '= ?')).raw();
+      return uids
+        .map((uid) => one.get(mailbox, uid) as SummaryRecord | undefined)
+        .filter((row) => row !== undefined)
+        .map(summary);
     },
     async privateMessages(tenant, mailbox) {
       if (rowOf(tenant, mailbox) === undefined) return new Map();

@@ -490,6 +490,16 @@ const migrations: readonly string[] = [
   ) STRICT, WITHOUT ROWID;
   ${appendOnly('archive_node')}
   `,
+  `
+  -- What lists of messages show (summary.ts), made at ingest. Messages of earlier releases have no row: theirs comes from
+  -- the structure index and the object. \`header\` NULL: too long.
+  CREATE TABLE summary (
+    tenant TEXT NOT NULL, object TEXT NOT NULL, envelope TEXT NOT NULL, structure TEXT NOT NULL, header BLOB,
+    UNIQUE (tenant, object)
+  ) STRICT;
+  CREATE TRIGGER summary_leaves AFTER DELETE ON object
+    BEGIN DELETE FROM summary WHERE tenant = OLD.tenant AND object = OLD.object; END;
+  `,
 ];
 
 export const SCHEMA_VERSION = migrations.length;

@@ -47,6 +47,11 @@ export function insertMessage(context: WriteContext, tenant: string, message: Wi
   insertObject(context, tenant, message.object, message.structure);
   if (message.fingerprint !== null)
     insertFingerprint(context, tenant, message.object.object, message.fingerprint);
+  if (message.summary === null) return;
+  const { envelope, structure, header } = message.summary;
+  context
+    .sql('INSERT OR IGNORE INTO summary (tenant, object, envelope, structure, header) VALUES (?, ?, ?, ?, ?)')
+    .run(tenant, message.object.object, envelope, structure, header);
 }
 
 export function insertFingerprint(

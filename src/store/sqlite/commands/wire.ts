@@ -9,7 +9,8 @@ import type {
   StagedObject,
   StagedSignature,
 } from '../../store.ts';
-import type { Staging } from '../objects.ts';
+import type { StagedBytes, Staging } from '../objects.ts';
+import { type SummaryRow, summaryOf } from '../summary.ts';
 
 export interface WireObject extends ObjectFact {
   readonly storage: Staging;
@@ -21,6 +22,7 @@ export interface WireMessage {
   readonly structure: string;
   readonly messageId: string | null;
   readonly fingerprint: string | null;
+  readonly summary: SummaryRow | null;
 }
 
 /** A deposit as a mailbox row needs it. */
@@ -52,12 +54,9 @@ export function toWireNotices(notices: readonly NamedNotice[] | undefined): read
 }
 
 export function toWireObject(staged: StagedObject): WireObject {
-  return {
-    object: staged.object,
-    sha256: staged.sha256,
-    size: staged.size,
-    storage: staged.storage as Staging,
-  };
+  // What lists are made of stays on this side.
+  const { head: _, ...storage } = staged.storage as StagedBytes;
+  return { object: staged.object, sha256: staged.sha256, size: staged.size, storage };
 }
 
 /** A sender's signature with the object that it is kept as. */
@@ -76,6 +75,7 @@ export function toWireMessage(message: StagedMessage): WireMessage {
     structure: JSON.stringify(message.index),
     messageId: messageIdOf(message.index),
     fingerprint: message.fingerprint ?? null,
+    summary: summaryOf(message.index, (message.object.storage as StagedBytes).head),
   };
 }
 
