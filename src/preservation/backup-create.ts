@@ -27,6 +27,7 @@ import {
 } from './backup-folder.ts';
 import { verifyNew } from './backup-verify.ts';
 import { type CommitRecord, encodeRecord } from './commit-record.ts';
+import { fewAtOnce } from './few-at-once.ts';
 import { objectName } from './journal.ts';
 import { createSealed, type SealedWriter, sealFile } from './sealed-file.ts';
 
@@ -216,8 +217,9 @@ async function copyObjects(
   );
   for (let tenant = '', uid: Buffer = Buffer.alloc(0); ; ) {
     const rows = next.all(tenant, uid) as { tenant: string; uid: Buffer }[];
-    for (const row of rows)
-      await copyObject(folder, key, objects, `${row.tenant}/${row.uid.toString('hex')}`, copied);
+    await fewAtOnce(rows, (row) =>
+      copyObject(folder, key, objects, `${row.tenant}/${row.uid.toString('hex')}`, copied),
+    );
     await collect();
     const last = rows.at(-1);
     if (last === undefined) return copied;

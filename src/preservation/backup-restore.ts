@@ -28,6 +28,7 @@ import {
 } from './backup-folder.ts';
 import { backupKeyFile } from './backup-key.ts';
 import { applyRecord, type CommitRecord, decodeRecord } from './commit-record.ts';
+import { fewAtOnce } from './few-at-once.ts';
 import { copiedObjects, objectName } from './journal.ts';
 import { takeMirrored } from './recovery-mirror.ts';
 import { applySecondCopy, noCopy, type Tail } from './restore-tail.ts';
@@ -202,6 +203,9 @@ function hold(db: Database.Database, { complete, why }: Tail, what: string, sinc
   })();
 }
 
+/** Errors of the place that is restored to. */
+const ours = new Set(['ENOSPC', 'EDQUOT', 'EROFS', 'EMFILE', 'ENFILE']);
+
 async function restoreObjects(
   db: Database.Database,
   { from, key, paths }: RestoreOptions,
@@ -214,7 +218,7 @@ async function restoreObjects(
   );
   for (let tenant = '', uid: Buffer = Buffer.alloc(0); ; ) {
     const rows = next.all(tenant, uid) as { tenant: string; uid: Buffer; object: string }[];
-    for (const row of rows) {
+    await fewAtOnce(rows, async (row) => {
       const hex = row.uid.toString('hex');
       const to = objectFile(paths.objects, row.tenant, row.uid);
       const places = [objectBackupFile(from, row.tenant, hex), copied.get(`${row.tenant}/${hex}`)].filter(
@@ -228,12 +232,14 @@ async function restoreObjects(
           done = true;
           break;
         } catch (error) {
+          // What the copy lacks is named and left out; where this disk is full, nothing comes back.
+          if (ours.has((error as NodeJS.ErrnoException).code ?? '')) throw error;
           why = (error as Error).message;
           await rm(to, { force: true });
         }
       }
       if (!done) missing.push({ tenant: row.tenant, object: row.object, why });
-    }
+    });
     const last = rows.at(-1);
     if (last === undefined) return missing;
     ({ tenant, uid } = last);

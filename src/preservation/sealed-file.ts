@@ -181,14 +181,19 @@ export async function sealFile(
   }
   try {
     const sealed = await createSealed(to, key, name);
-    for (let at = 0; ; ) {
-      const buffer = Buffer.allocUnsafe(COPY);
-      const { bytesRead } = await source.read(buffer, 0, COPY, at);
-      if (bytesRead === 0) break;
-      await sealed.write(buffer.subarray(0, bytesRead));
-      at += bytesRead;
+    try {
+      for (let at = 0; ; ) {
+        const buffer = Buffer.allocUnsafe(COPY);
+        const { bytesRead } = await source.read(buffer, 0, COPY, at);
+        if (bytesRead === 0) break;
+        await sealed.write(buffer.subarray(0, bytesRead));
+        at += bytesRead;
+      }
+      await sealed.finish();
+    } catch (error) {
+      await sealed.abandon().catch(() => undefined);
+      throw error;
     }
-    await sealed.finish();
     return sealed.size;
   } finally {
     await source.close();

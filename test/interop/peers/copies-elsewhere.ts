@@ -42,6 +42,17 @@ export async function install(secondCopy: boolean, edit?: (config: Document) => 
   };
 }
 
+/** Shifts the clock of what is started from now on, and the provider's. The kernel's, by which timers run, stays. */
+export function daysLater({ installation, simulator }: World, days: number): void {
+  Object.assign(installation.env, {
+    LD_PRELOAD: '/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1',
+    FAKETIME: `+${days}d`,
+    FAKETIME_DONT_FAKE_MONOTONIC: '1',
+    NO_FAKE_STAT: '1',
+  });
+  simulator.setClock(new Date(Date.now() + days * 86_400_000));
+}
+
 /** Database, object files, keys, and the checkpoints beside them. */
 export async function loseDisk({ directory }: Installation): Promise<void> {
   for (const name of await readdir(directory))
@@ -49,13 +60,18 @@ export async function loseDisk({ directory }: Installation): Promise<void> {
       await rm(join(directory, name), { recursive: true });
 }
 
-export async function send(installation: Installation, id: string, lines = 20): Promise<string> {
+export async function send(
+  installation: Installation,
+  id: string,
+  lines = 20,
+  to = recipient,
+): Promise<string> {
   using client = await connectSmtp(installation.ports.relay);
   return await client.send(
     sender,
-    [recipient],
+    [to],
     Buffer.from(
-      `From: ${sender}\r\nTo: ${recipient}\r\nSubject: ${id}\r\nMessage-ID: <${id}@ego-mv.example>\r\n\r\n${'a line of some length to fill the body of a message\r\n'.repeat(lines)}`,
+      `From: ${sender}\r\nTo: ${to}\r\nSubject: ${id}\r\nMessage-ID: <${id}@ego-mv.example>\r\n\r\n${'a line of some length to fill the body of a message\r\n'.repeat(lines)}`,
     ),
   );
 }

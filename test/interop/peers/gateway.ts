@@ -37,10 +37,14 @@ export interface Installation extends AsyncDisposable {
   readonly caFile: string;
   /** Stay the same over restarts. */
   readonly ports: GatewayPorts;
+  /** Set over the environment of what is started from now on. */
+  readonly env: Record<string, string>;
   /** Starts it (under `wrapper`, such as strace) and waits until it is ready. */
   start(wrapper?: readonly string[]): Promise<GatewayProcess>;
   /** Runs a command of the gateway on this installation. */
   run(...args: string[]): Promise<Ran>;
+  /** The same, with something to read. */
+  answer(input: string, ...args: string[]): Promise<Ran>;
   /** The same, and nobody names the configuration. */
   bare(...args: string[]): Promise<Ran>;
 }
@@ -76,14 +80,19 @@ export async function installGateway(
     await writeFile(configFile, document.toString());
   }
   const started = new Set<ChildProcess>();
+  const over: Record<string, string> = {};
   return {
     directory,
     configFile,
     caFile,
     ports,
+    env: over,
     async start(wrapper = []) {
       const command = [...wrapper, process.execPath, main, 'start', '--config', configFile];
-      const child = spawn(command[0]!, command.slice(1), { stdio: ['ignore', 'pipe', 'pipe'] });
+      const child = spawn(command[0]!, command.slice(1), {
+        stdio: ['ignore', 'pipe', 'pipe'],
+        env: { ...process.env, ...over },
+      });
       started.add(child);
       let log = '';
       child.stderr.on('data', (chunk: Buffer) => {
@@ -99,8 +108,9 @@ export async function installGateway(
       if (outcome !== 'ready') throw new Error(`the gateway ended with ${outcome}: ${log}`);
       return { pid: child.pid!, log: () => log, kill: (signal) => void child.kill(signal), exited };
     },
-    run: (...args) => runCommand([...args, '--config', configFile]),
-    bare: (...args) => runCommand(args, directory),
+    run: (...args) => runCommand([...args, '--config', configFile], { over }),
+    answer: (input, ...args) => runCommand([...args, '--config', configFile], { over, input }),
+    bare: (...args) => runCommand(args, { over, cwd: directory }),
     async [Symbol.asyncDispose]() {
       for (const child of started) {
         if (child.exitCode !== null || child.signalCode !== null) continue;
@@ -112,11 +122,21 @@ export async function installGateway(
   };
 }
 
-async function runCommand(args: readonly string[], cwd?: string): Promise<Ran> {
+async function runCommand(
+  args: readonly string[],
+  {
+    over,
+    cwd,
+    input = '',
+  }: { readonly over: Record<string, string>; readonly cwd?: string; readonly input?: string },
+): Promise<Ran> {
   const child = spawn(process.execPath, [main, ...args], {
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: ['pipe', 'pipe', 'pipe'],
+    env: { ...process.env, ...over },
     ...(cwd !== undefined && { cwd }),
   });
+  child.stdin.on('error', () => {});
+  child.stdin.end(input);
   const [stdout, stderr, [code]] = await Promise.all([
     text(child.stdout),
     text(child.stderr),
