@@ -6,6 +6,7 @@
  */
 import type { Verdict } from '../evidence/entry.ts';
 import { type FieldValue, writeField } from '../mime/fold.ts';
+import { messageIdOf } from '../mime/message-id.ts';
 
 export interface BlockInput {
   readonly tenant: string;
@@ -96,9 +97,4 @@ function listed(recipients: readonly string[]): FieldValue | null {
   return list.length === 0
     ? null
     : [...list, ...more].map((item, i, all) => (i < all.length - 1 ? `${item},` : item));
-}
-
-/** A single msg-id, or null: nothing else may stand in the fields that thread messages. */
-function messageIdOf(value: string | null | undefined): string | null {
-  return /^<[!-;=?-~]{1,500}>$/.exec(value?.trim() ?? '')?.[0] ?? null;
 }

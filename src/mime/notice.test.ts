@@ -33,7 +33,7 @@ function checkWire(bytes: Buffer) {
 
 describe('composeNotice', () => {
   test('is read as it was meant', async () => {
-    const bytes = composeNotice({ ...notice, inReplyTo: '<1@x>', references: ['<0@x>', '<1@x>'] });
+    const bytes = composeNotice({ ...notice, inReplyTo: '<1@x>' });
     checkWire(bytes);
     const mail = await simpleParser(bytes);
     expect(mail.subject).toBe(notice.subject);
@@ -48,9 +48,18 @@ describe('composeNotice', () => {
     expect(mail.date).toEqual(notice.date);
     expect(mail.messageId).toBe('<n1@gw.example>');
     expect(mail.inReplyTo).toBe('<1@x>');
-    expect(mail.references).toEqual(['<0@x>', '<1@x>']);
+    expect(mail.references).toBe('<1@x>');
     expect(mail.headers.get('auto-submitted')).toBe('auto-generated');
   });
+
+  test.each(['a\x00b', '<ü@x>', '<1@x> <2@x>', '<1 2@x>', `<${'1'.repeat(901)}>`, '1@x', ''])(
+    'names no letter whose Message-ID is none: %j',
+    (inReplyTo) => {
+      const names = parseHeader(composeNotice({ ...notice, inReplyTo })).map(({ name }) => name);
+      expect(names).not.toContain('In-Reply-To');
+      expect(names).not.toContain('References');
+    },
+  );
 
   test('carries files and messages unchanged', async () => {
     const content = Buffer.from(Array.from({ length: 1000 }, (_, i) => i % 256));

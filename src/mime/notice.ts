@@ -3,6 +3,7 @@
 import { formatMailbox } from './address.ts';
 import { type Entity, fileEntity, message, multipart, rawEntity, textEntity } from './compose.ts';
 import { formatDate } from './date.ts';
+import { messageIdOf } from './message-id.ts';
 import { encodeWords } from './words.ts';
 
 interface NoticeAddress {
@@ -20,8 +21,8 @@ export interface NoticeInput {
   readonly date: Date;
   /** With its angle brackets. */
   readonly messageId: string;
+  /** Message-ID of the letter that it is about, as that says it; what is no msg-id is left out. */
   readonly inReplyTo?: string | null;
-  readonly references?: readonly string[];
   readonly attachments?: readonly {
     readonly name: string;
     readonly type: string;
@@ -50,6 +51,7 @@ export function noticeFields(
   autoSubmitted: 'auto-generated' | 'auto-replied',
 ): [string, string | string[] | null][] {
   const to = input.to.map((address) => formatMailbox(address));
+  const threading = messageIdOf(input.inReplyTo);
   return [
     ['From', formatMailbox(input.from)],
     ['To', to.map((address, i) => (i === 0 ? '' : ' ') + address + (i < to.length - 1 ? ',' : ''))],
@@ -64,8 +66,8 @@ export function noticeFields(
     ],
     ['Date', formatDate(input.date)],
     ['Message-ID', input.messageId],
-    ['In-Reply-To', input.inReplyTo || null],
-    ['References', input.references?.join(' ') || input.inReplyTo || null],
+    ['In-Reply-To', threading],
+    ['References', threading],
     ['Auto-Submitted', autoSubmitted],
   ];
 }

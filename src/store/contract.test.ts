@@ -7,6 +7,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { InboundEntry } from '../evidence/entry.ts';
 import { createIndexer } from '../mime/structure.ts';
 import { beginRotation } from './keys.ts';
+import { withFingerprint } from './sent-copies.ts';
 import { openSqliteStore, type StoreOptions } from './sqlite/open.ts';
 import type {
   ArchiveRecord,
@@ -525,6 +526,36 @@ describe.each(engines)('the store on %s', (_, openStore) => {
       const letter = await accept();
       await confirm(letter, 'dispatch', 1, 'no');
       expect((await store.facts(tenant, letter)).map((f) => f.fact)).not.toContain('dispatched');
+    });
+
+    it('show on what clients filed of the letter in other Sent mailboxes, before they came or after', async () => {
+      const stageCopy = async (extra: string) =>
+        withFingerprint(store, await stageText(store, tenant, extra + letterText));
+      const file = async (name: string, extra: string, text?: StagedMessage) => {
+        const owner = { type: 'shared', name } as const;
+        await store.ensureMailboxes(tenant, owner, [{ name: 'Gesendet', specialUse: '\\Sent' }]);
+        const { id } = (await store.mailbox(tenant, owner, 'Gesendet'))!;
+        const message = text ?? (await stageCopy(extra));
+        await store.appendMessage(tenant, id, { message, flags: ['$DeMailReceived'], internalDate: 0 });
+        return async () => (await store.messages(tenant, id)).map(({ flags }) => flags);
+      };
+      const early = await file('A', 'X-Copy: A\r\n');
+      const stranger = await file('B', '', await stageText(store, tenant, `X-Copy: B\r\n${letterText}`));
+      expect(await early()).toEqual([[]]);
+      const { letter } = await store.acceptSubmission(tenant, {
+        ...submission(await stageCopy('')),
+        transactions: [{ id: 0, privateId: 'p-r', to: [max], cc: [], bcc: [] }],
+      });
+      await store.acceptSubmission(tenant, {
+        ...submission(await stageCopy('X-Copy: C\r\n'), 2),
+        deposits: [],
+      });
+      await confirm(letter, 'dispatch', 1);
+      const late = await file('D', 'X-Copy: D\r\n');
+      const alike = await file('E', 'X-Copy: C\r\n');
+      expect([await early(), await late()]).toEqual([[['$DeMailDispatched']], [['$DeMailDispatched']]]);
+      // Nothing says what the one is; the other, alike in everything, was not confirmed.
+      expect([await stranger(), await alike()]).toEqual([[[]], [[]]]);
     });
 
     it('show on the copy in Gesendet once they came for every recipient, and no longer if they are invalid', async () => {

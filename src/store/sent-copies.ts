@@ -14,6 +14,9 @@ export async function withFingerprint(
   };
 }
 
+/** Fingerprints that one commit records. */
+const batch = 200;
+
 /** Gives fingerprints to messages of a mailbox that came without one. */
 export async function addFingerprints(
   store: Pick<Store, 'withoutFingerprint' | 'contents' | 'object' | 'recordFingerprints'>,
@@ -21,11 +24,16 @@ export async function addFingerprints(
   mailbox: number,
   uids: readonly number[],
 ): Promise<void> {
-  for (const uid of await store.withoutFingerprint(tenant, mailbox, uids)) {
-    const [content] = await store.contents(tenant, mailbox, [uid]);
-    const object = content && (await store.object(tenant, content.source.object));
-    if (!object) continue;
-    const fingerprint = await messageFingerprint(content.index, (from, to) => object.read(from, to));
-    if (fingerprint !== null) await store.recordFingerprints(tenant, mailbox, [[uid, fingerprint]]);
+  const missing = await store.withoutFingerprint(tenant, mailbox, uids);
+  for (let at = 0; at < missing.length; at += batch) {
+    const fingerprints: [number, string][] = [];
+    for (const uid of missing.slice(at, at + batch)) {
+      const [content] = await store.contents(tenant, mailbox, [uid]);
+      const object = content && (await store.object(tenant, content.source.object));
+      if (!object) continue;
+      const fingerprint = await messageFingerprint(content.index, (from, to) => object.read(from, to));
+      if (fingerprint !== null) fingerprints.push([uid, fingerprint]);
+    }
+    await store.recordFingerprints(tenant, mailbox, fingerprints);
   }
 }

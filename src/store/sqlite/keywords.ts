@@ -3,7 +3,7 @@
  * those of a fetched message its latest verdict. In the commit of the entry: a client never shows what is not proven.
  */
 import type Database from 'better-sqlite3';
-import type { Entry, VerdictEntry } from '../../evidence/entry.ts';
+import type { Entry, SubmissionEntry, VerdictEntry } from '../../evidence/entry.ts';
 import {
   keywordOf,
   letterKeywordNames,
@@ -13,6 +13,7 @@ import {
 } from '../../evidence/keywords.ts';
 import { objectsOf } from '../../evidence/objects-of.ts';
 import type { Change } from '../store.ts';
+import { letterOf, renderingsOf } from './renderings.ts';
 import { standingOf } from './standing-rows.ts';
 
 /** The part of the write context that this needs. */
@@ -44,13 +45,36 @@ function showVerdict(context: KeywordContext, tenant: string, entry: VerdictEntr
 function showFacts(context: KeywordContext, tenant: string, letter: number): void {
   const submission = context.entry(tenant, letter);
   if (submission?.kind !== 'submission') return;
-  const { object } = submission.message;
+  const { sql } = context;
+  const own = submission.message.object;
+  // Copies of the letter, and those that clients filed elsewhere; another letter alike has facts of its own.
+  const shownOn = renderingsOf(sql, tenant, own).filter(
+    (object) => object === own || letterOf(sql, tenant, object) === null,
+  );
   // First: what stands costs several reads, and a letter without a copy shows it nowhere.
-  if (context.sql('SELECT 1 FROM mail WHERE tenant = ? AND object = ?').get(tenant, object) === undefined)
-    return;
-  const recipients = [...new Set(submission.transactions.flatMap((t) => [...t.to, ...t.cc, ...t.bcc]))];
-  const standing = standingOf(context.sql, context.entry, tenant, letter);
-  replaceKeywords(context, tenant, object, letterKeywordNames, letterKeywords(standing, recipients));
+  const lies = sql('SELECT 1 FROM mail WHERE tenant = ? AND object = ?');
+  if (!shownOn.some((object) => lies.get(tenant, object) !== undefined)) return;
+  const keywords = keywordsOfLetter(context, tenant, submission);
+  for (const object of shownOn) replaceKeywords(context, tenant, object, letterKeywordNames, keywords);
+}
+
+function keywordsOfLetter(
+  { sql, entry }: KeywordContext,
+  tenant: string,
+  { index, transactions }: Entry & SubmissionEntry,
+): string[] {
+  const recipients = [...new Set(transactions.flatMap((t) => [...t.to, ...t.cc, ...t.bcc]))];
+  return letterKeywords(standingOf(sql, entry, tenant, index), recipients);
+}
+
+/** What a client's copy shows that is filed only now, when the letter has come so far already. */
+export function keywordsOfRendering(context: KeywordContext, tenant: string, object: string): string[] {
+  for (const rendering of renderingsOf(context.sql, tenant, object)) {
+    const letter = letterOf(context.sql, tenant, rendering);
+    const submission = letter === null ? null : context.entry(tenant, letter);
+    if (submission?.kind === 'submission') return keywordsOfLetter(context, tenant, submission);
+  }
+  return [];
 }
 
 function replaceKeywords(

@@ -500,6 +500,10 @@ const migrations: readonly string[] = [
   CREATE TRIGGER summary_leaves AFTER DELETE ON object
     BEGIN DELETE FROM summary WHERE tenant = OLD.tenant AND object = OLD.object; END;
   `,
+  `
+  -- Copies that clients filed of a letter are found by what they have in common.
+  CREATE INDEX fingerprint_1 ON fingerprint (tenant, fingerprint);
+  `,
 ];
 
 export const SCHEMA_VERSION = migrations.length;

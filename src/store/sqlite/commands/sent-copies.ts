@@ -4,7 +4,9 @@
  * each came with, so it is settled in the commit of whatever comes second, also after a restart.
  */
 import { SENT_USE } from '../../../directory/mailboxes.ts';
-import { isGatewayKeyword } from '../../../evidence/keywords.ts';
+import { isGatewayKeyword, letterKeywordNames } from '../../../evidence/keywords.ts';
+import { keywordsOfRendering } from '../keywords.ts';
+import { letterOf } from '../renderings.ts';
 import type { WriteContext } from '../write-context.ts';
 import { insertMail, type MailboxRow, type MailRow } from './deposit.ts';
 import { removeMails } from './removal.ts';
@@ -28,7 +30,7 @@ export function isSentMailbox(mailbox: Pick<MailboxRow, 'special_use'>): boolean
  */
 export function fileLettersCopy(context: WriteContext, mailbox: MailboxRow, mail: MailRow): void {
   const early = copiesOf(context, mailbox, mail).filter(
-    ({ object }) => !isLetter(context, mailbox.tenant, object),
+    ({ object }) => letterOf(context.sql, mailbox.tenant, object) === null,
   );
   const same = early.find(({ object }) => object === mail.object);
   const { uid } = same ?? insertMail(context, mailbox, mail);
@@ -45,12 +47,16 @@ export function fileLettersCopy(context: WriteContext, mailbox: MailboxRow, mail
 export function fileClientsCopy(context: WriteContext, mailbox: MailboxRow, mail: MailRow): Placed {
   const { tenant } = mailbox;
   const copies = copiesOf(context, mailbox, mail);
-  const ofLetters = copies.filter(({ object }) => isLetter(context, tenant, object));
+  const ofLetters = copies.filter(({ object }) => letterOf(context.sql, tenant, object) !== null);
   const known =
     copies.find(({ object }) => object === mail.object) ??
-    (isLetter(context, tenant, mail.object) ? undefined : (ofLetters[0] ?? copies[0]));
+    (letterOf(context.sql, tenant, mail.object) === null ? (ofLetters[0] ?? copies[0]) : undefined);
   if (known !== undefined) return takeOver(context, mailbox, known.uid, mail.flags);
-  const placed = insertMail(context, mailbox, mail);
+  const flags = [
+    ...mail.flags.filter((flag) => !letterKeywordNames.includes(flag)),
+    ...keywordsOfRendering(context, tenant, mail.object),
+  ];
+  const placed = insertMail(context, mailbox, { ...mail, flags });
   // A letter's own copy comes back, such as from the archive: it is the one that stays.
   giveWay(
     context,
@@ -76,16 +82,6 @@ function copiesOf({ sql }: WriteContext, mailbox: MailboxRow, mail: MailRow): Co
     messageId: mail.messageId,
     object: mail.object,
   }) as Copy[];
-}
-
-/** Is it what was submitted, and not a client's rendering of it? */
-function isLetter({ sql }: WriteContext, tenant: string, object: string): boolean {
-  return (
-    sql(
-      `SELECT 1 FROM digest d JOIN message m ON m.tenant = d.tenant AND m.idx = d.idx
-       WHERE d.tenant = ? AND d.digest = ? AND m.kind = 'submission'`,
-    ).get(tenant, object) !== undefined
-  );
 }
 
 /** Takes copies out of the mailbox; what a person marked on them goes over to the one that stays. */
