@@ -6,10 +6,10 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ERIKA, type ImapWorld, JAN, openImapWorld, PASSWORD } from '../../src/imap/testing/world.ts';
-import { createIndexer } from '../../src/mime/structure.ts';
+import { deposit, depositMany, letter, maildir, rowsOf, subjectsOf } from './imap-letters.ts';
 
 const run = promisify(execFile);
-const letters = 300;
+const letters = 2000;
 
 let world: ImapWorld;
 let folder: string;
@@ -26,44 +26,6 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-function letter(number: number): string {
-  return [
-    'From: Max <max@buerger.de-mail.example>',
-    'To: erika@stadt.example',
-    `Subject: =?utf-8?q?Schreiben_f=C3=BCr_Sie?= ${number}`,
-    `Message-ID: <${number}@buerger.de-mail.example>`,
-    'Date: Mon, 05 Feb 2024 10:00:00 +0100',
-    'Content-Type: text/plain; charset=utf-8',
-    'Content-Transfer-Encoding: 8bit',
-    '',
-    `Sehr geehrte Damen und Herren, Brief ${number} äöü`,
-    'x'.repeat(number),
-    '',
-  ].join('\r\n');
-}
-
-async function deposit(user: string, mailbox: string, text: string): Promise<number> {
-  const owner = { type: 'user', name: user } as const;
-  await world.store.ensureMailboxes('stadt', owner, [{ name: mailbox, specialUse: null }]);
-  const info = await world.store.mailbox('stadt', owner, mailbox);
-  const writer = world.store.stage('stadt');
-  const indexer = createIndexer();
-  const bytes = Buffer.from(text);
-  indexer.push(bytes);
-  await writer.write(bytes);
-  const message = { object: await writer.finish(), index: indexer.finish() };
-  return (await world.store.appendMessage('stadt', info!.id, { message, flags: [], internalDate: 0 })).uid;
-}
-
-/** The messages of a maildir, by file name. */
-async function maildir(path: string): Promise<Map<string, Buffer>> {
-  const found = new Map<string, Buffer>();
-  for (const part of ['new', 'cur'])
-    for (const name of await readdir(join(path, part)))
-      found.set(join(path, part, name), await readFile(join(path, part, name)));
-  return found;
-}
-
 describe('mbsync', () => {
   const mail = () => join(folder, 'mail');
 
@@ -75,11 +37,13 @@ describe('mbsync', () => {
   }
 
   beforeAll(async () => {
-    for (let number = 1; number <= letters; number++) await deposit(ERIKA, 'INBOX', letter(number));
+    await depositMany(world, ERIKA, 'INBOX', letters);
     await mkdir(mail());
     await writeFile(
       join(folder, 'mbsyncrc'),
       [
+        'FSync no',
+        '',
         'IMAPAccount gateway',
         'Host localhost',
         `Port ${world.ports.imaps}`,
@@ -129,9 +93,23 @@ describe('mbsync', () => {
     expect(await state()).toBe(before);
   });
 
-  it('pushes new messages, flags and deletions', async () => {
+  it('pushes as many, and transfers nothing the second time', async () => {
+    const archive = join(mail(), 'Archiv');
+    for (let number = 1; number <= letters; number++)
+      await writeFile(join(archive, 'cur', `${number}.push.near:2,S`), plain(letter(number)));
+    await sync();
+    const rows = await rowsOf(world, ERIKA, 'Archiv');
+    expect(rows.length).toBe(letters);
+    expect(rows.every(({ flags }) => flags.includes('\\Seen'))).toBe(true);
+    const before = await readFile(join(archive, '.mbsyncstate'), 'utf8');
+    await sync();
+    expect(await readFile(join(archive, '.mbsyncstate'), 'utf8')).toBe(before);
+    expect((await rowsOf(world, ERIKA, 'Archiv')).length).toBe(letters);
+  });
+
+  it('pushes flags, deletions and one more message', async () => {
     const [first, second] = [...(await maildir(join(mail(), 'INBOX'))).entries()];
-    await writeFile(join(mail(), 'Archiv', 'cur', '1.test.near:2,S'), plain(letter(1000)));
+    await writeFile(join(mail(), 'Archiv', 'cur', 'one.more.near:2,S'), plain(letter(3001)));
     await rm(first![0]);
     await rm(second![0]);
     await writeFile(
@@ -139,18 +117,14 @@ describe('mbsync', () => {
       second![1],
     );
     await sync();
-    const owner = { type: 'user', name: ERIKA } as const;
-    const inbox = await world.store.mailbox('stadt', owner, 'INBOX');
-    const rows = await world.store.messages('stadt', inbox!.id);
+    const rows = await rowsOf(world, ERIKA, 'INBOX');
     expect(rows.length).toBe(letters - 1);
     expect(rows.filter(({ flags }) => flags.includes('\\Flagged') && flags.includes('\\Seen')).length).toBe(
       1,
     );
-    const archive = await world.store.mailbox('stadt', owner, 'Archiv');
-    const [archived] = await world.store.messages('stadt', archive!.id);
-    expect(archived!.flags).toEqual(['\\Seen']);
-    const [content] = await world.store.contents('stadt', archive!.id, [archived!.uid]);
-    expect(content!.index.root.envelope!.messageId).toBe('<1000@buerger.de-mail.example>');
+    expect((await rowsOf(world, ERIKA, 'Archiv')).length).toBe(letters + 1);
+    const subjects = await subjectsOf(world, ERIKA, 'Archiv');
+    expect(subjects.at(-1)).toMatch(/ 3001$/);
   });
 });
 
@@ -161,7 +135,7 @@ describe('curl', () => {
       .stdout;
 
   it('lists, reads, searches, and uploads, also over STARTTLS', async () => {
-    const uid = await deposit(JAN, 'INBOX', letter(7));
+    const uid = await deposit(world, JAN, 'INBOX', letter(7));
     expect(await curl(`${base()}/`)).toContain('"De-Mail-Best&AOQ-tigungen"');
     expect(await curl(`${base()}/INBOX;UID=${uid}`)).toBe(letter(7));
     expect(await curl(`${base()}/INBOX;UID=${uid};SECTION=TEXT`)).toBe(letter(7).split('\r\n\r\n')[1]!);
@@ -173,6 +147,19 @@ describe('curl', () => {
     expect(await curl('--ssl-reqd', `${plainUrl}/Entw%26APw-rfe;UID=1`)).toBe(letter(8));
   });
 
+  it('sends commands of its own choice', async () => {
+    const uid = await deposit(world, JAN, 'Archiv', letter(9));
+    const ask = (command: string) => curl('--request', command, `${base()}/Archiv`);
+    expect(await ask(`UID FETCH ${uid} (RFC822.SIZE)`)).toContain(
+      `RFC822.SIZE ${Buffer.byteLength(letter(9))}`,
+    );
+    expect(await ask(`UID STORE ${uid} +FLAGS ($Erledigt)`)).toContain('$Erledigt');
+    expect(await ask('UID SEARCH KEYWORD $erledigt BODY "brief 9"')).toBe(`* SEARCH ${uid}\r\n`);
+    expect(await ask('EXAMINE Archiv')).toContain('* 1 EXISTS');
+    expect(await ask(`UID MOVE ${uid} Papierkorb`)).toContain('[COPYUID ');
+    expect(await rowsOf(world, JAN, 'Archiv')).toEqual([]);
+  });
+
   it('is refused without TLS', async () => {
     await expect(curl(`imap://127.0.0.1:${world.ports.imap}/`)).rejects.toThrow();
   });
@@ -180,8 +167,8 @@ describe('curl', () => {
 
 describe('fetchmail', () => {
   it('fetches what is unread and leaves it read on the server', async () => {
-    await deposit(JAN, 'Archiv', letter(21));
-    await deposit(JAN, 'Archiv', letter(22));
+    await deposit(world, JAN, 'Archiv', letter(21));
+    await deposit(world, JAN, 'Archiv', letter(22));
     const out = join(folder, 'fetched');
     const rc = join(folder, 'fetchmailrc');
     await writeFile(
