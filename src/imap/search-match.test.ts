@@ -175,8 +175,8 @@ async function look(): Promise<void> {
 }
 
 async function search(key: SearchKey): Promise<number[]> {
-  const contentOf = async (uid: number) => (await store.contents(tenant, mailbox, [uid]))[0];
-  const matches = createMatcher({ store, tenant, contentOf }, view, key);
+  const contentsOf = (uids: readonly number[]) => store.contents(tenant, mailbox, uids);
+  const matches = createMatcher({ store, tenant, contentsOf }, view, key);
   const found: number[] = [];
   for (let sequence = 1; sequence <= view.count; sequence++)
     if (await matches(sequence)) found.push(sequence);

@@ -30,7 +30,7 @@ interface Candidate {
   content(): Promise<Composed | null>;
   /** Header lines, the prepended block included. */
   header(): Promise<readonly string[]>;
-  indexed(): Promise<IndexedMessage | null>;
+  indexed(): Promise<IndexedMessage | undefined>;
   /** The text kept of an indexed object. */
   kept(object: string): Promise<MessageText | null>;
 }
@@ -42,17 +42,29 @@ export type Matcher = (sequence: number) => Answer;
 export interface SearchPlace {
   readonly store: Store;
   readonly tenant: string;
-  contentOf(uid: number): Promise<MessageContent | undefined>;
+  contentsOf(uids: readonly number[]): Promise<readonly MessageContent[]>;
 }
+
+/** Structures held at one time. */
+const mostContents = 50;
+/** Filters held at one time. */
+const mostIndexed = 256;
 
 export function createMatcher(place: SearchPlace, view: MailboxView, key: SearchKey): Matcher {
   const { store, tenant } = place;
   const needles: Needle[] = [];
   const test = prepare(key, view, place, needles);
+  const contentOf = createReadAhead(view, mostContents, async (uids) => {
+    const contents = await place.contentsOf(uids);
+    return new Map(contents.map((found) => [found.uid, found]));
+  });
+  const indexedOf = createReadAhead(view, mostIndexed, (uids) =>
+    store.indexedMessages(tenant, view.id, uids[0]!, uids.at(-1)!, needles),
+  );
   return (sequence) => {
     const row = view.at(sequence);
     const content = once(async () => {
-      const found = await place.contentOf(row.uid);
+      const found = await contentOf(sequence);
       return found ? compose(found) : null;
     });
     return test({
@@ -63,7 +75,7 @@ export function createMatcher(place: SearchPlace, view: MailboxView, key: Search
         const found = await content();
         return found ? (await readHeader(store, tenant, found)).map(headerLine) : [];
       }),
-      indexed: once(() => store.indexedMessage(tenant, view.id, row.uid, needles)),
+      indexed: () => indexedOf(sequence),
       kept: once(async (object: string) => {
         const whole = await store.searchText(tenant, object);
         return whole === null ? null : splitText(whole);
@@ -77,6 +89,29 @@ function once<A extends unknown[], T>(make: (...args: A) => Promise<T>): (...arg
   return (...args) => {
     made ??= make(...args);
     return made;
+  };
+}
+
+/**
+ * Reads what is asked for message after message in pages: the more in a row are asked for, the larger; one here and one
+ * there is read alone.
+ */
+function createReadAhead<T>(
+  view: MailboxView,
+  most: number,
+  read: (uids: readonly number[]) => Promise<ReadonlyMap<number, T>>,
+): (sequence: number) => Promise<T | undefined> {
+  let page: ReadonlyMap<number, T> = new Map();
+  let from = 1;
+  let to = 1;
+  return async (sequence) => {
+    if (sequence < from || sequence >= to) {
+      const size = sequence >= to && sequence - to <= to - from ? Math.min(2 * (to - from + 1), most) : 1;
+      from = sequence;
+      to = Math.min(sequence + size, view.count + 1);
+      page = await read(Array.from({ length: to - from }, (_, at) => view.at(from + at).uid));
+    }
+    return page.get(view.at(sequence).uid);
   };
 }
 

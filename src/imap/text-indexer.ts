@@ -40,49 +40,63 @@ export function startTextIndexer({ store, tenants, log, pace }: IndexerDeps): Te
   const { quietMs, rest } = { quietMs: 1000, rest: 4, ...pace };
   const ending = new AbortController();
   const { signal } = ending;
+  /** Tenants that may have something to do. */
+  const open = new Set<string>();
+  /** Tenants that have it off, and nothing left of it. */
+  const without = new Set<string>();
   let woken = Promise.withResolvers<void>();
-  const look = (): void => woken.resolve();
-  signal.addEventListener('abort', look);
-  const subscription = store.changes.subscribe(({ topic }) => {
-    if (topic === 'mailbox') look();
+
+  function wake(ids: Iterable<string>): void {
+    for (const id of ids) open.add(id);
+    woken.resolve();
+  }
+  const look = (): void => wake(tenants().map(({ id }) => id));
+  const subscription = store.changes.subscribe((change) => {
+    if (change.topic === 'mailbox' && !without.has(change.tenant)) wake([change.tenant]);
   });
 
   async function run(): Promise<void> {
     while (!signal.aborted) {
       woken = Promise.withResolvers();
       const before = performance.now();
-      let busy = false;
-      let wait = 0;
-      try {
-        for (const tenant of tenants()) {
-          if (signal.aborted) break;
-          if (await advance(tenant)) busy = true;
-        }
-      } catch (error) {
+      for (const id of [...open]) {
         if (signal.aborted) return;
-        log.warn({ err: error }, 'search text is not filled for now');
-        wait = troubleMs;
+        open.delete(id);
+        if (await advanceIfPossible(id)) open.add(id);
       }
-      if (busy) wait = Math.max(wait, rest * (performance.now() - before));
-      else if (wait === 0) {
+      if (open.size > 0) await pause(systemClock, rest * (performance.now() - before), signal);
+      else {
         await woken.promise;
-        wait = quietMs;
+        await pause(systemClock, quietMs, signal);
       }
-      await pause(systemClock, wait, signal);
+    }
+  }
+
+  async function advanceIfPossible(id: string): Promise<boolean> {
+    const tenant = tenants().find((one) => one.id === id);
+    try {
+      return tenant !== undefined && (await advance(tenant));
+    } catch (error) {
+      if (signal.aborted) return false;
+      log.warn({ err: error, tenant: id }, 'search text is not filled for now');
+      void pause(systemClock, troubleMs, signal).then(() => wake([id]));
+      return false;
     }
   }
 
   /** One step for a tenant; false: nothing is left to do. */
   async function advance({ id, searchText }: TenantConfig): Promise<boolean> {
     const edition = await store.searchTextEdition(id);
-    if (!searchText || (edition !== null && edition !== TEXT_EDITION)) {
-      const more = !(await store.dropSearchText(id));
-      return more || searchText;
+    if (!searchText) {
+      if (!without.has(id) && !(await store.dropSearchText(id))) return true;
+      without.add(id);
+      return false;
     }
-    if (edition === null) {
-      // What a drop that was cut off has left.
-      if (!(await store.dropSearchText(id))) return true;
-      await store.openSearchText(id, TEXT_EDITION);
+    without.delete(id);
+    if (edition !== TEXT_EDITION) {
+      // Of another edition, or what a drop that was cut off has left.
+      if (await store.dropSearchText(id)) await store.openSearchText(id, TEXT_EDITION);
+      return true;
     }
     const due = await store.dueSearchTexts(id, batch);
     if (due === null) return false;
@@ -111,15 +125,17 @@ export function startTextIndexer({ store, tenants, log, pace }: IndexerDeps): Te
     }
   }
 
+  look();
   const running = run();
   return {
     look,
     async rebuild(tenant) {
       while (!(await store.dropSearchText(tenant)));
-      look();
+      wake([tenant]);
     },
     async close() {
       ending.abort();
+      woken.resolve();
       subscription[Symbol.dispose]();
       await running;
     },

@@ -96,3 +96,40 @@ it('waits for each address until it is placed for it, and verification notices i
     `message of entry ${index}: it is private, but not marked so`,
   ]);
 });
+
+it('has no search text, also where the same bytes lay in a mailbox before they turned out to be private', async () => {
+  await store.openSearchText(tenant, 1);
+  const bytes = Buffer.from('Message-ID: <77@x>\r\n\r\nprivate 77\r\n');
+  const writer = store.stage(tenant);
+  const indexer = createIndexer();
+  indexer.push(bytes);
+  await writer.write(bytes);
+  const message = { object: await writer.finish(), index: indexer.finish() };
+  const { id } = await store.createMailbox(tenant, erika, 'Eigenes');
+  await store.appendMessage(tenant, id, { message, flags: [], internalDate: 0 });
+  const all = async () => {
+    for (
+      let due = await store.dueSearchTexts(tenant, 100);
+      due;
+      due = await store.dueSearchTexts(tenant, 100)
+    ) {
+      const texts = due.messages.filter(({ index }) => index !== null);
+      await store.recordSearchTexts(
+        tenant,
+        texts.map(({ object }) => ({
+          object,
+          texts: [{ where: 'body', text: 'private' }],
+          whole: '\0private',
+        })),
+        due.messages.map(({ object }) => object),
+        due.filled,
+      );
+    }
+    return (await store.searchTextState(tenant))!;
+  };
+  expect(await all()).toMatchObject({ indexed: 1, waiting: 0 });
+  expect(await store.searchText(tenant, message.object.object)).toBe('\0private');
+  await arrives(77, [], true);
+  expect(await store.searchText(tenant, message.object.object)).toBe(null);
+  expect(await all()).toMatchObject({ indexed: 0, waiting: 0 });
+});

@@ -56,13 +56,14 @@ export interface SearchTextReader {
   searchTextState(tenant: string): Promise<SearchTextState | null>;
   /** Messages whose text is to be indexed next; private ones never are. Null: none. */
   dueSearchTexts(tenant: string, limit: number): Promise<DueTexts | null>;
-  /** Null where the message's text is not indexed (yet). */
-  indexedMessage(
+  /** Messages with UIDs from `from` to `to` whose text is indexed, by UID; the others are not (yet). */
+  indexedMessages(
     tenant: string,
     mailbox: number,
-    uid: number,
+    from: number,
+    to: number,
     needles: readonly Needle[],
-  ): Promise<IndexedMessage | null>;
+  ): Promise<ReadonlyMap<number, IndexedMessage>>;
   /** The text of an indexed object; null where it was not kept, or is gone. */
   searchText(tenant: string, object: string): Promise<string | null>;
 }

@@ -23,7 +23,7 @@ export async function search(session: Session, command: CommandOf<'SEARCH'>): Pr
     {
       store: session.deps.store,
       tenant: tenantOf(session),
-      contentOf: async (uid) => (await shownContents(session, [uid]))[0],
+      contentsOf: (uids) => shownContents(session, uids),
     },
     view,
     command.key,

@@ -8,7 +8,7 @@ import { deflateRaw, inflateRawSync } from 'node:zlib';
 import type { MessageIndex } from '../../mime/types.ts';
 import type { TenantKeys } from '../keys.ts';
 import { random, TAG } from '../sealing.ts';
-import type { SearchText, SearchTextReader } from '../search-text.ts';
+import type { Needle, SearchText, SearchTextReader } from '../search-text.ts';
 import type { WireSearchText } from './commands/search-text.ts';
 import type { ReadContext } from './read-context.ts';
 import { createFilter, type FilterKey, filterKey, mayHold, trigramHashes } from './text-filter.ts';
@@ -64,6 +64,18 @@ function unseal(keys: TenantKeys, object: string, sealed: Buffer): Buffer {
   decipher.setAAD(Buffer.from(object));
   decipher.setAuthTag(sealed.subarray(end));
   return Buffer.concat([decipher.update(sealed.subarray(NONCE, end)), decipher.final()]);
+}
+
+/** A search asks for the same needles page after page. */
+const hashed = new WeakMap<readonly Needle[], Uint32Array[]>();
+
+function hashesOf(key: FilterKey, needles: readonly Needle[]): Uint32Array[] {
+  let hashes = hashed.get(needles);
+  if (hashes === undefined) {
+    hashes = needles.map(({ where, text }) => trigramHashes(key, where, text));
+    hashed.set(needles, hashes);
+  }
+  return hashes;
 }
 
 /** Rows looked at in one step of the first filling. */
@@ -122,18 +134,22 @@ export function searchTextReader(context: ReadContext): SearchTextReader {
       };
     },
 
-    async indexedMessage(tenant, mailbox, uid, needles) {
-      const row = sql(
-        `SELECT f.object, m.prefix, f.filter FROM mail m JOIN search_filter f ON f.tenant = m.tenant AND f.object = m.object
-         WHERE m.mailbox = ? AND m.uid = ? AND m.tenant = ? AND m.object_from = 0`,
-      ).get(mailbox, uid, tenant) as { object: string; prefix: Buffer; filter: Buffer } | undefined;
-      if (row === undefined) return null;
-      const key = searchKeys(context.keys(tenant)).filter;
-      return {
-        object: row.object,
-        prefix: row.prefix,
-        may: needles.map(({ where, text }) => mayHold(row.filter, trigramHashes(key, where, text))),
-      };
+    async indexedMessages(tenant, mailbox, from, to, needles) {
+      const rows = sql(
+        `SELECT m.uid, f.object, m.prefix, f.filter
+         FROM mail m JOIN search_filter f ON f.tenant = m.tenant AND f.object = m.object
+         WHERE m.mailbox = ? AND m.tenant = ? AND m.uid BETWEEN ? AND ? AND m.object_from = 0`,
+      )
+        .raw()
+        .all(mailbox, tenant, from, to) as [number, string, Buffer, Buffer][];
+      if (rows.length === 0) return new Map();
+      const wanted = hashesOf(searchKeys(context.keys(tenant)).filter, needles);
+      return new Map(
+        rows.map(([uid, object, prefix, filter]) => [
+          uid,
+          { object, prefix, may: wanted.map((hashes) => mayHold(filter, hashes)) },
+        ]),
+      );
     },
 
     async searchText(tenant, object) {

@@ -60,8 +60,9 @@ export function createFilter(): { add(hashes: Uint32Array): void; finish(): Buff
 /** False only where the text that the hashes are of was never added. */
 export function mayHold(filter: Uint8Array, hashes: Uint32Array): boolean {
   const mask = filter.length * 8 - 1;
-  for (const hash of hashes) {
-    const at = hash & mask;
+  // By index: this runs for every message of a mailbox.
+  for (let i = 0; i < hashes.length; i++) {
+    const at = hashes[i]! & mask;
     if ((filter[at >>> 3]! & (1 << (at & 7))) === 0) return false;
   }
   return true;
