@@ -17,6 +17,7 @@ import { type Look, preservationLooks } from './check-preservation.ts';
 import { checkRetention } from './check-retention.ts';
 import { probeScanner } from './check-scanner.ts';
 import { searchTextLooks } from './check-search-text.ts';
+import { checkWitnesses } from './check-witnesses.ts';
 import { type CommonOptions, type Context, withCommonOptions } from './context.ts';
 import { connectToGateway } from './control.ts';
 import { exit } from './exit.ts';
@@ -64,6 +65,7 @@ async function check(options: CheckOptions, context: Context) {
   results.push(...checkCalendars(config));
   results.push(...checkAnchors(config));
   results.push(...(await checkStore(config)));
+  results.push(...(await checkWitnesses(config)));
   results.push(...(await lookAt('preservation', preservationLooks(config, pathsOf(config)))));
   results.push(...(await lookAt('search text', searchTextLooks(config, pathsOf(config)))));
   results.push(...(await checkIncidents(config)));

@@ -132,8 +132,8 @@ export function createIndexer(limits: Partial<Limits> = {}): Indexer {
     const length = buffer.length;
     let found = -1;
     let count = 0;
-    for (let i = at; i < length; i += 1) {
-      if (buffer[i] !== LF) continue;
+    // The search of the runtime is more than twice as fast as a loop over bytes, also for lines of 76.
+    for (let i = buffer.indexOf(LF, at); i !== -1; i = buffer.indexOf(LF, i + 1)) {
       found = i;
       if (watch && (i + 1 === length || buffer[i + 1] === DASH)) break;
       count += 1;

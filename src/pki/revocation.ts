@@ -88,7 +88,12 @@ function judge(
     result: check('revocation', result, `${name}: ${reason}`, code),
     used,
   });
-  const newestFirst = [...answers].sort((a, b) => b.issuedAt.getTime() - a.issuedAt.getTime());
+  // Of two that speak of one moment the one that knows more comes first.
+  const newestFirst = [...answers].sort(
+    (a, b) =>
+      b.issuedAt.getTime() - a.issuedAt.getTime() ||
+      Number(b.kind === 'revoked') - Number(a.kind === 'revoked'),
+  );
   const newest = newestFirst[0];
   if (newest === undefined) {
     const why = refusals.length === 0 ? 'no CRL and no OCSP response' : refusals.slice(0, 3).join('; ');

@@ -81,7 +81,7 @@ const seen = (name = origin) => fetch(`http://127.0.0.1:${witness.port}/${origin
 it.each<[string, string, number, number]>([
   ['no request', 'nonsense', 400, 0],
   ['a size that is none', request(0, three).replace('old 0', 'old 00'), 400, 0],
-  ['a proof that is no hash', 'old 0\nAAAA\n\n' + note(three), 400, 0],
+  ['a proof that is no hash', `old 0\nAAAA\n\n${note(three)}`, 400, 0],
   [
     'more than 63 hashes',
     `old 0\n${`${three.root.toString('base64')}\n`.repeat(64)}\n${note(three)}`,

@@ -2,7 +2,7 @@
 import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { AlgorithmPolicy } from '../../src/evidence/ers/algorithm-policy.ts';
 import { type VerifyOptions, verifyStore } from '../../src/evidence/verify.ts';
 import { renewHashTrees, renewTokens } from '../../src/preservation/renew.ts';
@@ -272,6 +272,61 @@ describe('time-stamps of a sealed store', () => {
     const curve = await under(weak('ec-dsa', '2026-01-10T00:00:00Z'));
     expect(curve.undecided).toEqual(one(/archive timestamp 5: ec-dsa with 256 bits counted until/));
     expect(curve.undecided).not.toEqual(one(/archive timestamp 1: ec-dsa/));
+  });
+});
+
+describe('an authority that is revoked after it sealed', () => {
+  let now: number;
+  beforeEach(() => {
+    now = world.clock.now();
+  });
+  afterEach(() => world.clock.move(now - world.clock.now()));
+
+  /** Sealed by an authority of its own; `covered`: renewed by the first one before anything happens. */
+  async function sealedBy(covered: boolean) {
+    const directory = await copy();
+    const tsa = await world.startTsa();
+    await using store = await world.openStore(directory);
+    await submit(store, 'stadt', 77);
+    const authorities = await world.authorities(tsa);
+    const { id, genTime } = (await seal({ store, authorities, digest: 'sha256' }))!;
+    world.clock.move(DAY);
+    await completeAll(store, authorities);
+    if (covered) {
+      const own = (await store.archiveTimestamps()).filter((one) => one.id === id);
+      await renewTokens({ store, authorities: await world.authorities(world.tsas[0]!) }, 'sha256', own);
+      world.clock.move(DAY);
+      await completeAll(store, await world.authorities(world.tsas[0]!));
+    }
+    expect(await verify(directory)).toMatchObject({ findings: [], undecided: [] });
+    return { directory, tsa, id, genTime: Date.parse(genTime) };
+  }
+
+  it('as of a time before its time-stamp, is named; as of one after it, nothing is proven any more', async () => {
+    const { directory, tsa, id, genTime } = await sealedBy(false);
+    const late = await sealedBy(false);
+    await tsa.revokeSigner(new Date(genTime - DAY));
+    await late.tsa.revokeSigner(new Date(late.genTime + 3_600_000));
+    const said = await verify(directory);
+    expect(said.findings).toEqual([
+      expect.stringMatching(
+        new RegExp(`archive timestamp ${id}: .*revoked .*, signed .*\\(revocation-revoked\\)`),
+      ),
+    ]);
+    expect(await verify(late.directory)).toMatchObject({
+      findings: [],
+      undecided: [
+        expect.stringMatching(
+          new RegExp(`archive timestamp ${late.id}: .*nothing shows that the signature existed before`),
+        ),
+      ],
+    });
+  });
+
+  it('does no harm to what a renewal covered before', async () => {
+    const { directory, tsa, genTime } = await sealedBy(true);
+    await tsa.revokeSigner(new Date(genTime + 36 * 3_600_000));
+    expect(await verify(directory)).toMatchObject({ findings: [], undecided: [] });
   });
 });
 

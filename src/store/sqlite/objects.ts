@@ -24,6 +24,12 @@ import { SUMMARY_HEADER } from './summary.ts';
 /** Above this many bytes an object is a file beside the database. */
 export const INLINE_LIMIT = 131_072;
 
+/** Bytes of a whole chunk as it lies in a file. */
+const SEALED = CHUNK + TAG;
+
+/** Chunks read from a file at once. */
+const RUN = 4;
+
 /**
  * How many objects may encrypt and write at one moment. The others keep their sender waiting, so that fifty uploads
  * take hardly more memory than four; the disk is not faster for more.
@@ -192,11 +198,15 @@ export function openObject(directory: string, keys: TenantKeys, row: ObjectRow):
     const end = Math.min(to, row.size);
     if (start >= end) return;
     const file = row.inline === null ? await openFile() : null;
+    const until = Math.floor((end - 1) / CHUNK) + 1;
     try {
-      for (let i = Math.floor(start / CHUNK); i <= Math.floor((end - 1) / CHUNK); i++) {
-        const plain = openAt(i, await sealedAt(file, i));
-        const offset = i * CHUNK;
-        yield plain.subarray(Math.max(0, start - offset), Math.min(plain.length, end - offset));
+      for (let first = Math.floor(start / CHUNK); first < until; first += RUN) {
+        const sealed = await sealedFrom(file, first, Math.min(until, first + RUN));
+        for (let i = first; i < Math.min(until, first + RUN); i++) {
+          const plain = openAt(i, sealed.subarray((i - first) * SEALED, (i - first + 1) * SEALED));
+          const offset = i * CHUNK;
+          yield plain.subarray(Math.max(0, start - offset), Math.min(plain.length, end - offset));
+        }
       }
     } finally {
       await file?.close();
@@ -214,9 +224,10 @@ export function openObject(directory: string, keys: TenantKeys, row: ObjectRow):
     }
   }
 
-  async function sealedAt(file: FileHandle | null, index: number): Promise<Buffer> {
-    const at = index * (CHUNK + TAG);
-    const length = Math.min(CHUNK, row.size - index * CHUNK) + TAG;
+  /** Sealed chunks from `first` on, `until` exclusive. */
+  async function sealedFrom(file: FileHandle | null, first: number, until: number): Promise<Buffer> {
+    const at = first * SEALED;
+    const length = Math.min(until * SEALED, sealedSize(row.size)) - at;
     if (file === null) return row.inline!.subarray(at, at + length);
     const buffer = Buffer.allocUnsafe(length);
     const { bytesRead } = await file.read(buffer, 0, length, at);
