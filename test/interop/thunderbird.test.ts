@@ -1,6 +1,7 @@
 /** A user's day with a real Thunderbird: what it reads, files, sends and shows, seen from both sides. */
 import { readFile } from 'node:fs/promises';
 import { ImapFlow } from 'imapflow';
+import { createTransport } from 'nodemailer';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { openReader } from '../../src/cli/reader.ts';
 import { storePaths } from '../../src/store/sqlite/open.ts';
@@ -36,16 +37,7 @@ beforeAll(async () => {
     caFile: installation.caFile,
     prefs: tags.stdout,
   });
-  other = new ImapFlow({
-    host: '127.0.0.1',
-    port: installation.ports.imaps,
-    secure: true,
-    tls: { ca: await readFile(installation.caFile, 'utf8'), servername: 'localhost' },
-    auth: { user: login, pass: 'demo' },
-    logger: false,
-  });
-  other.on('error', () => {});
-  await other.connect();
+  other = await connectOther();
 });
 afterAll(async () => {
   other?.close();
@@ -54,6 +46,20 @@ afterAll(async () => {
   await gateway?.exited;
   await world?.[Symbol.asyncDispose]();
 });
+
+async function connectOther(): Promise<ImapFlow> {
+  const client = new ImapFlow({
+    host: '127.0.0.1',
+    port: world.installation.ports.imaps,
+    secure: true,
+    tls: { ca: await readFile(world.installation.caFile, 'utf8'), servername: 'localhost' },
+    auth: { user: login, pass: 'demo' },
+    logger: false,
+  });
+  client.on('error', () => {});
+  await client.connect();
+  return client;
+}
 
 /** Subjects in a mailbox with their flags, as the second client sees them. */
 async function contentOf(path: string): Promise<Record<string, string[]>> {
@@ -167,6 +173,44 @@ it('sends a letter, and Gesendet holds one copy, whatever another client files',
   expect(shown).toEqual(['Bescheid über Grüße']);
 });
 
+it('sees one copy of a letter that another client filed before a kill of the gateway, and submitted after it', async () => {
+  const subject = 'Nach dem Absturz';
+  const lines = [
+    `From: <${login}>`,
+    `To: <${citizen}>`,
+    `Subject: ${subject}`,
+    'Message-ID: <kill@erika.example>',
+  ];
+  const text = [...lines, 'Date: Mon, 05 Feb 2024 10:00:00 +0100', '', 'Guten Tag', ''].join('\r\n');
+  const early = await other.append('Gesendet', Buffer.from(`X-Mailer: another\r\n${text}`), [
+    '\\Seen',
+    '\\Flagged',
+  ]);
+  other.close();
+  gateway.kill('SIGKILL');
+  await gateway.exited;
+  gateway = await world.installation.start();
+  const { submissions } = world.installation.ports;
+  const transport = createTransport({
+    host: 'localhost',
+    port: submissions,
+    secure: true,
+    tls: { ca: await readFile(world.installation.caFile, 'utf8') },
+    auth: { user: login, pass: 'demo' },
+  });
+  await transport.sendMail({ envelope: { from: login, to: citizen }, raw: text });
+  transport.close();
+  other = await connectOther();
+  expect((await contentOf('Gesendet'))[subject]).toEqual(expect.arrayContaining(['\\Flagged', '\\Seen']));
+  expect(await countOf('Gesendet')).toBe(2);
+  const shown = await thunderbird.run<number[]>(
+    `const sent = await open('Gesendet');
+    return headers(sent).filter((header) => header.mime2DecodedSubject === args[0]).map(({ messageKey }) => messageKey);`,
+    subject,
+  );
+  expect(shown).toEqual([(early || { uid: 0 }).uid! + 1]);
+});
+
 it('hears of a confirmation by IDLE within two seconds', async () => {
   const noticed = await thunderbird.run<{ messageId: string; at: number }>(
     `const confirmations = await open('${CONFIRMATIONS}');
@@ -194,37 +238,66 @@ it('hears of a confirmation by IDLE within two seconds', async () => {
   expect(took).toBeLessThan(2000);
 });
 
-it('shows by named tags how far a letter is, and its confirmations below it', async () => {
-  interface Row {
-    readonly subject: string;
-    readonly tags: string;
-    readonly level: number;
-  }
+interface Row {
+  readonly subject: string;
+  readonly tags: string;
+  readonly level: number;
+}
+
+/** What the list of messages shows of the folder `shown`, by threads. */
+const list = `
+  const window = Services.wm.getMostRecentWindow('mail:3pane').document.getElementById('tabmail').currentAbout3Pane;
+  window.displayFolder(shown.URI);
+  const rowsOf = (view) => Array.from({ length: view.rowCount }, (_, row) => ({
+    subject: view.cellTextForColumn(row, 'subjectCol'),
+    tags: view.cellTextForColumn(row, 'tagsCol'),
+    level: view.getLevel(row),
+  }));
+  await until(() => window.gFolder === shown && window.gDBView?.rowCount > 0);
+  window.gViewWrapper.showThreaded = true;
+  const rows = await until(() => {
+    window.gDBView.doCommand(Ci.nsMsgViewCommandType.expandAll);
+    const rows = rowsOf(window.gDBView);
+    return complete(rows) && rows;
+  });
+  return rows;`;
+
+it('shows by named tags how far a letter is, and a confirmation that is filed with it below it', async () => {
   const rows = await thunderbird.run<Row[]>(
-    `const [subject] = args;
-    const sent = await open('Gesendet');
-    const letter = find(sent, subject);
+    `const shown = await open('Gesendet');
+    const letter = find(shown, args[0]);
     await until(() => letter.getStringProperty('keywords').includes('$demailreceived'));
     const confirmations = await open('${CONFIRMATIONS}');
-    const receipt = await until(() => find(confirmations, '*Eingangsbestätigung* ' + subject));
-    await copy(confirmations, receipt, sent, false);
-    const copied = await until(() => find(sent, receipt.mime2DecodedSubject));
-    const thread = sent.msgDatabase.getThreadContainingMsgHdr(letter);
+    const receipt = await until(() => find(confirmations, '*Eingangsbestätigung* ' + args[0]));
+    await copy(confirmations, receipt, shown, false);
+    const copied = await until(() => find(shown, receipt.mime2DecodedSubject));
+    const thread = shown.msgDatabase.getThreadContainingMsgHdr(letter);
     if (thread.numChildren !== 2 || copied.threadParent !== letter.messageKey) throw new Error('not in its thread');
-    const window = Services.wm.getMostRecentWindow('mail:3pane').document.getElementById('tabmail').currentAbout3Pane;
-    window.displayFolder(sent.URI);
-    const view = await until(() => window.gDBView?.msgFolder === sent && window.gDBView.rowCount > 0 && window.gDBView);
-    window.gViewWrapper.showThreaded = true;
-    window.gDBView.doCommand(Ci.nsMsgViewCommandType.expandAll);
-    return Array.from({ length: window.gDBView.rowCount }, (_, row) => ({
-      subject: window.gDBView.cellTextForColumn(row, 'subjectCol'),
-      tags: window.gDBView.cellTextForColumn(row, 'tagsCol'),
-      level: window.gDBView.getLevel(row),
-    }));`,
+    const complete = (rows) => rows.some(({ subject }) => subject === copied.mime2DecodedSubject);
+    ${list}`,
     'Nur durch IDLE',
   );
   const at = rows.findIndex(({ subject }) => subject === 'Nur durch IDLE');
   expect(rows[at]).toMatchObject({ level: 0, tags: 'Versandt Eingegangen' });
   expect(rows[at + 1]).toMatchObject({ level: 1, subject: '*Eingangsbestätigung* Nur durch IDLE' });
   expect(rows[at + 1]!.tags).toMatch(/^De-Mail (echt|ungeprüft)$/);
+});
+
+it('shows letters with their confirmations in a saved search over both folders', async () => {
+  const rows = await thunderbird.run<Row[]>(
+    `const { VirtualFolderHelper } = ChromeUtils.importESModule('resource:///modules/VirtualFolderWrapper.sys.mjs');
+    const session = Cc['@mozilla.org/messenger/searchSession;1'].createInstance(Ci.nsIMsgSearchSession);
+    const all = session.createTerm();
+    all.matchAll = true;
+    VirtualFolderHelper.createNewVirtualFolder(
+      'Vorgänge', server.rootFolder, [folder('Gesendet'), folder('${CONFIRMATIONS}')], [all], false);
+    const shown = await until(() => folder('Vorgänge'));
+    const complete = (rows) => rows.filter(({ subject }) => subject.endsWith('Bescheid über Grüße')).length === 5;
+    ${list}`,
+  );
+  const at = rows.findIndex(({ subject }) => subject === 'Bescheid über Grüße');
+  expect(rows.slice(at, at + 5).map(({ level }) => level > 0)).toEqual([false, true, true, true, true]);
+  expect(new Set(rows.slice(at + 1, at + 5).map(({ subject }) => subject))).toEqual(
+    new Set(['*Versandbestätigung* Bescheid über Grüße', '*Eingangsbestätigung* Bescheid über Grüße']),
+  );
 });
