@@ -1,13 +1,20 @@
 /** A tenant moves: exported from one store, imported into another, and its proofs go on there. */
+import { generateKeyPairSync } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { cp, mkdtemp, readdir, readFile, rename, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { openExportFolder } from '../../src/evidence/bundle/export-folder.ts';
 import { exportTenant } from '../../src/evidence/bundle/export-tenant.ts';
+import { printSums } from '../../src/evidence/bundle/sums.ts';
+import { bundlePath, type FullSummary, loosePaths } from '../../src/evidence/bundle/tenant-layout.ts';
 import { verifyTenant } from '../../src/evidence/bundle/verify-tenant.ts';
+import { readCheckpointText, signCheckpoint } from '../../src/evidence/checkpoint.ts';
 import { parseEvidenceRecord } from '../../src/evidence/ers/evidence-record.ts';
-import { createNoteSigner } from '../../src/evidence/note.ts';
+import { createNoteSigner, verifierKey } from '../../src/evidence/note.ts';
 import { recordOfEntry } from '../../src/evidence/record-of.ts';
 import { verifyStore } from '../../src/evidence/verify.ts';
-import { importTenant, verifyForImport } from '../../src/preservation/import-tenant.ts';
+import { type ImportSettings, importTenant, verifyForImport } from '../../src/preservation/import-tenant.ts';
 import { renewHashTrees, renewTokens } from '../../src/preservation/renew.ts';
 import { seal } from '../../src/preservation/seal.ts';
 import { loadTenantKeys, logKeyFileOf, readLogKey } from '../../src/store/keys.ts';
@@ -25,6 +32,8 @@ import {
 
 let world: SealedWorld;
 let whole: string;
+/** After the first seal: what most attacks need. */
+let small: string;
 let logKeys: string[];
 
 async function exported(directory: string, to: string): Promise<void> {
@@ -44,8 +53,14 @@ async function circumstances(keys: readonly string[] = logKeys) {
 }
 
 async function imported(folder: string, directory: string, keys = logKeys) {
-  const verified = await verifyForImport(folder, 'stadt', await circumstances(keys));
-  return await importTenant(verified, {
+  return await importTenant(
+    await verifyForImport(folder, 'stadt', await circumstances(keys)),
+    settings(directory),
+  );
+}
+
+function settings(directory: string): ImportSettings {
+  return {
     directory,
     paths: storePaths({ directory }),
     originPrefix: 'new.example',
@@ -56,7 +71,7 @@ async function imported(folder: string, directory: string, keys = logKeys) {
     warn: (text) => {
       throw new Error(text);
     },
-  });
+  };
 }
 
 async function verify(directory: string) {
@@ -90,6 +105,8 @@ beforeAll(async () => {
   });
   await sealNow(store);
   await later(store);
+  small = join(world.root, 'small');
+  await exported(world.directory, small);
   await store.rotateLogKey('stadt', {
     actor: { type: 'operator', name: 'erika' },
     reason: 'yearly',
@@ -201,4 +218,257 @@ describe('a tenant that moves', () => {
     const index = (await third.resolve('<1@x>', 'stadt'))[0]!.letter;
     expect(await recordOfEntry(third, 'stadt', index)).toEqual(await recordOfEntry(second, 'stadt', index));
   }, 60_000);
+});
+
+/** A copy of the export, changed; with a list of files that fits it, as someone makes it who holds no key of the log. */
+async function tampered(change: (folder: string) => Promise<void>, from = small): Promise<string> {
+  const folder = await mkdtemp(join(world.root, 'tampered-'));
+  await cp(from, folder, { recursive: true });
+  await change(folder);
+  return folder;
+}
+
+async function flip(file: string, at?: number): Promise<void> {
+  const bytes = await readFile(file);
+  bytes[at ?? bytes.length >> 1]! ^= 1;
+  await writeFile(file, bytes);
+}
+
+/** Lists the files as they are now: who tampers may write that list too, but not sign it. */
+async function listAgain(folder: string): Promise<void> {
+  const read = await openExportFolder(folder);
+  const files: { name: string; sha256: string }[] = [];
+  for (const name of read.names)
+    if (!name.startsWith('SHA256SUMS')) files.push({ name, sha256: await read.sha256(name) });
+  await writeFile(join(folder, 'SHA256SUMS'), printSums(files));
+}
+
+async function edit(folder: string, change: (summary: FullSummary) => unknown): Promise<void> {
+  const file = join(folder, 'tenant.json');
+  const summary = JSON.parse(await readFile(file, 'utf8')) as FullSummary;
+  await writeFile(file, JSON.stringify(change(summary) ?? summary));
+}
+
+describe('an export that was tampered with', () => {
+  const attacks: [string, (folder: string) => Promise<void>, RegExp, 'renewed'?][] = [
+    [
+      'a changed byte of an entry',
+      (f) => flip(join(f, loosePaths(0).entry)),
+      /entry-000000\.json is not what the log has as entry 0/,
+    ],
+    [
+      'a changed byte of a salt',
+      (f) => flip(join(f, loosePaths(0).salt)),
+      /entry-000000\.json is not what the log has/,
+    ],
+    ['a changed byte of a record', (f) => flip(join(f, loosePaths(0).record)), /entry 0: /],
+    [
+      'a record that was taken out',
+      (f) => rm(join(f, loosePaths(0).record)),
+      /record of entry 0, which stands under a seal/,
+    ],
+    ['a changed byte of a letter', (f) => flip(join(f, bundlePath(1)), 2_000), /000001\.asice: invalid/],
+    ['a letter that was left out', (f) => rm(join(f, bundlePath(2))), /entries were left out: 2:/],
+    [
+      'a letter under the name of another',
+      async (f) => rename(join(f, bundlePath(2)), join(f, bundlePath(3))),
+      /000003\.asice holds letter 2/,
+    ],
+    ['a letter twice', (f) => cp(join(f, bundlePath(2)), join(f, bundlePath(77))), /is entry 2 once more/],
+    ['a letter that is no bundle', (f) => writeFile(join(f, bundlePath(2)), 'PK'), /000002\.asice: /],
+    [
+      'entries that changed places',
+      async (f) => {
+        const [one, other] = [
+          await readFile(join(f, loosePaths(0).entry)),
+          await readFile(join(f, loosePaths(6).entry)),
+        ];
+        await writeFile(join(f, loosePaths(0).entry), other);
+        await writeFile(join(f, loosePaths(6).entry), one);
+      },
+      /is not what the log has as entry/,
+    ],
+    [
+      'a changed tile',
+      (f) => flip(join(f, 'logs/1/tile/entries/000.p/7')),
+      /do not lead to the signed root|does not hold the hashes/,
+    ],
+    [
+      'a checkpoint of another signature',
+      (f) => flip(join(f, 'logs/1/checkpoint'), 150),
+      /test\.example\/stadt: /,
+    ],
+    [
+      'a checkpoint that a stranger signed',
+      async (f) => {
+        const { privateKey, publicKey } = generateKeyPairSync('ed25519');
+        const note = await readFile(join(f, 'logs/1/checkpoint'), 'utf8');
+        const { origin, size, root } = readCheckpointText(note.slice(0, note.indexOf('\n\n') + 1));
+        const signer = createNoteSigner(origin, privateKey);
+        await writeFile(join(f, 'logs/1/checkpoint'), signCheckpoint({ origin, size, root }, signer));
+        await edit(f, ({ logs }) => void logs[0]!.keys.push(verifierKey(origin, publicKey)));
+      },
+      /signed by none of the log keys that were given, nor/,
+    ],
+    [
+      'a seal under a checkpoint of other entries',
+      (f) => edit(f, forgeCheckpoint),
+      /it is forged|does not sign the entries/,
+      'renewed',
+    ],
+    ['a changed token', (f) => flip(join(f, 'archive/000001.tst')), /archive timestamp 1: /],
+    [
+      'a response of something else',
+      (f) => cp(join(f, 'archive/000002.tsr'), join(f, 'archive/000001.tsr')),
+      /archive timestamp 1: /,
+      'renewed',
+    ],
+    [
+      'a changed node',
+      (f) => flip(join(f, 'archive/000001.nodes'), 20),
+      /000001\.nodes: its nodes do not lead/,
+    ],
+    [
+      'nodes that end too early',
+      (f) => truncate(join(f, 'archive/000001.nodes'), 100),
+      /000001\.nodes: it ends within/,
+    ],
+    [
+      'a seal that was taken out',
+      (f) => edit(f, (s) => ({ ...s, archive: s.archive.slice(1) })),
+      /archive timestamp 1, which entry \d+ names, is missing/,
+    ],
+    [
+      'a renewal said to cover less',
+      (f) => edit(f, (s) => void s.archive.find(({ covers }) => covers.length > 1)!.covers.pop()),
+      /what it covers is|other nodes than those/,
+      'renewed',
+    ],
+    [
+      'another address key',
+      (f) => writeFile(join(f, 'address.key'), Buffer.alloc(32)),
+      /address\.key is not what SHA256SUMS lists/,
+    ],
+    [
+      'a file that was added',
+      (f) => writeFile(join(f, 'letters/readme.txt'), 'x'),
+      /letters\/readme\.txt belongs to nothing/,
+    ],
+    [
+      'a list of files of somebody else',
+      async (f) => {
+        await writeFile(join(f, 'address.key'), Buffer.alloc(32));
+        await listAgain(f);
+      },
+      /about another list of files/,
+    ],
+    [
+      'an entry that is a link',
+      async (f) => {
+        await rm(join(f, loosePaths(0).entry));
+        await symlink('/etc/hostname', join(f, loosePaths(0).entry));
+      },
+      /entry-000000\.json is a link/,
+    ],
+    [
+      'a folder that is a link',
+      async (f) => {
+        await rename(join(f, 'archive'), `${f}-archive`);
+        await symlink(`${f}-archive`, join(f, 'archive'));
+      },
+      /archive is a link/,
+    ],
+    [
+      'a huge file in the place of an entry',
+      (f) => truncate(join(f, loosePaths(0).entry), 2 ** 34),
+      /entry-000000\.json has 17179869184 bytes/,
+    ],
+    [
+      'a huge record',
+      (f) => truncate(join(f, loosePaths(0).record), 2 ** 34),
+      /entry-000000\.ers has 17179869184 bytes/,
+    ],
+    [
+      'logs that do not follow one another',
+      (f) => edit(f, (s) => ({ ...s, logs: [{ ...s.logs[0]!, base: 5 }] })),
+      /log 1 does not follow/,
+    ],
+    [
+      'a log with the number of a path',
+      (f) => edit(f, (s) => ({ ...s, logs: [{ ...s.logs[0]!, number: '../../../etc' }] })),
+      /does not have the format/,
+    ],
+    ['a tenant of another name', (f) => edit(f, (s) => ({ ...s, tenant: 'kreis' })), /is of tenant kreis/],
+    [
+      'a name that leads out of the store',
+      (f) => edit(f, (s) => ({ ...s, tenant: '../stadt' })),
+      /does not have the format/,
+    ],
+  ];
+
+  function forgeCheckpoint({ archive }: FullSummary): void {
+    // The first seal's, as if it had signed the entries of the second.
+    Object.assign(archive[0]!.range!, {
+      checkpoint: archive.find(({ range, number }) => number > 1 && range !== null)!.range!.checkpoint,
+    });
+  }
+
+  it.each(attacks)('is refused for %s, and by name', async (_, attack, said, from) => {
+    const folder = await tampered(attack, from === 'renewed' ? whole : small);
+    const directory = `${folder}-store`;
+    const refusal = await imported(folder, directory).then(
+      () => 'imported',
+      (error: Error & { checks?: { name: string; reason: string }[] }) =>
+        [error.message, ...(error.checks ?? []).map(({ name, reason }) => `${name}: ${reason}`)].join('\n'),
+    );
+    expect(refusal).toMatch(said);
+    expect(existsSync(directory)).toBe(false);
+    await rm(folder, { recursive: true });
+  });
+
+  it('leaves nothing where it is changed between the look and the import', async () => {
+    const directory = join(world.root, 'half');
+    const changes: ((folder: string) => Promise<void>)[] = [
+      (f) => flip(join(f, loosePaths(0).salt)),
+      (f) => flip(join(f, 'address.key')),
+      (f) => cp(join(f, bundlePath(2)), join(f, bundlePath(3))),
+    ];
+    for (const change of changes) {
+      const folder = await tampered(async () => {});
+      const verified = await verifyForImport(folder, 'stadt', await circumstances());
+      await change(folder);
+      await expect(importTenant(verified, settings(directory))).rejects.toThrow();
+    }
+    expect(await readdir(join(directory, 'keys'))).toEqual([]);
+    using reader = openSqliteReader(storePaths({ directory }));
+    expect(await reader.tenants()).toEqual([]);
+    expect(await reader.archiveTimestamps()).toEqual([]);
+    expect(
+      (await readdir(join(directory, 'objects'), { recursive: true, withFileTypes: true })).filter((f) =>
+        f.isFile(),
+      ),
+    ).toEqual([]);
+    // And what failed may be done again.
+    expect(await imported(whole, directory)).toMatchObject({ tenant: 'stadt' });
+  });
+
+  it('does not come where the tenant has entries, or had', async () => {
+    await expect(imported(whole, world.directory)).rejects.toThrow(
+      /checkpoints\/stadt is a checkpoint of stadt/,
+    );
+    const directory = join(world.root, 'taken');
+    await cp(world.directory, directory, { recursive: true });
+    await rm(join(directory, 'checkpoints'), { recursive: true });
+    await expect(imported(whole, directory)).rejects.toThrow(/tenant stadt has entries/);
+  });
+
+  it('does not come from an earlier release, which has no trees', async () => {
+    const folder = await tampered((f) =>
+      edit(f, ({ archive: _, ...rest }) => ({ ...rest, format: 'demail-gateway/tenant-export/v1' })),
+    );
+    await expect(imported(folder, join(world.root, 'untouched'))).rejects.toThrow(/earlier release/);
+    // It is verified as before.
+    const { verdict } = await verifyTenant(folder, await circumstances());
+    expect(verdict).toBe('valid');
+  });
 });

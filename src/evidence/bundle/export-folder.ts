@@ -22,6 +22,18 @@ export interface ExportFolder {
   sha256(name: string): Promise<string>;
 }
 
+/**
+ * Bytes of the longest file of its kind. Bundles may be of any length, and are read as streams; nothing else is read, or
+ * hashed, that is longer.
+ */
+const longest: readonly (readonly [RegExp, number])[] = [
+  [/^letters\//, Number.POSITIVE_INFINITY],
+  // Of a seal over ten million entries; of as many files.
+  [/^(?:archive\/\d+\.nodes|SHA256SUMS)$/, 1024 * 1024 * 1024],
+  [/^tenant\.json$/, 256 * 1024 * 1024],
+  [/^/, 32 * 1024 * 1024],
+];
+
 /** `logs/1/tile/0/x001/x234/067.p/17`. */
 const DEEPEST = 9;
 const SAFE = /^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/;
@@ -40,8 +52,13 @@ export async function openExportFolder(directory: string): Promise<ExportFolder>
       if (!SAFE.test(entry.name) || depth > DEEPEST)
         complain(`${printable(name)} has a name that no file of an export has`);
       else if (entry.isDirectory()) await walk(name, depth + 1);
-      else if (entry.isFile()) names.add(name);
-      else complain(`${name} is a link, or something else that is no file: nothing is read through it`);
+      else if (entry.isFile()) {
+        const { size } = await lstat(join(directory, name));
+        const limit = longest.find(([kind]) => kind.test(name))![1];
+        if (size > limit)
+          complain(`${name} has ${size} bytes: no such file of an export has more than ${limit}`);
+        else names.add(name);
+      } else complain(`${name} is a link, or something else that is no file: nothing is read through it`);
     }
   }
   await walk('', 1);
