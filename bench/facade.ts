@@ -52,7 +52,7 @@ export async function facade(messages: number): Promise<Figure[]> {
   const filled = await compared(
     {
       what: `APPEND of ${messages} × 10 KB`,
-      method: '4 connections, 20 commands ahead (LITERAL+); both sync before they answer',
+      method: '8 connections, 20 commands ahead (LITERAL+); both sync before they answer',
     },
     sides,
     1,
@@ -138,7 +138,9 @@ async function withTextIndex(opened: AsyncDisposableStack, plain: { directory: s
 }
 
 async function fill(side: Side, messages: number): Promise<void> {
-  const writers = await Promise.all([1, 2, 3, 4].map(() => connectImap(side.port, reader, password)));
+  const writers = await Promise.all(
+    Array.from({ length: 8 }, () => connectImap(side.port, reader, password)),
+  );
   await Promise.all(
     writers.map(async (client, nth) => {
       using _ = client;
@@ -265,16 +267,17 @@ async function textSearches(ours: Side, plain: Side, indexed: Side, messages: nu
 async function busySessions(sides: Sides): Promise<Figure[]> {
   const clients = new Map<Side, ImapClient[]>();
   for (const side of sides) {
-    const own: ImapClient[] = [];
-    for (const [n, login] of workers.entries()) {
-      const client = await connectImap(side.port, login, password);
-      await client.append(
-        'INBOX',
-        Array.from({ length: perWorker }, (_, i) => letter(1_000_000 + n * perWorker + i, size)),
-      );
-      await client.run('SELECT INBOX');
-      own.push(client);
-    }
+    const own = await Promise.all(
+      workers.map(async (login, n) => {
+        const client = await connectImap(side.port, login, password);
+        await client.append(
+          'INBOX',
+          Array.from({ length: perWorker }, (_, i) => letter(1_000_000 + n * perWorker + i, size)),
+        );
+        await client.run('SELECT INBOX');
+        return client;
+      }),
+    );
     clients.set(side, own);
   }
   const rates = new Map<Side, number[]>(sides.map((side) => [side, []]));

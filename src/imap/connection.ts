@@ -39,6 +39,7 @@ export interface Connection {
 }
 
 const readAhead = 256 * 1024;
+const SHORT = 2048;
 const gatherLimit = 64 * 1024;
 /** A client that takes nothing for that long is gone, whatever TCP believes. */
 const stallMs = 5 * 60_000;
@@ -110,7 +111,10 @@ export function createConnection(raw: Socket): Connection {
   function send(wire: string | Uint8Array): void {
     if (socket.destroyed || socket.writableEnded || wire.length === 0) return;
     gathered += wire.length;
+    // Short pieces become one string: each is cheaper so than as a buffer of its own.
     if (typeof wire === 'string') text += wire;
+    else if (wire.length < SHORT)
+      text += Buffer.from(wire.buffer, wire.byteOffset, wire.length).toString('latin1');
     else {
       closeText();
       pieces.push(wire);

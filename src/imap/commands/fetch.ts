@@ -126,6 +126,7 @@ async function sendMessage(
 ): Promise<void> {
   const { connection } = session;
   // Everything small is gathered first, so that an error in it breaks no response off.
+  const pieces: (string | Buffer)[] = [];
   let text = `* ${sequence} FETCH (`;
   let separator = '';
   for (const item of items) {
@@ -149,17 +150,19 @@ async function sendMessage(
     }
     const size = 'bytes' in found ? found.bytes.length : found.span.to - found.span.from;
     text += `${label} {${size}}\r\n`;
-    if ('bytes' in found) text += found.bytes.toString('latin1');
+    pieces.push(text);
+    text = '';
+    if ('bytes' in found) pieces.push(found.bytes);
     else if (size <= small) {
       const bytes = await readSpan(session.deps.store, tenantOf(session), message!.source, found.span);
       if (bytes.length !== size) throw new Error('a section is shorter than its index says');
-      text += bytes.toString('latin1');
+      pieces.push(bytes);
     } else {
-      connection.send(text);
-      text = '';
+      for (const piece of pieces.splice(0)) connection.send(piece);
       await stream(session, message!.source, found.span);
     }
   }
+  for (const piece of pieces) connection.send(piece);
   connection.send(`${text})\r\n`);
   if (tellFlags) connection.send(fetchFlags(session, sequence, row, true));
 }
