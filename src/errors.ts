@@ -60,7 +60,7 @@ export const catalogue = {
     552,
     '5.3.4',
     'Message is larger than the gateway accepts; send it in parts',
-    'LIMIT',
+    'TOOBIG',
   ),
   'too-many-recipients': temporary(452, '4.5.3', 'Too many recipients in one message; send it in parts'),
   'bare-line-end': spec(
@@ -128,16 +128,19 @@ export const catalogue = {
     550,
     '5.7.1',
     'Message contains malware and was not accepted; clean your computer, remove the attachment and send again',
+    'CANNOT',
   ),
   'malware-not-scanned': spec(
     552,
     '5.3.4',
     'Message is larger than the malware scanner takes; send it in parts, or ask the operator to raise StreamMaxLength',
+    'LIMIT',
   ),
   'scanner-unavailable': temporary(
     451,
     '4.7.1',
     'Message cannot be checked for malware at the moment; try again later',
+    'UNAVAILABLE',
   ),
   'daily-quota': temporary(
     450,

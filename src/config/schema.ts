@@ -601,6 +601,7 @@ export type WitnessClientConfig = EvidenceConfig['witnesses'][number];
 export type WitnessConfig = z.output<typeof witnessSchema>;
 export type HttpListenerConfig = z.output<typeof httpListener>;
 export type MailboxRight = (typeof mailboxRights)[number];
+export type Language = z.output<typeof language>;
 export type TenantConfig = Config['tenants'][number];
 export type ProviderConfig = TenantConfig['provider'];
 export type UserConfig = TenantConfig['users'][number];

@@ -3,10 +3,8 @@
  * (`use`), so that the provider link and the SMTP listener find it whatever it is called. New ones are named in the
  * language of the user, those in a shared mailbox in that of the tenant; existing ones keep their names.
  */
-import type { TenantConfig } from '../config/schema.ts';
+import type { Language, TenantConfig } from '../config/schema.ts';
 import type { MailboxDefinition, MailboxOwner } from '../store/store.ts';
-
-export type Language = TenantConfig['language'];
 
 export const INBOX = 'INBOX';
 

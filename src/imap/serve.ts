@@ -23,6 +23,7 @@ import {
   type State,
 } from './session.ts';
 import { tellChanges } from './tell.ts';
+import { refusalText } from './texts.ts';
 
 /** Runs until the client leaves, is too slow, or the server closes. Never throws. */
 export async function runSession(
@@ -176,7 +177,7 @@ function mayExpunge(command: Command): boolean {
 /** An error as an answer: of the catalogue, or one that says nothing of what is inside. */
 function refusal(session: Session, name: string, error: unknown): Answer {
   if (error instanceof Disconnected) throw error;
-  if (error instanceof GatewayError) return no(error.message, error.spec.imap);
+  if (error instanceof GatewayError) return no(refusalText(session, error), error.spec.imap);
   session.log.error({ err: error, command: name }, 'command failed');
   if (error instanceof CorruptObject)
     return no('The stored message is damaged; tell the operator of the gateway', 'CORRUPTION');

@@ -3,16 +3,17 @@
  * or answers in its own words is closed here: line ends of commands (RFC 5321 2.3.8), parameters, source
  * routes, the words of the catalogue, the limit per address.
  */
+
 import type { Socket } from 'node:net';
 import { domainToASCII } from 'node:url';
 import { SMTPServer, type SMTPServerOptions, type SMTPServerSession } from 'smtp-server';
 import { SMTPConnection } from 'smtp-server/lib/smtp-connection.js';
 import { SMTPStream } from 'smtp-server/lib/smtp-stream.js';
+import type { Language } from '../config/schema.ts';
 import { addressKey } from '../directory/attempts.ts';
 import { type ErrorCode, GatewayError } from '../errors.ts';
 import { checkAddressCommand } from './address-command.ts';
 import { replyTo } from './reply.ts';
-import type { Language } from './texts.ts';
 
 const LF = 0x0a;
 const CR = 0x0d;

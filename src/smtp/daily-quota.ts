@@ -1,10 +1,9 @@
 /** The daily quota of an account at level normal (TR-01201 FU 3.1.1.1), as a submission carries it and a refusal names it. */
-import type { TenantConfig } from '../config/schema.ts';
+import type { Language, TenantConfig } from '../config/schema.ts';
 import { dayOf } from '../demail/day.ts';
 import { GatewayError } from '../errors.ts';
 import type { Transaction } from '../evidence/entry.ts';
 import type { DailyQuota } from '../store/store.ts';
-import type { Language } from './texts.ts';
 
 /**
  * What the store is to check. Undefined at level high.

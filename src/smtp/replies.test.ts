@@ -2,6 +2,7 @@
 import { createHash, X509Certificate } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { catalogue, GatewayError } from '../errors.ts';
+import type { smtpErrors } from '../errors-german.ts';
 import { createScanner } from '../inspection/scanner.ts';
 import { MALWARE, startClamdPeer } from '../inspection/testing/clamd-peer.ts';
 import {
@@ -15,7 +16,6 @@ import {
   type TestGatewayOptions,
 } from './testing/gateway.ts';
 import { dial, type Wire } from './testing/wire.ts';
-import type { smtpErrors } from './texts.ts';
 
 type Case = readonly [TestGatewayOptions, (gateway: TestGateway) => Promise<string>];
 

@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
+import { toAscii } from '../ascii.ts';
 import { catalogue, GatewayError } from '../errors.ts';
-import { toAscii } from './ascii.ts';
+import { errorText, smtpErrors } from '../errors-german.ts';
 import { replyTo } from './reply.ts';
-import { errorText, smtpErrors } from './texts.ts';
 
 it('docs/smtp-replies.md lists exactly the catalogue', () => {
   const page = readFileSync(new URL('../../docs/smtp-replies.md', import.meta.url), 'utf8');

@@ -1,7 +1,8 @@
 /** From an error to the one reply line that the client sees. */
+import { toAscii } from '../ascii.ts';
+import type { Language } from '../config/schema.ts';
 import { catalogue, type ErrorCode, GatewayError } from '../errors.ts';
-import { toAscii } from './ascii.ts';
-import { errorText, type Language } from './texts.ts';
+import { errorText } from '../errors-german.ts';
 
 export interface Reply {
   readonly code: number;

@@ -6,7 +6,7 @@ import type {
   SMTPServerOptions,
   SMTPServerSession,
 } from 'smtp-server';
-import type { Config, TenantConfig } from '../config/schema.ts';
+import type { Config, Language, TenantConfig } from '../config/schema.ts';
 import { createAttempts } from '../directory/attempts.ts';
 import type { Authenticator, Directory, Principal } from '../directory/directory.ts';
 import { catalogue, GatewayError } from '../errors.ts';
@@ -21,7 +21,6 @@ import type { RelayAdmission } from './relay-admission.ts';
 import { codeOf, refusal, replyTo } from './reply.ts';
 import { checkSender, type Identity, type Sender } from './sender-policy.ts';
 import { composeSubmission } from './submission.ts';
-import type { Language } from './texts.ts';
 
 export type ListenerName = 'submission' | 'submissions' | 'relay';
 

@@ -1,5 +1,7 @@
 /** From an accepted dialogue and a received message to what the store is asked to keep, or the reason why not. */
+
 import { randomBytes } from 'node:crypto';
+import type { Language } from '../config/schema.ts';
 import { planTransactions } from '../demail/handover.ts';
 import { forbiddenHeaders } from '../demail/options.ts';
 import type { Directory } from '../directory/directory.ts';
@@ -15,7 +17,6 @@ import { chooseOptions } from './dispatch-options.ts';
 import type { Intake } from './intake.ts';
 import { checkReplyTo } from './recipient-policy.ts';
 import { checkFrom, type Identity, type Sender } from './sender-policy.ts';
-import type { Language } from './texts.ts';
 
 /** What the dialogue settled before the message came. */
 export interface Dialogue {

@@ -8,6 +8,7 @@ import type { AppendHead } from '../codec/command.ts';
 import { filingInto, findTarget, isSentMailbox, storableFlags, tenantOf } from '../mailbox-access.ts';
 import { shownUidValidity } from '../private-mail.ts';
 import { type Answer, badAnswer, nextEvent, no, ok, type Session } from '../session.ts';
+import { tryCreate } from '../texts.ts';
 
 /** The message goes into the store as it comes; it is never whole in memory. */
 export async function appendCommand(session: Session, append: AppendHead): Promise<Answer> {
@@ -48,12 +49,12 @@ function turnAway(session: Session, append: AppendHead): void {
 async function admit(session: Session, append: AppendHead): Promise<MailboxInfo | Answer> {
   if (!session.principal) return badAnswer('Log in first');
   if (append.size > session.deps.limits.messageSize)
-    return no(`Message is larger than ${session.deps.limits.messageSize} bytes`, 'TOOBIG');
+    throw new GatewayError('message-too-large', `${session.deps.limits.messageSize} bytes`);
   if (append.size === 0) return no('An empty message is none');
   const target = await findTarget(session, append.mailbox);
   // Of a letter's own copy there may be one already: then this one takes no room.
   if (target && !isSentMailbox(target)) await requireRoom(session, target, append.size);
-  return target ?? no('No such mailbox', 'TRYCREATE');
+  return target ?? tryCreate(session);
 }
 
 /** Before the upload, so that nobody waits for a refusal; what counts is the look in the commit. */

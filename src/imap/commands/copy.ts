@@ -14,6 +14,7 @@ import {
 } from '../mailbox-access.ts';
 import { shownUidValidity } from '../private-mail.ts';
 import { type Answer, badAnswer, no, ok, type Session } from '../session.ts';
+import { tryCreate } from '../texts.ts';
 
 export async function copy(session: Session, command: CommandOf<'COPY' | 'MOVE'>): Promise<Answer> {
   const view = session.view!;
@@ -22,7 +23,7 @@ export async function copy(session: Session, command: CommandOf<'COPY' | 'MOVE'>
   if (move && view.readOnly) throw new GatewayError('mailbox-not-permitted', 'it was opened by EXAMINE');
   if (move) requireRight(session, view.owner, 'delete');
   const target = await findTarget(session, command.mailbox);
-  if (!target) return no('No such mailbox', 'TRYCREATE');
+  if (!target) return tryCreate(session);
   const uids = view.select(command.set, command.uid).map((sequence) => view.at(sequence).uid);
   if (uids.length === 0) return ok('Nothing to do');
   if (move && target.id === view.id) return no('The messages are in that mailbox already', 'CANNOT');

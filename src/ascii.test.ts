@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { codePoint } from '../mime/testing/code-points.ts';
+import { codePoint } from './mime/testing/code-points.ts';
 import { toAscii } from './ascii.ts';
 
 it.each([
