@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { codePoint } from './mime/testing/code-points.ts';
 import { toAscii } from './ascii.ts';
+import { codePoint } from './mime/testing/code-points.ts';
 
 it.each([
   ['Eingangsbestätigung', 'Eingangsbestaetigung'],

@@ -26,7 +26,6 @@ export async function copy(session: Session, command: CommandOf<'COPY' | 'MOVE'>
   if (!target) return tryCreate(session);
   const uids = view.select(command.set, command.uid).map((sequence) => view.at(sequence).uid);
   if (uids.length === 0) return ok('Nothing to do');
-  if (move && target.id === view.id) return no('The messages are in that mailbox already', 'CANNOT');
   await refusePrivate(session, uids, target);
   const { store } = session.deps;
   if (isSentMailbox(target)) await addFingerprints(store, tenantOf(session), view.id, uids);

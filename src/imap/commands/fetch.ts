@@ -1,6 +1,6 @@
 /** FETCH and UID FETCH. RFC 3501 6.4.5, 7.4.2; RFC 7162 3.1.4. */
 import { setImmediate } from 'node:timers/promises';
-import type { ByteSource, MessageRow } from '../../store/store.ts';
+import { type ByteSource, CorruptObject, type MessageRow } from '../../store/store.ts';
 import type { CommandOf, FetchItem } from '../codec/command.ts';
 import { printAstring, printFlags, printInternalDate } from '../codec/printer.ts';
 import type { Span } from '../composed.ts';
@@ -53,12 +53,24 @@ export async function fetch(session: Session, command: CommandOf<'FETCH'>): Prom
       }
       const current = newlySeen.has(row.uid) ? view.at(sequence) : row;
       const tellFlags = newlySeen.has(row.uid) && !items.some(({ item }) => item === 'FLAGS');
-      await sendMessage(session, sequence, current, message, items, tellFlags);
+      try {
+        await sendMessage(session, sequence, current, message, items, tellFlags);
+      } catch (error) {
+        if (session.ended || !(error instanceof CorruptObject) || !(await isGone(session, row.uid)))
+          throw error;
+        missing++;
+      }
       await session.connection.breathe();
     }
   }
   if (missing > 0) return no('Some messages were deleted meanwhile', 'EXPUNGEISSUED');
   return ok('Fetched');
+}
+
+/** Expunged while it was looked at: its object may be gone with it. */
+async function isGone(session: Session, uid: number): Promise<boolean> {
+  const view = session.view!;
+  return (await session.deps.store.contents(tenantOf(session), view.id, [uid])).length === 0;
 }
 
 /** RFC 3501 6.4.8: UID FETCH answers with the UID; RFC 7162 3.1.4.1: CHANGEDSINCE answers with the modseq. */

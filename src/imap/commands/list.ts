@@ -31,7 +31,11 @@ export async function list(session: Session, command: CommandOf<'LIST'>): Promis
   for (const node of tree.values()) {
     if (!patterns.some((pattern) => matches(pattern, node.name))) continue;
     if (command.select.includes('SPECIAL-USE') && !specialUseOf(node)) continue;
-    const below = wantsSubscribed && command.select.includes('RECURSIVEMATCH') && subscribedBelow(tree, node);
+    // RFC 5258 3.5: for what is subscribed below and shown by no pattern itself.
+    const below =
+      wantsSubscribed &&
+      command.select.includes('RECURSIVEMATCH') &&
+      subscribedBelow(tree, node, (name) => !patterns.some((pattern) => matches(pattern, name)));
     if (wantsSubscribed && !node.subscribed && !below) continue;
     // A plain LIST shows what is there, and the names that only hold others.
     if (!wantsSubscribed && !node.info && !hasChildren(tree, node)) continue;
@@ -169,8 +173,12 @@ function hasChildren(tree: ReadonlyMap<string, Node>, { name }: Node): boolean {
   return false;
 }
 
-function subscribedBelow(tree: ReadonlyMap<string, Node>, { name }: Node): boolean {
+function subscribedBelow(
+  tree: ReadonlyMap<string, Node>,
+  { name }: Node,
+  counts: (name: string) => boolean = () => true,
+): boolean {
   for (const other of tree.values())
-    if (other.subscribed && other.name.startsWith(name + HIERARCHY)) return true;
+    if (other.subscribed && other.name.startsWith(name + HIERARCHY) && counts(other.name)) return true;
   return false;
 }

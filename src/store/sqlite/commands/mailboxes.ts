@@ -150,7 +150,7 @@ export function appendMessage(
 ): { uid: number; modseq: number } {
   const target = requireMailboxId(context, tenant, mailbox);
   insertMessage(context, tenant, message);
-  const placed = fileMail(context, target, filing, {
+  const placed = fileMail(context, target, filing, undefined, {
     object: message.object.object,
     prefix: Buffer.alloc(0),
     from: 0,
@@ -165,14 +165,16 @@ export function appendMessage(
   return placed;
 }
 
+type Place = typeof fileClientsCopy;
+
 /** A client's message: in a shared mailbox its \\Seen is that of the user alone. */
 function fileMail(
   context: WriteContext,
   target: MailboxRow,
   { user, settable }: Filing,
+  place: Place = isSentMailbox(target) ? fileClientsCopy : insertMail,
   mail: MailRow,
 ): { uid: number; modseq: number } {
-  const place = isSentMailbox(target) ? fileClientsCopy : insertMail;
   const flags = mail.flags.filter((flag) => mayTouch(settable, flag));
   if (target.owner_type !== 'shared') return place(context, target, { ...mail, flags });
   const placed = place(context, target, { ...mail, flags: flags.filter((flag) => flag !== '\\Seen') });
@@ -249,7 +251,12 @@ export function copyMessages(
   return copied;
 }
 
-function copyRows(context: WriteContext, tenant: string, { from, uids, to, filing }: WireCopy): CopyResult {
+function copyRows(
+  context: WriteContext,
+  tenant: string,
+  { from, uids, to, filing }: WireCopy,
+  place?: Place,
+): CopyResult {
   const source = requireMailboxId(context, tenant, from);
   const target = requireMailboxId(context, tenant, to);
   const pairs: [number, number][] = [];
@@ -258,7 +265,7 @@ function copyRows(context: WriteContext, tenant: string, { from, uids, to, filin
       | StoredMail
       | undefined;
     if (mail === undefined) continue;
-    const copy = fileMail(context, target, filing, {
+    const copy = fileMail(context, target, filing, place, {
       object: mail.object,
       prefix: mail.prefix,
       from: mail.object_from,
@@ -294,7 +301,8 @@ export function moveMessages(context: WriteContext, tenant: string, move: WireCo
     MailboxRow,
     MailboxRow,
   ];
-  const result = copyRows(context, tenant, move);
+  // Within one mailbox, which RFC 6851 3.3 permits, the copy that is there is the one that goes.
+  const result = copyRows(context, tenant, move, move.from === move.to ? insertMail : undefined);
   removeMails(
     context,
     tenant,
