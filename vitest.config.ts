@@ -10,6 +10,9 @@ const shared = {
   env: { NODE_COMPILE_CACHE: fileURLToPath(new URL('node_modules/.cache/node', import.meta.url)) },
 };
 
+/** They start no program, but take too long for every run. */
+const long = ['test/fuzz/imap-session.test.ts'];
+
 export default defineConfig({
   test: {
     projects: [
@@ -26,13 +29,14 @@ export default defineConfig({
             'test/fuzz/**/*.test.ts',
             'test/flow/**/*.test.ts',
           ],
+          exclude: long,
         },
       },
       {
         test: {
           ...shared,
           name: 'interop',
-          include: ['test/interop/**/*.test.ts', 'test/fault/**/*.test.ts'],
+          include: ['test/interop/**/*.test.ts', 'test/fault/**/*.test.ts', ...long],
           testTimeout: 900_000,
           hookTimeout: 600_000,
           fileParallelism: false,

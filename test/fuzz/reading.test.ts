@@ -13,6 +13,7 @@ import { createParser, strangerLimits, userLimits } from '../../src/imap/codec/p
 import { decodeContent } from '../../src/mime/digest.ts';
 import { headerEnd, parseHeader } from '../../src/mime/header.ts';
 import { createIndexer } from '../../src/mime/structure.ts';
+import { commandPieces, wholeCommands } from './imap-commands.ts';
 import { mutate, random } from './mutation.ts';
 
 const inputs = Number(process.env.FUZZ_INPUTS ?? 3000);
@@ -143,50 +144,6 @@ const xmlPieces = [
   ],
 ];
 
-const commands = [
-  'a1 LOGIN erika "x y"\r\n',
-  'a2 SELECT "Entw&APw-rfe"\r\n',
-  'a3 UID FETCH 1:*,7 (FLAGS BODY.PEEK[HEADER.FIELDS (From To)]<0.10> ENVELOPE)\r\n',
-  'a4 SEARCH CHARSET UTF-8 OR SUBJECT {3+}\r\nabc NOT (BODY y SINCE 1-Feb-2024)\r\n',
-  'a5 APPEND INBOX (\\Seen $x) " 1-Feb-2024 10:00:00 +0100" {3+}\r\nabc\r\n',
-  'a6 LIST (SUBSCRIBED) "" (* %) RETURN (STATUS (MESSAGES))\r\n',
-  'a7 STORE 1:3 (UNCHANGEDSINCE 5) +FLAGS (\\Seen)\r\n',
-].map((text) => Buffer.from(text));
-const commandPieces = [
-  ...[
-    ' ',
-    '(',
-    ')',
-    '"',
-    '\\',
-    '{3}\r\n',
-    '{3+}\r\n',
-    '{0+}\r\n',
-    '{99999999999+}\r\n',
-    '~{3+}\r\n',
-    '\r\n',
-    '\n',
-    '\0',
-    '\xff',
-  ],
-  ...[
-    '*',
-    '%',
-    ',',
-    ':',
-    '[',
-    ']',
-    '<',
-    '.',
-    '&',
-    '-',
-    '4294967296',
-    'NIL',
-    'a'.repeat(300),
-    '('.repeat(300),
-  ],
-];
-
 const readers: readonly (readonly [string, readonly Buffer[], readonly string[], (input: Buffer) => void])[] =
   [
     [
@@ -240,7 +197,7 @@ const readers: readonly (readonly [string, readonly Buffer[], readonly string[],
     ],
     [
       'IMAP commands',
-      commands,
+      wholeCommands.map((text) => Buffer.from(`a1 ${text}\r\n`)),
       commandPieces,
       (input) => {
         const parser = createParser(input.length % 2 ? strangerLimits : userLimits);

@@ -219,7 +219,8 @@ const uid = one('', 'UID ');
 const since = one('', '', ' (CHANGEDSINCE <modseq 0>)', ' (CHANGEDSINCE <modseq 2>)');
 const unchanged = one('', '', '', '(UNCHANGEDSINCE <modseq 0>) ', '(UNCHANGEDSINCE <modseq 3>) ');
 
-const command = fc.oneof(
+/** With `<modseq n>` where a number that the server told belongs. */
+export const commands = fc.oneof(
   { weight: 8, arbitrary: said(uid, 'FETCH ', numbers, ' ', items, since) },
   {
     weight: 7,
@@ -286,7 +287,7 @@ export const sequences = fc.record({
         { weight: 3, arbitrary: fc.constant(0 as const) },
         { weight: 1, arbitrary: fc.constant(1 as const) },
       ),
-      command,
+      command: commands,
       idling: fc.integer({ min: 0, max: 9 }).map((roll) => roll === 0),
     }),
     { minLength: 1, maxLength: 30, size: 'max' },
