@@ -55,9 +55,8 @@ function warning(subject: string, detail: string): Result {
 
 /** Only what the configuration says. */
 function classesOf({ id, retention, provider }: TenantConfig, { preservation }: Config): Result[] {
-  const ending = retention.classes.filter(({ keep }) => keep !== 'forever');
-  if (ending.length === 0) return [good(id, 'letters are kept for ever (retention.classes)')];
-  const results = [good(id, `${retention.classes.length} classes, ${ending.length} of them end`)];
+  if (!letterEnds(retention)) return [];
+  const results: Result[] = [];
   if (provider.deleteAfter === undefined)
     results.push(
       warning(
@@ -72,6 +71,10 @@ function classesOf({ id, retention, provider }: TenantConfig, { preservation }: 
     );
   }
   return results;
+}
+
+function letterEnds({ classes }: TenantConfig['retention']): boolean {
+  return classes.some(({ keep }) => keep !== 'forever');
 }
 
 async function dueIn(reader: Reader, tenant: TenantConfig): Promise<Result> {
@@ -94,6 +97,9 @@ async function dueIn(reader: Reader, tenant: TenantConfig): Promise<Result> {
     if (Math.max(due.until, due.announcedAt + due.class.reviewBefore) < now - LATE) count.late++;
   }
   const said = [
+    letterEnds(tenant.retention)
+      ? `${tenant.retention.classes.length} classes`
+      : 'letters are kept for ever (retention.classes)',
     `${count.soon} letters and entries end within 90 days, ${count.announced} of them announced`,
     ...(count.stays === 0
       ? []

@@ -98,10 +98,12 @@ async function list(options: TenantOption & { until?: string }, context: Context
   const horizon = options.until === undefined ? Date.now() : Date.parse(options.until);
   if (Number.isNaN(horizon))
     throw new CommandError(exit.usage, `--until ${options.until}: a day such as 2030-01-01`);
+  let found = 0;
   for (const tenant of config.tenants) {
     if (options.tenant !== undefined && tenant.id !== options.tenant) continue;
     const records: DueLetter[] = [];
     for await (const due of dueLetters(reader, tenant, horizon)) {
+      found++;
       if (due.group !== null) {
         records.push(due);
         continue;
@@ -126,6 +128,7 @@ async function list(options: TenantOption & { until?: string }, context: Context
     }
     printRecords(tenant.id, records, options, context);
   }
+  if (found === 0) context.warn(`nothing ends by ${new Date(horizon).toISOString().slice(0, 10)}`);
   return exit.good;
 }
 

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { AlgorithmPolicy } from '../../src/evidence/ers/algorithm-policy.ts';
+import { recordOfEntry } from '../../src/evidence/record-of.ts';
 import { type VerifyOptions, verifyStore } from '../../src/evidence/verify.ts';
 import { renewHashTrees, renewTokens } from '../../src/preservation/renew.ts';
 import { seal } from '../../src/preservation/seal.ts';
@@ -389,5 +390,41 @@ describe('a stolen log key', () => {
     expect(findings).toEqual(one(/archive timestamp 1: entry stadt\/1 is not what was time-stamped/));
     expect(findings).toEqual(one(/archive timestamp 4: the leaf list of stadt is not what was time-stamped/));
     expect(findings).toEqual(one(/stadt: archive timestamp 1: no entry of the log names it/));
+  });
+});
+
+describe('erasure in a sealed store', () => {
+  it('leaves seals, renewals and every other proof whole, also when they are renewed again', async () => {
+    const directory = await copy();
+    {
+      await using store = await world.openStore(directory);
+      // The first stands under a seal, a renewal of its token and one of its tree; the other under the newest seal.
+      const letters = { stadt: 1, kreis: (await store.search({ tenant: 'kreis' }))[0]!.index };
+      for (const [tenant, letter] of Object.entries(letters)) {
+        const recipients = ['max@buerger.de-mail.example'];
+        await store.expireRecipients(tenant, { letter, transaction: 0, recipients, lastReply: '' });
+        const actors = [{ type: 'gateway', name: 'gateway' } as const];
+        const erasure = { class: 'k', legalBasis: 'x', copies: 'remove', actors } as const;
+        expect(await store.erase(tenant, { letters: [letter], ...erasure })).toMatchObject({ refused: [] });
+        expect(await recordOfEntry(store, tenant, letter)).toBeNull();
+      }
+      expect(await recordOfEntry(store, 'stadt', 2)).not.toBeNull();
+    }
+    const good = { findings: [], undecided: [] };
+    expect(await verify(directory)).toMatchObject(good);
+    {
+      await using store = await world.openStore(directory);
+      const authorities = await world.authorities();
+      await seal({ store, authorities, digest: 'sha512' });
+      world.clock.move(DAY);
+      await completeAll(store, authorities);
+      const all = (await store.archiveTimestamps()).filter(({ kind }) => kind === 'seal');
+      const renewed = await renewHashTrees(renewDeps(world, store, authorities, 'sha384'), all);
+      expect(renewed).toMatchObject({ excluded: [] });
+      world.clock.move(DAY);
+      await completeAll(store, authorities);
+    }
+    expect(await verify(directory)).toMatchObject(good);
+    await rm(directory, { recursive: true });
   });
 });

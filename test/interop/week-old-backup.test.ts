@@ -163,6 +163,13 @@ it('the week after it: more letters, further hand-overs, confirmations, erasures
   await until(async () => (await open()).length === 0, 'handed over');
   expect(await handedOver()).toEqual(['doomed-by-period', 'doomed-by-person', 'early', 'late', 'waits']);
 
+  // Who looked for a person is told that person.
+  await installation.run('evidence', 'search', '--address', never, '--tenant', tenant);
+  const told = await run('retention', 'report', '--address', never, '--tenant', tenant);
+  expect(told).toContain(`${doomed.byPeriod}  submission  as recipient`);
+  expect(told).toMatch(/class kurz \(Test\), kept until /);
+  expect(told).toMatch(/access {2}as who was looked for .*: search /);
+
   // By their period: announced, and after the time of review (none) erased.
   expect(await run('retention', 'run')).toMatch(/ego-mv: 1 letters and entries announced, 0 erased/);
   expect(await run('retention', 'run')).toMatch(/ego-mv: 0 letters and entries announced, 1 erased/);

@@ -1,6 +1,6 @@
 /** Holds, and erasures that two persons decide on. */
 import type { Actor } from '../../../evidence/entry.ts';
-import { type CopiesRule, type ErasureResult, ON_DEMAND } from '../../retention.ts';
+import { type CopiesRule, type ErasureResult, type Obstacle, ON_DEMAND } from '../../retention.ts';
 import { obstaclesOf, unitOf } from '../letter-unit.ts';
 import type { WriteContext } from '../write-context.ts';
 import { erase } from './erasure.ts';
@@ -38,6 +38,18 @@ export function holdLetters(
   return true;
 }
 
+/** The obstacle by its name, and what to do about it. */
+const remedies: Readonly<Record<Obstacle, string>> = {
+  'no-letter': 'no-letter: nothing begins there that can be erased, or it goes with another letter',
+  held: 'held: retention holds names the legal hold, retention release ends it',
+  'handover-open': 'handover-open: it is still to be handed over; queue abandon gives that up',
+  'forward-open': 'forward-open: it is still to be forwarded; queue forward sends it now',
+  'scan-open': 'scan-open: it waits for the malware scanner',
+  'private-waiting': 'private-waiting: it waits for a private mailbox; private deliver places it',
+  'deletion-open': 'deletion-open: its copies at the provider are being deleted; try again later',
+  'in-force': 'in-force: it says what is still so',
+};
+
 export interface WireProposal {
   readonly letter: number;
   readonly actor: Actor;
@@ -53,7 +65,8 @@ export function proposeErasure(
 ): { index: number } {
   const unit = unitOf(context, tenant, proposal.letter);
   const [obstacle] = unit === null ? (['no-letter'] as const) : obstaclesOf(context, tenant, unit);
-  if (obstacle !== undefined) throw new Error(`${tenant}/${proposal.letter} cannot be erased: ${obstacle}`);
+  if (obstacle !== undefined)
+    throw new Error(`${tenant}/${proposal.letter} cannot be erased: ${remedies[obstacle]}`);
   const { index } = context.append(tenant, { kind: 'erasure-proposed', ...proposal });
   context
     .sql('INSERT INTO erasure_proposal (tenant, idx, letter) VALUES (?, ?, ?)')
@@ -74,7 +87,8 @@ export function approveErasure(
   const actors = [proposed.actor, actor];
   const result = erase(context, tenant, { letters: [letter], class: ON_DEMAND, legalBasis, actors, copies });
   const [refusal] = result.refused;
-  if (refusal !== undefined) throw new Error(`${tenant}/${letter} cannot be erased: ${refusal.obstacle}`);
+  if (refusal !== undefined)
+    throw new Error(`${tenant}/${letter} cannot be erased: ${remedies[refusal.obstacle]}`);
   return result;
 }
 
