@@ -165,6 +165,7 @@ function runCopier(data: CopierData): void {
         db.close();
       }
       const kept = await pruneBackup(backup.directory, backupKey(), backup.keep);
+      await second?.roll();
       if (data.secondCopy !== null) await pruneSecondCopy(data.secondCopy.directory, kept);
       tell({ type: 'backedUp', generation: summaryOf(manifest), kept: kept.length });
     } catch (error) {

@@ -32,6 +32,11 @@ export interface JournalWriter {
   append(records: readonly CommitRecord[]): Promise<void>;
   /** The next commit begins a new segment. */
   rotate(): void;
+  /**
+   * Begins it now, where a commit was written since: what no restore needs any more, erased content among it, must not
+   * wait for mail to come. @param next number of the next commit
+   */
+  roll(next: number): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -44,6 +49,7 @@ export function createJournal(
   let segment: SealedWriter | null = null;
   let first = 0;
   let rotating = false;
+  let written = false;
 
   async function begin(seq: number): Promise<SealedWriter> {
     first = seq;
@@ -58,6 +64,7 @@ export function createJournal(
     await made.write(Buffer.from(JSON.stringify(header)));
     segment = made;
     rotating = false;
+    written = false;
     return made;
   }
 
@@ -85,6 +92,7 @@ export function createJournal(
             await sealFile(from, to, key, objectName(tenant, uid));
           }
           await into.write(encodeRecord(record));
+          written = true;
         }
         await into.sync();
       } catch (error) {
@@ -95,6 +103,17 @@ export function createJournal(
     },
     rotate() {
       rotating = true;
+    },
+    async roll(next) {
+      if (segment === null || !written) return;
+      try {
+        await segment.finish();
+        segment = null;
+        await (await begin(next)).sync();
+      } catch (error) {
+        await drop();
+        throw error;
+      }
     },
     close: drop,
   };
@@ -153,12 +172,15 @@ export async function readSegment<T>(
   });
 }
 
-/** The last commit in an epoch; null where there is none. @throws Error naming a file that was changed */
+/**
+ * The last commit in an epoch; null where there is none. A segment without any was begun for the commit after the last.
+ * @throws Error naming a file that was changed
+ */
 export async function lastCommit(folder: string, epoch: string, key: KeyObject): Promise<number | null> {
   const { firsts } = (await epochsIn(folder)).find((one) => one.epoch === epoch) ?? { firsts: [] };
   for (const first of firsts.toReversed()) {
     const last = await readSegment(folder, epoch, first, key, async (segment) => {
-      let seq: number | null = null;
+      let seq = first - 1;
       for await (const record of segment.records()) ({ seq } = record);
       return seq;
     });

@@ -28,6 +28,8 @@ export interface SecondCopy {
   take(message: FeedMessage): void;
   /** Commits from here on go to another segment. */
   rotate(): void;
+  /** Ends the segment that is written now, so that it can be removed. Resolves also where that fails: it is for later. */
+  roll(): Promise<void>;
   /** The epoch that every commit from now on belongs to; null while none is known. */
   epoch(): string | null;
   /** Resolves when an epoch is known. */
@@ -94,6 +96,7 @@ export function createSecondCopy(deps: SecondCopyDeps): SecondCopy {
   let copied = 0;
   let lastError: string | null = null;
   let working: Promise<void> | undefined;
+  let rolling: PromiseWithResolvers<void> | null = null;
   let stopped = false;
   const wake = new AbortController();
   const begun = Promise.withResolvers<void>();
@@ -145,14 +148,17 @@ export function createSecondCopy(deps: SecondCopyDeps): SecondCopy {
   }
 
   async function run(): Promise<void> {
-    while (hello !== null || broken !== null || waiting.length > 0) {
+    while (hello !== null || broken !== null || waiting.length > 0 || rolling !== null) {
       try {
         if (hello !== null) await connect(hello);
         if (broken !== null) await begin(broken);
         await drain();
+        if (waiting.length === 0) await roll();
         lastError = null;
       } catch (error) {
         lastError = (error as Error).message;
+        rolling?.resolve();
+        rolling = null;
         if (stopped) return;
         await sleep(RETRY_MS, undefined, { signal: wake.signal }).catch(() => undefined);
       }
@@ -203,10 +209,27 @@ export function createSecondCopy(deps: SecondCopyDeps): SecondCopy {
     order(last.closed ? { type: 'closed' } : { type: 'copied', seq: copied });
   }
 
+  async function roll(): Promise<void> {
+    const asked = rolling;
+    rolling = null;
+    try {
+      if (asked !== null) await journal?.roll(copied + 1);
+    } finally {
+      asked?.resolve();
+    }
+  }
+
   return {
     take,
     begun: begun.promise,
     rotate: () => journal?.rotate(),
+    roll() {
+      if (journal === null) return Promise.resolve();
+      rolling ??= Promise.withResolvers();
+      const { promise } = rolling;
+      work();
+      return promise;
+    },
     copyKeys: () => (epoch === null ? Promise.resolve() : keys.sync()),
     epoch: () => (hello === null && broken === null ? epoch : null),
     status: () => ({

@@ -5,6 +5,7 @@ import { mkdtemp, readdir, rm, truncate } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import Database from 'better-sqlite3';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { verifyStore } from '../../src/evidence/verify.ts';
 import { createIndexer } from '../../src/mime/structure.ts';
@@ -13,7 +14,7 @@ import { localBackupKey } from '../../src/preservation/backup-key.ts';
 import { restoreBackup } from '../../src/preservation/backup-restore.ts';
 import { verifyBackup } from '../../src/preservation/backup-verify.ts';
 import { type Copies, startCopies } from '../../src/preservation/copies.ts';
-import { type CopyMode, epochsIn } from '../../src/preservation/journal.ts';
+import { type CopyMode, epochsIn, readSegment } from '../../src/preservation/journal.ts';
 import { openAudit } from '../../src/store/sqlite/audit.ts';
 import { openSqliteStore, storePaths } from '../../src/store/sqlite/open.ts';
 import type { Store } from '../../src/store/store.ts';
@@ -293,6 +294,129 @@ describe('a restore', () => {
       copyFileSync(at('whole'), newest);
     }
     expect(sizes).toEqual([...sizes].sort((a, b) => b - a));
+  });
+});
+
+describe('an erasure beside both copies', () => {
+  const actors = [{ type: 'gateway', name: 'gateway' }] as const;
+  const rule = { class: 'k', legalBasis: 'x', copies: 'remove', actors } as const;
+
+  /** The letter's wrapped keys and sealed contents, and what stands of it in clear. */
+  function secretsOf(letter: number): Buffer[] {
+    const db = new Database(at('data', 'store.sqlite'), { readonly: true });
+    try {
+      const row = db
+        .prepare('SELECT key, sealed FROM entry WHERE tenant = ? AND idx = ?')
+        .get(tenant, letter);
+      const { key, sealed } = row as { key: Buffer; sealed: Buffer };
+      // SQLite spreads what is long over pages.
+      return [key, sealed.subarray(0, 64), Buffer.from('<66@stadt.example>')];
+    } finally {
+      db.close();
+    }
+  }
+
+  /** Which of them lie in a page: of the database, free ones too, and of its write-ahead log. */
+  const inFiles = (secrets: readonly Buffer[]) =>
+    ['', '-wal'].flatMap((suffix) => {
+      const file = at('data', `store.sqlite${suffix}`);
+      const bytes = existsSync(file) ? readFileSync(file) : Buffer.alloc(0);
+      return secrets.filter((one) => bytes.includes(one));
+    });
+
+  /** The same in the commits that the second copy still holds. */
+  async function inSecondCopy(secrets: readonly Buffer[]): Promise<number> {
+    const key = localBackupKey(existsSync(at('safe')) ? at('safe') : at('data', 'keys'));
+    let found = 0;
+    for (const { epoch, firsts } of await epochsIn(at('second')))
+      for (const first of firsts)
+        await readSegment(at('second'), epoch, first, key, async ({ records }) => {
+          for await (const { images } of records())
+            found += secrets.filter((one) => Buffer.from(images).includes(one)).length;
+        });
+    return found;
+  }
+
+  async function eraseBeside(work: (copies: Copies) => Promise<void> = async () => undefined) {
+    let secrets: Buffer[] = [];
+    await withStore('before-250', async (store, copies) => {
+      const stays = await submit(store, 1);
+      const letter = await submit(store, 66, large);
+      await copies.backUp();
+      secrets = secretsOf(letter);
+      expect(new Set(inFiles(secrets)).size).toBe(3);
+      const recipients = ['max@buerger.de-mail.example'];
+      await store.expireRecipients(tenant, { letter, transaction: 0, recipients, lastReply: '' });
+      expect(await store.erase(tenant, { letters: [letter], ...rule })).toMatchObject({ refused: [] });
+      expect(await store.entry(tenant, stays)).not.toBeNull();
+      await work(copies);
+    });
+    return secrets;
+  }
+
+  it('is in what the copies give back: keys, rows and the object are in no page of it', async () => {
+    const secrets = await eraseBeside();
+    expect(inFiles(secrets)).toEqual([]);
+    await loseDisk();
+    expect(await restore()).toMatchObject({ complete: true, missingObjects: [] });
+    expect(inFiles(secrets)).toEqual([]);
+    expect(
+      (await readdir(at('data'), { recursive: true })).filter((n) => /objects.*[0-9a-f]{32}/.test(n)),
+    ).toEqual([]);
+    expect(await findings()).toEqual([]);
+  });
+
+  it('is replayed over a backup from before it, by the journal on the other host', async () => {
+    const secrets = await eraseBeside();
+    cpSync(at('data', 'checkpoints'), at('other-host'), { recursive: true });
+    await loseDisk();
+    await restore(false);
+    expect(inFiles(secrets)).not.toEqual([]);
+    {
+      const options = { directory: at('data'), originPrefix: 'test.example' };
+      await using store = await openSqliteStore({ ...options, checkpointFolders: [at('other-host')] });
+      // Held: nothing can be said, so nothing is erased yet.
+      expect((await store.holds(tenant)).length).toBeGreaterThan(0);
+      const by = { actor: { type: 'operator', name: 'op' }, reason: 'disk lost' } as const;
+      await store.closeLog(tenant, by);
+      // The letter was open in that backup: in doubt, until the provider or a person has settled it.
+      const [, doubt] = await store.openTransactions(tenant);
+      expect(doubt).toMatchObject({ state: 'in-doubt' });
+      const { letter, transaction } = doubt!;
+      const recipients = ['max@buerger.de-mail.example'];
+      await store.settleHandover(tenant, {
+        ...{ letter, transaction, recipients, decision: 'abandoned', by: 'operator', ...by, notices: [] },
+      });
+    }
+    {
+      await using store = await openSqliteStore({
+        ...{ directory: at('data'), originPrefix: 'test.example', checkpointFolders: [at('other-host')] },
+      });
+      const [gone] = (await store.search({ tenant, messageId: '<66@stadt.example>' })).map(
+        ({ index }) => index,
+      );
+      expect(gone).toBeUndefined();
+    }
+    expect(inFiles(secrets)).toEqual([]);
+    expect(await findings()).toEqual([]);
+  });
+
+  it('leaves both copies with the generations from before it', async () => {
+    const secrets = await eraseBeside(async (copies) => {
+      // Two are kept: then no kept one, and no commit that one of them needs, is from before.
+      for (let n = 0; n < 3; n++) await copies.backUp();
+    });
+    expect(await inSecondCopy(secrets)).toBe(0);
+    const objects = (await readdir(at('backup', 'objects'), { recursive: true })).filter((n) =>
+      /[0-9a-f]{32}$/.test(n),
+    );
+    expect(objects).toEqual([]);
+    await loseDisk();
+    for (const generation of await generationsIn(at('backup'))) {
+      await restore(false, generation);
+      expect(inFiles(secrets)).toEqual([]);
+      await rm(at('data'), { recursive: true });
+    }
   });
 });
 
