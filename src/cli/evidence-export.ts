@@ -99,7 +99,10 @@ async function exportLetter(name: string, options: ExportOptions, context: Conte
     ),
   );
   if (options.json) context.printJson({ tenant, letter, out, format, messages: wanted.length });
-  else context.print(`${out}: ${wanted.length} message${wanted.length === 1 ? '' : 's'}`);
+  else
+    context.print(
+      `${out}: ${wanted.length} message${wanted.length === 1 ? '' : 's'} of letter ${tenant}/${letter}`,
+    );
   return exit.good;
 
   async function chosenLetter() {
@@ -146,6 +149,11 @@ async function exportWhole(options: ExportOptions, context: Context) {
   const { tenant } = options;
   if (tenant === undefined)
     throw new CommandError(exit.usage, 'name a message, or a tenant by --tenant to export all of it');
+  if (options.format !== 'asice')
+    throw new CommandError(
+      exit.usage,
+      `--format ${options.format} is for the messages of one letter: a whole tenant goes into a folder of bundles`,
+    );
   const out = resolve(context.cwd, options.out);
   if (existsSync(out)) throw new CommandError(exit.usage, `${out}: is there already`);
   const storePlace = await storeOf(options, context);

@@ -1,4 +1,5 @@
 /** `evidence import`: a tenant out of another store, with all its proofs. */
+import { mkdir } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { lockStore } from '../lock.ts';
@@ -84,6 +85,7 @@ async function takeOver(directory: string, options: ImportOptions, context: Cont
         );
       return exit.good;
     }
+    await mkdir(place.data, { recursive: true, mode: 0o700 });
     // Before anything is begun: the store is of this release, and its second copy can be written.
     await (await openCommandStore(place))[Symbol.asyncDispose]();
     const done = await underLock(place.data, () =>

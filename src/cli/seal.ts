@@ -79,7 +79,7 @@ async function seals(options: CommonOptions, context: Context) {
     if (options.json) context.printJson({ ...one, ranges });
     else
       context.print(
-        `${one.id}  ${one.kind}  ${one.digest}  ${one.genTime}  ${one.authority}  ${one.leaves} groups${one.final ? '' : '  waits for its revocation list'}`,
+        `${one.id}  ${one.kind}  ${one.digest}  ${one.genTime}  ${one.authority}  ${one.leaves} groups${one.partial ? ', in part: it came with an import' : ''}${one.final ? '' : '  waits for its revocation list'}`,
       );
   }
   for (const { tenant, from, to, oldest } of await reader.unsealed()) {

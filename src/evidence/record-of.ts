@@ -51,46 +51,73 @@ export class ExcludedEntry extends Error {
   }
 }
 
-/**
- * DER of the record of an entry.
- * @returns null for an entry under no seal yet, or one that was erased
- * @throws ExcludedEntry where its seal left it out
- * @throws Error naming what does not fit: a changed entry, object, tree or token
- */
+export interface EvidenceRecords {
+  /**
+   * DER of the record of an entry.
+   * @returns null for an entry under no seal yet, or one that was erased
+   * @throws ExcludedEntry where its seal left it out
+   * @throws Error naming what does not fit: a changed entry, object, tree or token
+   */
+  ofEntry(tenant: string, index: number): Promise<Buffer | null>;
+  /** DER of the record of a tenant's checkpoint under a seal. @throws as ofEntry */
+  ofCheckpoint(seal: number, tenant: string): Promise<{ record: Buffer; checkpoint: string } | null>;
+}
+
+/** Records of many entries: seals and renewals are read once for all, and nothing may change meanwhile. */
+export function evidenceRecords(reader: ArchiveReader): EvidenceRecords {
+  let read: Promise<{ maker: RecordMaker; leftOut: Map<string, Set<number>> }> | null = null;
+  const archive = () => {
+    read ??= archiveIndex(reader).then(async (timestamps) => ({
+      maker: createRecordMaker(reader, timestamps),
+      leftOut: await exclusions(reader, timestamps.values()),
+    }));
+    return read;
+  };
+  return {
+    async ofEntry(tenant, index) {
+      const place = await reader.sealOf(tenant, index);
+      if (place === null || (await reader.entryFiles(tenant, index)) === null) return null;
+      const left = (await reader.archiveExcluded(place.id)).find(
+        (one) => one.tenant === tenant && one.index === index,
+      );
+      if (left !== undefined) throw new ExcludedEntry(`${tenant}/${index}`, place.id, left.reason);
+      const { maker, leftOut } = await archive();
+      const record = await maker.recordAt(
+        place,
+        async (digest) => (await entryGroup(reader, tenant, index, digest))?.map((d) => d.digest) ?? null,
+        leftOut.get(`${tenant}/${index}`),
+      );
+      return printEvidenceRecord(record);
+    },
+    async ofCheckpoint(seal, tenant) {
+      const range = (await reader.archiveRanges(seal)).find((one) => one.tenant === tenant);
+      if (range === undefined) return null;
+      const { checkpoint, position, from, to } = range;
+      const { maker } = await archive();
+      const record = await maker.recordAt({ id: seal, position: position + to - from }, async (digest) =>
+        checkpointGroup(checkpoint, digest).map((d) => d.digest),
+      );
+      return { record: printEvidenceRecord(record), checkpoint };
+    },
+  };
+}
+
+/** One record of an entry. @throws as `EvidenceRecords.ofEntry` */
 export async function recordOfEntry(
   reader: ArchiveReader,
   tenant: string,
   index: number,
 ): Promise<Buffer | null> {
-  const place = await reader.sealOf(tenant, index);
-  if (place === null || (await reader.entryFiles(tenant, index)) === null) return null;
-  const left = (await reader.archiveExcluded(place.id)).find(
-    (one) => one.tenant === tenant && one.index === index,
-  );
-  if (left !== undefined) throw new ExcludedEntry(`${tenant}/${index}`, place.id, left.reason);
-  const timestamps = await archiveIndex(reader);
-  const record = await createRecordMaker(reader, timestamps).recordAt(
-    place,
-    async (digest) => (await entryGroup(reader, tenant, index, digest))?.map((d) => d.digest) ?? null,
-    (await exclusions(reader, timestamps.values())).get(`${tenant}/${index}`),
-  );
-  return printEvidenceRecord(record);
+  return await evidenceRecords(reader).ofEntry(tenant, index);
 }
 
-/** DER of the record of a tenant's checkpoint under a seal. @throws as recordOfEntry */
+/** One record of a checkpoint. @throws as `EvidenceRecords.ofEntry` */
 export async function recordOfCheckpoint(
   reader: ArchiveReader,
   seal: number,
   tenant: string,
 ): Promise<{ record: Buffer; checkpoint: string } | null> {
-  const range = (await reader.archiveRanges(seal)).find((one) => one.tenant === tenant);
-  if (range === undefined) return null;
-  const { checkpoint, position, from, to } = range;
-  const record = await createRecordMaker(reader, await archiveIndex(reader)).recordAt(
-    { id: seal, position: position + to - from },
-    async (digest) => checkpointGroup(checkpoint, digest).map((d) => d.digest),
-  );
-  return { record: printEvidenceRecord(record), checkpoint };
+  return await evidenceRecords(reader).ofCheckpoint(seal, tenant);
 }
 
 /** `tenant/index` of each entry that a hash-tree renewal left out, because it did not verify then: which ones did. */

@@ -22,12 +22,7 @@ import { commitmentOf, parseEntry } from '../evidence/canonical.ts';
 import type { Actor, Entry } from '../evidence/entry.ts';
 import { MAX_RECORD_BYTES } from '../evidence/ers/evidence-record.ts';
 import { objectsOf } from '../evidence/objects-of.ts';
-import {
-  type ArchiveReader,
-  ExcludedEntry,
-  recordOfCheckpoint,
-  recordOfEntry,
-} from '../evidence/record-of.ts';
+import { ExcludedEntry, evidenceRecords } from '../evidence/record-of.ts';
 import type { CheckResult } from '../pki/types.ts';
 import { beginImport, type ImportOptions, type TenantImport } from '../store/sqlite/import-tenant.ts';
 import type { SealRange } from '../store/store.ts';
@@ -247,7 +242,7 @@ async function compareRecords(
   numbers: ReadonlyMap<number, number>,
 ): Promise<number> {
   const { folder, places, summary } = verified;
-  const remembering = rememberingArchive(reader);
+  const records = evidenceRecords(reader);
   const { tenant } = summary;
   let compared = 0;
   const compare = (what: string, wanted: Buffer | null, own: Buffer | null) => {
@@ -257,7 +252,7 @@ async function compareRecords(
     compared++;
   };
   for (const [index, bundle] of places) {
-    const own = await recordOfEntry(remembering, tenant, index).catch((error: unknown) => {
+    const own = await records.ofEntry(tenant, index).catch((error: unknown) => {
       if (error instanceof ExcludedEntry) return null;
       throw error;
     });
@@ -273,29 +268,11 @@ async function compareRecords(
     if (letterOfPath(name) !== null)
       for (const [note, record] of (await bundles.open(name)).checkpoints) checkpoints.set(note, record);
   for (const here of numbers.values()) {
-    const own = await recordOfCheckpoint(remembering, here, tenant);
+    const own = await records.ofCheckpoint(here, tenant);
     const wanted = own === null ? undefined : checkpoints.get(own.checkpoint);
     if (own !== null && wanted !== undefined) compare(`a checkpoint`, wanted, own.record);
   }
   return compared;
-}
-
-/** Records share seals: what is asked for many times is read once. */
-function rememberingArchive(reader: ArchiveReader): ArchiveReader {
-  const all = reader.archiveTimestamps();
-  const tokens = new Map<number, ReturnType<ArchiveReader['archiveToken']>>();
-  const excluded = new Map<number, ReturnType<ArchiveReader['archiveExcluded']>>();
-  const once = <T>(known: Map<number, Promise<T>>, id: number, read: () => Promise<T>) => {
-    const value = known.get(id) ?? read();
-    known.set(id, value);
-    return value;
-  };
-  return {
-    ...reader,
-    archiveTimestamps: () => all,
-    archiveToken: (id) => once(tokens, id, () => reader.archiveToken(id)),
-    archiveExcluded: (id) => once(excluded, id, () => reader.archiveExcluded(id)),
-  };
 }
 
 interface OpenBundle {

@@ -220,6 +220,50 @@ describe('a tenant that moves', () => {
   }, 60_000);
 });
 
+describe('entries that a seal left out', () => {
+  it('are named in the export, and stay named where they come to', async () => {
+    const [from, to] = [join(world.root, 'excluding'), join(world.root, 'excluded')];
+    await using store = await openSqliteStore({
+      directory: from,
+      originPrefix: 'test.example',
+      clock: world.clock.now,
+    });
+    await store.openTenant('stadt');
+    await submit(store, 'stadt', 1);
+    await submit(store, 'stadt', 2);
+    const unreadable: Store = {
+      ...store,
+      entryFiles: async (tenant, index) => {
+        if (index < 2) throw new Error('it did not open');
+        return await store.entryFiles(tenant, index);
+      },
+    };
+    await sealNow(unreadable);
+    await later(store);
+    const keys = (await store.logs('stadt'))[0]!.keys.map(({ key }) => key);
+    await expect(recordOfEntry(store, 'stadt', 1)).rejects.toThrow(
+      'archive timestamp 1 left entry stadt/1 out, because it did not verify then: it did not open',
+    );
+    await store[Symbol.asyncDispose]();
+    const folder = join(world.root, 'with-excluded');
+    await exported(from, folder);
+    const { verdict, checks } = await verifyTenant(folder, await circumstances(keys));
+    expect(verdict).toBe('indeterminate');
+    expect(checks.filter(({ result }) => result !== 'passed').map(({ reason }) => reason)).toEqual([
+      'letters/000001.asice: indeterminate: no evidence record: entries 1 rest on the log alone',
+      'entry 0 was left out of its seal (entry 3): it did not open',
+    ]);
+    await imported(folder, to, keys);
+    const { findings, undecided } = await verify(to);
+    expect(findings).toEqual([]);
+    expect(undecided).toEqual(
+      [0, 1].map((index) =>
+        expect.stringMatching(`^stadt: entry ${index}: archive timestamp 1 does not cover it`),
+      ),
+    );
+  });
+});
+
 /** A copy of the export, changed; with a list of files that fits it, as someone makes it who holds no key of the log. */
 async function tampered(change: (folder: string) => Promise<void>, from = small): Promise<string> {
   const folder = await mkdtemp(join(world.root, 'tampered-'));

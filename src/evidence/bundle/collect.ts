@@ -5,7 +5,7 @@ import type { Reader } from '../../store/store.ts';
 import type { ArchiveDigest, Entry } from '../entry.ts';
 import { parseEvidenceRecord } from '../ers/evidence-record.ts';
 import type { NoteSigner } from '../note.ts';
-import { type ArchiveReader, recordOfCheckpoint, recordOfEntry } from '../record-of.ts';
+import { type ArchiveReader, type EvidenceRecords, evidenceRecords } from '../record-of.ts';
 import { instructions } from './instructions.ts';
 import {
   ASIC_E,
@@ -41,6 +41,7 @@ export interface Bundle {
 }
 
 /**
+ * @param records of the same reader, where many bundles are made
  * @param signer the log's; null where its key is out of reach: the list of files is not signed then
  * @throws Error naming an entry or object that is missing, erased, or does not verify
  */
@@ -48,6 +49,7 @@ export async function collectBundle(
   reader: BundleReader,
   { tenant, letter }: { readonly tenant: string; readonly letter: number },
   signer: NoteSigner | null,
+  records = evidenceRecords(reader),
 ): Promise<Bundle> {
   const entries = await entriesOf(reader, tenant, letter);
   if (entries.length > MOST_ENTRIES)
@@ -67,7 +69,7 @@ export async function collectBundle(
       },
     });
   const proofs = await addEntries(reader, tenant, layout, add);
-  const sealed = await addRecords(reader, tenant, layout, proofs, files, add);
+  const sealed = await addRecords(records, tenant, layout, proofs, files, add);
   const report = reportOf({ tenant, letter }, layout, sealed);
   add(inMemory(fixed.reportJson, printReport(report)));
   add(inMemory(fixed.reportPdf, await reportPdf(report)));
@@ -120,7 +122,7 @@ async function addEntries(
 
 /** Adds a manifest and a record for each sealed entry, then for each checkpoint that they are proven under. */
 async function addRecords(
-  reader: BundleReader,
+  records: EvidenceRecords,
   tenant: string,
   layout: BundleLayout,
   seals: ReadonlyMap<number, { readonly seal: number; readonly note: string }>,
@@ -146,12 +148,12 @@ async function addRecords(
   };
   for (const { entry, files: own, objects } of layout.entries) {
     if (!seals.has(entry.index)) continue;
-    const record = await recordOfEntry(reader, tenant, entry.index);
+    const record = await records.ofEntry(tenant, entry.index);
     if (record !== null) sealed.set(entry.index, await addRecord(record, [own.entry, own.salt, ...objects]));
   }
   const distinct = [...new Set([...seals.values()].map(({ seal }) => seal))].sort((a, b) => a - b);
   for (const [position, seal] of distinct.entries()) {
-    const found = await recordOfCheckpoint(reader, seal, tenant);
+    const found = await records.ofCheckpoint(seal, tenant);
     if (found === null) throw new Error(`the seal ${seal} has no checkpoint of ${tenant}`);
     const name = checkpointName(position + 1);
     add(inMemory(name, found.checkpoint));

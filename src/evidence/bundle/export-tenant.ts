@@ -10,7 +10,7 @@ import { HASH_LENGTH, TILE_WIDTH } from '../merkle.ts';
 import type { NoteSigner } from '../note.ts';
 import { objectsOf } from '../objects-of.ts';
 import { letterOf } from '../projection.ts';
-import { ExcludedEntry, recordOfEntry } from '../record-of.ts';
+import { ExcludedEntry, evidenceRecords } from '../record-of.ts';
 import { entryBundle, newTiles, tilePath } from '../tile-path.ts';
 import { writeArchive } from './archive.ts';
 import { type CollectedPart, collectParts, printRun } from './archive-parts.ts';
@@ -65,6 +65,7 @@ export async function exportTenant(
   const last = logs.at(-1);
   const entries = last === undefined ? 0 : last.base + last.size;
   for (const log of logs) await writeLog(reader, tenant, log, join(directory, logFolder(log.number)));
+  const records = evidenceRecords(reader);
   const bundled = new Set<number>();
   const counted = { loose: 0, erased: 0, excluded: 0 };
   for (let index = 0; index < entries; index++) {
@@ -79,7 +80,7 @@ export async function exportTenant(
     else {
       counted.loose++;
       const at = loosePaths(index);
-      const record = await recordOfEntry(reader, tenant, index).catch((error: unknown) => {
+      const record = await records.ofEntry(tenant, index).catch((error: unknown) => {
         if (!(error instanceof ExcludedEntry)) throw error;
         counted.excluded++;
         return null;
@@ -91,7 +92,7 @@ export async function exportTenant(
   }
   let unsealed = 0;
   for (const index of bundled) {
-    const { files, report } = await collectBundle(reader, { tenant, letter: index }, signer);
+    const { files, report } = await collectBundle(reader, { tenant, letter: index }, signer, records);
     if (report.unsealed.length > 0) unsealed++;
     await writeArchive(join(directory, bundlePath(index)), files);
   }
