@@ -44,6 +44,8 @@ export interface ImapWorld extends AsyncDisposable {
   /** PEM. */
   readonly authority: string;
   readonly ports: { readonly imap: number; readonly imaps: number };
+  /** A reload with these keys of the tenant. */
+  reconfigure(tenant: object): void;
 }
 
 /** Starts it; disposing closes server and store and removes the folder. */
@@ -56,7 +58,7 @@ export async function openImapWorld(
   const store = await openSqliteStore({ directory: folder, originPrefix: 'gateway.example' });
   await store.openTenant('stadt');
   const config = configuration(hash, tenant);
-  const directory = createDirectory(config);
+  let directory = createDirectory(config);
   const tls = tlsServerOptions(identity);
   const listener = { address: '127.0.0.1', port: 0 };
   const server = await startImap({
@@ -79,6 +81,10 @@ export async function openImapWorld(
     passwordHash: hash,
     authority,
     ports: server.ports as ImapWorld['ports'],
+    reconfigure(changed) {
+      directory = createDirectory(configuration(hash, changed));
+      server.reloaded();
+    },
     async [Symbol.asyncDispose]() {
       await server.close();
       await store[Symbol.asyncDispose]();
