@@ -142,6 +142,7 @@ export async function startGateway({ config, configFile, log, load }: GatewayOpt
     tls: () => tlsServerOptions(current.tls),
     listeners: config.listeners,
     limits: imapLimits(config),
+    scanner: config.malware?.append ? scanner : undefined,
   });
 
   const running = { smtp, imap };

@@ -4,7 +4,7 @@ import { scanStream, version } from '../inspection/clamd.ts';
 
 /** @returns what was seen, in words. @throws Error what is wrong */
 export async function probeScanner(
-  { clamd, tooLarge }: NonNullable<Config['malware']>,
+  { clamd, tooLarge }: Omit<NonNullable<Config['malware']>, 'append'>,
   messageSize: number,
 ): Promise<string> {
   const name = await version(clamd);

@@ -380,6 +380,8 @@ const malware = z.strictObject({
     .refine((c) => c.host === undefined || c.port !== undefined, 'port is missing'),
   /** What clamd's StreamMaxLength does not let through: `hold` refuses and holds it, `pass` lets it through unscanned. */
   tooLarge: z.enum(['hold', 'pass']).default('hold'),
+  /** Also what mail clients put into mailboxes (IMAP APPEND): finds are refused, and so is all while clamd is away. */
+  append: z.boolean().default(true),
 });
 
 const verifierKey = z

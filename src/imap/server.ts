@@ -5,6 +5,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { createSecureContext, type SecureContext, type TlsOptions } from 'node:tls';
 import type { TenantConfig } from '../config/schema.ts';
 import type { Authenticator, Directory } from '../directory/directory.ts';
+import type { Scanner } from '../inspection/scanner.ts';
 import type { Log } from '../observe/log.ts';
 import type { Store } from '../store/store.ts';
 import { Unavailable } from '../unavailable.ts';
@@ -30,6 +31,8 @@ export interface ImapDeps {
   readonly tls: () => TlsOptions;
   readonly listeners: { readonly imap?: ImapListener | undefined; readonly imaps?: ImapListener | undefined };
   readonly limits?: Partial<ImapLimits>;
+  /** Looks at what clients append; absent: nothing does. */
+  readonly scanner?: Scanner | undefined;
   /** How the search text is filled; for tests and measurements. */
   readonly indexing?: Partial<IndexingPace>;
   /** Closes the server when aborted. */
@@ -74,6 +77,7 @@ export async function startImap(deps: ImapDeps): Promise<ImapServer> {
     asksForCertificate: () => deps.directory().tenants.some(asksForCertificate),
     limits: { ...defaults, ...deps.limits },
     recent: createRecentTracker(),
+    scanner: deps.scanner,
     closing: closing.signal,
     onReload: new Set(),
   };

@@ -1,6 +1,7 @@
 /** One client's session: its state, and how it hears from its client. */
 import type { SecureContext } from 'node:tls';
 import type { Authenticator, Directory, Principal, SharedAccess } from '../directory/directory.ts';
+import type { Scanner } from '../inspection/scanner.ts';
 import type { Log } from '../observe/log.ts';
 import type { Store } from '../store/store.ts';
 import type { Parser, ParserEvent } from './codec/parser.ts';
@@ -41,6 +42,8 @@ export interface SessionDeps {
   readonly asksForCertificate: () => boolean;
   readonly limits: ImapLimits;
   readonly recent: RecentTracker;
+  /** What clients append is scanned; absent: it is not. */
+  readonly scanner?: Scanner | undefined;
   /** Aborted when the server closes. */
   readonly closing: AbortSignal;
   /** Called after a reload of the configuration. */

@@ -4,7 +4,7 @@ import type { ScanFact } from '../evidence/entry.ts';
 import { createTurnstile } from '../turnstile.ts';
 import { ClamdUnavailable, scanStream, version } from './clamd.ts';
 
-export type MalwareConfig = NonNullable<Config['malware']>;
+export type MalwareConfig = Omit<NonNullable<Config['malware']>, 'append'>;
 
 /** A message that was looked at. `too-large` is a matter of configuration: clamd's StreamMaxLength is too small. */
 export type Scanned =

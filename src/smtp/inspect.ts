@@ -1,8 +1,8 @@
 /** What is inside a submission: malware, which refuses it, and signatures of the sender, which are recorded. */
 import type { TenantConfig } from '../config/schema.ts';
 import { GatewayError } from '../errors.ts';
-import { ClamdUnavailable } from '../inspection/clamd.ts';
-import type { Scanned, Scanner } from '../inspection/scanner.ts';
+import { scanStaged } from '../inspection/scan-staged.ts';
+import type { Scanner } from '../inspection/scanner.ts';
 import { inspectSignatures } from '../inspection/sender-signatures.ts';
 import type { Refusal, Store, Submission } from '../store/store.ts';
 
@@ -30,7 +30,7 @@ export async function inspectSubmission(
   now: Date,
 ): Promise<Inspected> {
   const { message } = submission;
-  const scan = deps.scanner === undefined ? null : await scanMessage(deps, deps.scanner, submission);
+  const scan = deps.scanner === undefined ? null : await scanStaged(deps.store, deps.scanner, message);
   if (scan?.result === 'infected') {
     const { actor, listener, envelope, sender, header, attachments, options } = submission;
     return {
@@ -52,19 +52,4 @@ export async function inspectSubmission(
     },
     dropSignatures: abort,
   };
-}
-
-async function scanMessage(
-  { store }: InspectDeps,
-  scanner: Scanner,
-  { message }: Submission,
-): Promise<Scanned> {
-  const scanned = await scanner.scan(store.openStaged(message.object).read()).catch((error: unknown) => {
-    throw error instanceof ClamdUnavailable
-      ? new GatewayError('scanner-unavailable', undefined, error)
-      : error;
-  });
-  if (scanned.result === 'too-large' && scanner.config.tooLarge === 'hold')
-    throw new GatewayError('malware-not-scanned');
-  return scanned;
 }

@@ -1,6 +1,7 @@
 /** APPEND. RFC 3501 6.3.11; RFC 4315; RFC 7889. */
 
 import { GatewayError } from '../../errors.ts';
+import { scanStaged } from '../../inspection/scan-staged.ts';
 import { createIndexer } from '../../mime/structure.ts';
 import { addFingerprints, withFingerprint } from '../../store/sent-copies.ts';
 import type { MailboxInfo, ObjectWriter, StagedMessage } from '../../store/store.ts';
@@ -31,6 +32,7 @@ export async function appendCommand(session: Session, append: AppendHead): Promi
   try {
     const message = await receiveMessage(session, writer);
     if ('status' in message) return message;
+    await refuseMalware(session, message);
     const answer = await file(session, target, append, message);
     done = true;
     return answer;
@@ -85,6 +87,13 @@ async function receiveMessage(session: Session, writer: ObjectWriter): Promise<S
         return badAnswer('Connection ended');
     }
   }
+}
+
+/** What lies in a mailbox reaches others by shared mailboxes, and other computers of the user. */
+async function refuseMalware({ deps }: Session, message: StagedMessage): Promise<void> {
+  if (deps.scanner === undefined) return;
+  const scanned = await scanStaged(deps.store, deps.scanner, message);
+  if (scanned.result === 'infected') throw new GatewayError('malware-found', scanned.detail);
 }
 
 async function file(

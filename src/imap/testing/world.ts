@@ -6,6 +6,7 @@ import { parseConfig } from '../../config/load.ts';
 import { createAuthenticator } from '../../directory/authenticator.ts';
 import { createDirectory } from '../../directory/create.ts';
 import { hashPassword } from '../../directory/password.ts';
+import type { Scanner } from '../../inspection/scanner.ts';
 import { silentLog } from '../../observe/log.ts';
 import { createAuthority, type Issued } from '../../pki/authority.ts';
 import { tlsServerOptions } from '../../pki/tls.ts';
@@ -52,6 +53,7 @@ export interface ImapWorld extends AsyncDisposable {
 export async function openImapWorld(
   limits: Partial<ImapLimits> = {},
   tenant: object = {},
+  scanner?: Scanner,
 ): Promise<ImapWorld> {
   const { hash, authority, server: identity } = await identities();
   const folder = await mkdtemp(join(tmpdir(), 'demail-imap-'));
@@ -73,6 +75,7 @@ export async function openImapWorld(
     tls: () => tls,
     listeners: { imap: listener, imaps: listener },
     limits,
+    scanner,
   });
   return {
     store,
