@@ -164,14 +164,16 @@ function printRecords(
 async function run(options: CommonOptions, context: Context) {
   const { data } = await storeOf(options, context);
   using gateway = await needGateway(data);
-  for (const one of (await gateway.ask({ command: 'retention-run' })) as readonly RetentionRun[]) {
+  const runs = (await gateway.ask({ command: 'retention-run' })) as readonly RetentionRun[];
+  for (const one of runs) {
+    if (one.problem !== undefined) context.warn(`${one.tenant}: ${one.problem}`);
     if (options.json) context.printJson(one);
     else
       context.print(
         `${one.tenant}: ${one.announced} letters and entries announced, ${one.erased} erased, ${one.kept} stay for what stands against it`,
       );
   }
-  return exit.good;
+  return runs.some(({ problem }) => problem !== undefined) ? exit.finding : exit.good;
 }
 
 async function hold(message: string | undefined, held: boolean, options: HoldOptions, context: Context) {

@@ -173,7 +173,9 @@ describe('without a demand for certificates', () => {
   it.each(['COPY', 'MOVE'])('%s into a shared mailbox is refused, for the whole set', async (command) => {
     await using client = await connect(world);
     await client.ask('SELECT INBOX');
-    expect(await client.ask(`${command} 1:2 Geteilt/Poststelle`)).toMatch(/NO \[NOPERM\].*persoenliche De-Mail/);
+    expect(await client.ask(`${command} 1:2 Geteilt/Poststelle`)).toMatch(
+      /NO \[NOPERM\].*persoenliche De-Mail/,
+    );
     expect(await client.ask(`${command} 2 Geteilt/Poststelle`)).toContain('OK');
     await using jan = await connect(world, JAN);
     expect(await jan.ask('SELECT Geteilt/Poststelle')).not.toContain('* 0 EXISTS');

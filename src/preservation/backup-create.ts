@@ -65,7 +65,7 @@ export async function createGeneration(
   source: BackupSource,
 ): Promise<Manifest> {
   const began = source.now();
-  const id = `${new Date(began).toISOString().replaceAll(/[-:]|\.\d+/g, '')}-${randomBytes(4).toString('hex')}`;
+  const id = `${new Date(began).toISOString().replaceAll(/[-:.]/g, '')}-${randomBytes(4).toString('hex')}`;
   const known = await knownBlocks(folder, key);
   const patch = await createSealed(patchFile(folder, id), key, patchName(id));
   using collecting = await source.begin();
@@ -124,7 +124,14 @@ interface KnownBlocks {
 async function knownBlocks(folder: string, key: KeyObject): Promise<KnownBlocks> {
   const newest = (await generationsIn(folder)).at(-1);
   if (newest === undefined) return { packs: [], places: new Map() };
-  const { packs, blocks } = await readManifest(folder, key, newest);
+  let manifest: Manifest;
+  try {
+    manifest = await readManifest(folder, key, newest);
+  } catch {
+    // Damaged: that must not keep another generation from being made, which writes all anew.
+    return { packs: [], places: new Map() };
+  }
+  const { packs, blocks } = manifest;
   const used = packs.map(() => new Set<number>());
   const highest = packs.map(() => 0);
   for (const { pack, index } of blocks) {

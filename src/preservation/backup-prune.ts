@@ -50,6 +50,23 @@ export async function pruneBackup(folder: string, key: KeyObject, keep: number):
   return kept;
 }
 
+/**
+ * Removes what an attempt left that did not end: a full disk would stay full of them. Object files stay, since the next
+ * attempt counts on them.
+ * @throws Error where a manifest cannot be read: then nothing that it may name is removed
+ */
+export async function dropUnfinished(folder: string, key: KeyObject): Promise<void> {
+  const ids = new Set(await generationsIn(folder));
+  const packs = new Set<string>();
+  for (const id of ids) for (const pack of (await readManifest(folder, key, id)).packs) packs.add(pack);
+  for (const name of await namesIn(join(folder, 'generations')))
+    if (name.endsWith('.part') || !ids.has(name.replace(/\.(manifest|patch)$/, '')))
+      await rm(join(folder, 'generations', name));
+  for (const name of await namesIn(join(folder, 'packs')))
+    if (name.endsWith('.part') || !packs.has(name.replace(/\.pack$/, '')))
+      await rm(join(folder, 'packs', name));
+}
+
 function partOf(name: string): string {
   return name.endsWith('.part') ? '.part' : '';
 }

@@ -11,7 +11,7 @@ import type { FeedMessage, FeedOrder } from '../store/commit-feed.ts';
 import { type Collecting, createGeneration } from './backup-create.ts';
 import { generationsIn, type Manifest, readManifest } from './backup-folder.ts';
 import { claimFolder, localBackupKey } from './backup-key.ts';
-import { pruneBackup } from './backup-prune.ts';
+import { dropUnfinished, pruneBackup } from './backup-prune.ts';
 import type { CommitRecord } from './commit-record.ts';
 import { type CopyMode, pruneJournal } from './journal.ts';
 import { createSecondCopy, type SecondCopyStatus } from './second-copy.ts';
@@ -146,6 +146,8 @@ function runCopier(data: CopierData): void {
   async function backUp(): Promise<void> {
     try {
       await claimFolder(backup.directory, backupKey(), data.recoveryCertificates);
+      // A manifest that cannot be read is named once this generation is made.
+      await dropUnfinished(backup.directory, backupKey()).catch(() => undefined);
       // Kept until the store is closed: closing a descriptor of it drops the locks that SQLite has in this process.
       handle ??= openSync(data.database, 'r');
       const db = new Database(data.database, { readonly: true });

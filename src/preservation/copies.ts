@@ -88,6 +88,7 @@ export function startCopies(paths: StorePaths, settings: CopySettings): Copies {
   let triedAt = Number.NEGATIVE_INFINITY;
   let watching: { deps: WatchDeps; timer?: Disposable } | null = null;
   let closed = false;
+  let looking: Promise<void> | undefined;
   const order = (message: CopierOrder) => worker.postMessage(message);
 
   worker.on('message', (message: CopierMessage) => {
@@ -149,7 +150,15 @@ export function startCopies(paths: StorePaths, settings: CopySettings): Copies {
     return asked.promise;
   }
 
-  async function look(): Promise<void> {
+  /** One at a time: each sets the timer of the next. */
+  function look(): Promise<void> {
+    looking ??= lookOnce().finally(() => {
+      looking = undefined;
+    });
+    return looking;
+  }
+
+  async function lookOnce(): Promise<void> {
     if (watching === null || closed) return;
     const { deps } = watching;
     watching.timer?.[Symbol.dispose]();

@@ -27,6 +27,8 @@ export interface RetentionRun {
   readonly erased: number;
   /** Letters whose time is over and that stay for what stands against it. */
   readonly kept: number;
+  /** Why the tenant was not looked through, or not to its end. */
+  readonly problem?: string;
 }
 
 export interface RetentionSchedule {
@@ -67,13 +69,18 @@ export function startRetention(deps: RetentionDeps): RetentionSchedule {
     for (const tenant of tenants()) {
       if (closed) continue;
       // Nothing can be said there: not even that something was erased.
-      if ((await store.holds(tenant.id)).length > 0) continue;
+      if ((await store.holds(tenant.id)).length > 0) {
+        runs.push({ ...nothing(tenant.id), problem: 'its log is held: evidence log says why' });
+        continue;
+      }
       try {
         const run = await runTenant(deps, tenant, () => closed);
         runs.push(run);
         log.info(run, 'retention looked through');
       } catch (error) {
-        log.error({ tenant: tenant.id, error: (error as Error).message }, 'retention failed; tried again');
+        const problem = (error as Error).message;
+        log.error({ tenant: tenant.id, error: problem }, 'retention failed; tried again');
+        runs.push({ ...nothing(tenant.id), problem });
       }
     }
     return runs;
@@ -87,6 +94,10 @@ export function startRetention(deps: RetentionDeps): RetentionSchedule {
       await running?.catch(() => undefined);
     },
   };
+}
+
+function nothing(tenant: string): RetentionRun {
+  return { tenant, announced: 0, erased: 0, kept: 0 };
 }
 
 async function runTenant(

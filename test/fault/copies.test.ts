@@ -9,7 +9,7 @@ import Database from 'better-sqlite3';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { verifyStore } from '../../src/evidence/verify.ts';
 import { createIndexer } from '../../src/mime/structure.ts';
-import { generationsIn } from '../../src/preservation/backup-folder.ts';
+import { generationsIn, manifestFile } from '../../src/preservation/backup-folder.ts';
 import { localBackupKey } from '../../src/preservation/backup-key.ts';
 import { restoreBackup } from '../../src/preservation/backup-restore.ts';
 import { verifyBackup } from '../../src/preservation/backup-verify.ts';
@@ -152,6 +152,28 @@ describe('a backup', () => {
     await loseDisk();
     await restore(false, kept[0]);
     expect(await findings()).toEqual([]);
+  });
+
+  it('is made beside a damaged one, which is named; what an attempt left behind goes', async () => {
+    await withStore(null, async (store, copies) => {
+      await submit(store, 1);
+      await copies.backUp();
+      const [first] = await generationsIn(at('backup'));
+      for (const name of ['packs/0a.pack', 'packs/0b.pack.part', 'generations/0c.patch'])
+        writeFileSync(at('backup', name), 'cut off');
+      await copies.backUp();
+      expect(await readdir(at('backup', 'packs'))).not.toContain('0a.pack');
+      expect((await readdir(at('backup', 'generations'))).sort().join()).not.toContain('0c');
+      const newest = (await generationsIn(at('backup'))).at(-1)!;
+      const file = manifestFile(at('backup'), newest);
+      writeFileSync(file, readFileSync(file).fill(0, 40, 60));
+      await expect(copies.backUp()).rejects.toThrow(file);
+      const all = await generationsIn(at('backup'));
+      expect(all).toHaveLength(3);
+      expect(all[0]).toBe(first);
+      const key = localBackupKey(at('data', 'keys'));
+      expect((await verifyBackup(at('backup'), key)).map(({ generation }) => generation)).toEqual([newest]);
+    });
   });
 
   it('that was changed anywhere is found out, and named', async () => {

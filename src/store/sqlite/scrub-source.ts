@@ -30,7 +30,12 @@ export function openScrubSource(paths: StorePaths): ScrubSource {
   db.pragma('busy_timeout = 10000');
   const context = createReadContext(db, paths.objects, paths.keys);
 
-  async function checkEntry(tenant: string, row: EntryRow) {
+  async function checkEntry(tenant: string, index: number) {
+    // Read only now: its key may have been wrapped anew since, and the entry erased.
+    const row = context
+      .sql('SELECT idx, kind, time, commitment, key, sealed FROM entry WHERE tenant = ? AND idx = ?')
+      .get(tenant, index) as EntryRow | undefined;
+    if (row === undefined) return { bytes: 0, problem: 'it is missing' };
     const bytes = row.sealed.length;
     // Erased: nothing is there but its commitment.
     if (row.key.length === 0) return { bytes, problem: null };
@@ -82,15 +87,13 @@ export function openScrubSource(paths: StorePaths): ScrubSource {
   return {
     tenants: () => db.prepare('SELECT tenant FROM checkpoint ORDER BY tenant').pluck().all() as string[],
     entries(tenant, after, limit) {
-      const rows = context
-        .sql(
-          'SELECT idx, kind, time, commitment, key, sealed FROM entry WHERE tenant = ? AND idx > ? ORDER BY idx LIMIT ?',
-        )
-        .all(tenant, after === '' ? -1 : Number(after), limit) as EntryRow[];
-      return rows.map((row) => {
-        const place = `${tenant}/${row.idx}`;
-        return piece(place, String(row.idx), () => checkEntry(tenant, row));
-      });
+      const indexes = context
+        .sql('SELECT idx FROM entry WHERE tenant = ? AND idx > ? ORDER BY idx LIMIT ?')
+        .pluck()
+        .all(tenant, after === '' ? -1 : Number(after), limit) as number[];
+      return indexes.map((index) =>
+        piece(`${tenant}/${index}`, String(index), () => checkEntry(tenant, index)),
+      );
     },
     objects(tenant, after, limit) {
       const names = context
