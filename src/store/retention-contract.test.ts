@@ -10,6 +10,7 @@ import { parseProof, verifyProof } from '../evidence/proof.ts';
 import { verifyStore } from '../evidence/verify.ts';
 import { createIndexer } from '../mime/structure.ts';
 import type { Erasure } from './retention.ts';
+import { addFingerprints, withFingerprint } from './sent-copies.ts';
 import { openAudit } from './sqlite/audit.ts';
 import { openSqliteStore, storePaths } from './sqlite/open.ts';
 import type { Fetched, StagedMessage, Store, Submission } from './store.ts';
@@ -219,6 +220,26 @@ describe('in a store that goes on', () => {
     expect((await store.changesSince(tenant, sent.id, sent.highestModseq)).expunged).toEqual([
       sent.uidNext - 1,
     ]);
+  });
+
+  it('removes with them what a client filed of the letter in another Sent mailbox', async () => {
+    const of = { to: 'max@buerger.de-mail.example', id: 'anders', subject: 'Anders' };
+    const letter = await submit(of);
+    await handOver(letter, of.to);
+    const poststelle = { type: 'shared', name: 'Poststelle' } as const;
+    await store.ensureMailboxes(tenant, poststelle, [{ name: 'Gesendet', specialUse: '\\Sent' }]);
+    const { id } = (await store.mailbox(tenant, poststelle, 'Gesendet'))!;
+    const submitted = await store.object(tenant, (await store.submissionOf(tenant, letter))!.message.object);
+    const text = Buffer.concat(await Array.fromAsync(submitted!.read())).toString();
+    for (const extra of ['X-Copy: 1\r\n', 'X-Copy: 2\r\nFrom: another@stadt.example\r\n']) {
+      const message = await withFingerprint(store, await stage(extra + text));
+      await store.appendMessage(tenant, id, { message, flags: [], internalDate: 0 });
+    }
+    const sent = (await store.mailbox(tenant, erika, 'Gesendet'))!;
+    const { uid } = (await store.messages(tenant, sent.id)).at(-1)!;
+    await addFingerprints(store, tenant, sent.id, [uid]);
+    await store.erase(tenant, { letters: [letter], ...rule });
+    expect((await store.messages(tenant, id)).map((row) => row.uid)).toEqual([2]);
   });
 
   it('keeps an object that another letter names', async () => {

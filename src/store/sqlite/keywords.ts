@@ -13,7 +13,7 @@ import {
 } from '../../evidence/keywords.ts';
 import { objectsOf } from '../../evidence/objects-of.ts';
 import type { Change } from '../store.ts';
-import { letterOf, renderingsOf } from './renderings.ts';
+import { copiesOfLetter, letterOf, renderingsOf } from './renderings.ts';
 import { standingOf } from './standing-rows.ts';
 
 /** The part of the write context that this needs. */
@@ -46,11 +46,7 @@ function showFacts(context: KeywordContext, tenant: string, letter: number): voi
   const submission = context.entry(tenant, letter);
   if (submission?.kind !== 'submission') return;
   const { sql } = context;
-  const own = submission.message.object;
-  // Copies of the letter, and those that clients filed elsewhere; another letter alike has facts of its own.
-  const shownOn = renderingsOf(sql, tenant, own).filter(
-    (object) => object === own || letterOf(sql, tenant, object) === null,
-  );
+  const shownOn = copiesOfLetter(sql, tenant, submission.message.object);
   // First: what stands costs several reads, and a letter without a copy shows it nowhere.
   const lies = sql('SELECT 1 FROM mail WHERE tenant = ? AND object = ?');
   if (!shownOn.some((object) => lies.get(tenant, object) !== undefined)) return;
@@ -69,12 +65,11 @@ function keywordsOfLetter(
 
 /** What a client's copy shows that is filed only now, when the letter has come so far already. */
 export function keywordsOfRendering(context: KeywordContext, tenant: string, object: string): string[] {
-  for (const rendering of renderingsOf(context.sql, tenant, object)) {
-    const letter = letterOf(context.sql, tenant, rendering);
-    const submission = letter === null ? null : context.entry(tenant, letter);
-    if (submission?.kind === 'submission') return keywordsOfLetter(context, tenant, submission);
-  }
-  return [];
+  const letters = renderingsOf(context.sql, tenant, object).flatMap(
+    (rendering) => letterOf(context.sql, tenant, rendering) ?? [],
+  );
+  const submission = letters.length === 1 ? context.entry(tenant, letters[0]!) : null;
+  return submission?.kind === 'submission' ? keywordsOfLetter(context, tenant, submission) : [];
 }
 
 function replaceKeywords(

@@ -25,3 +25,11 @@ export function renderingsOf(sql: Sql, tenant: string, object: string): readonly
     .all(tenant, object) as string[];
   return [object, ...others];
 }
+
+/** The submitted bytes, and what clients filed of the letter; not where another letter is alike: whose would it be? */
+export function copiesOfLetter(sql: Sql, tenant: string, submitted: string): readonly string[] {
+  const all = renderingsOf(sql, tenant, submitted);
+  return all.some((object) => object !== submitted && letterOf(sql, tenant, object) !== null)
+    ? [submitted]
+    : all;
+}

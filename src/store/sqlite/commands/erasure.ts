@@ -5,6 +5,7 @@ import type { Erasure, ErasureResult } from '../../retention.ts';
 import { keyedDigest } from '../../sealing.ts';
 import type { ErasureLine } from '../erasure-journal.ts';
 import { type LetterUnit, namesOnly, obstaclesOf, unitOf } from '../letter-unit.ts';
+import { copiesOfLetter } from '../renderings.ts';
 import type { WriteContext } from '../write-context.ts';
 import { releaseObject } from './object.ts';
 import { removeCopies } from './removal.ts';
@@ -49,7 +50,8 @@ export function erase(
   const objects = new Set<string>();
   for (const one of entries) for (const object of eraseEntry(context, tenant, one)) objects.add(object);
   for (const object of objects) {
-    if (copies === 'remove') removeCopies(context, tenant, object);
+    if (copies === 'remove')
+      for (const copy of copiesOfLetter(context.sql, tenant, object)) removeCopies(context, tenant, copy);
     releaseObject(context, tenant, object);
   }
   return { index, erased, entries: entries.length, refused };

@@ -45,26 +45,30 @@ export function fileLettersCopy(context: WriteContext, mailbox: MailboxRow, mail
 
 /** A message that a client appends, copies or moves there: the copy that is there already, or a new one. */
 export function fileClientsCopy(context: WriteContext, mailbox: MailboxRow, mail: MailRow): Placed {
-  const { tenant } = mailbox;
+  const { sql } = context;
+  const isLetter = (object: string) => letterOf(sql, mailbox.tenant, object) !== null;
   const copies = copiesOf(context, mailbox, mail);
-  const ofLetters = copies.filter(({ object }) => letterOf(context.sql, tenant, object) !== null);
-  const known =
-    copies.find(({ object }) => object === mail.object) ??
-    (letterOf(context.sql, tenant, mail.object) === null ? (ofLetters[0] ?? copies[0]) : undefined);
+  const known = copies.find(({ object }) => object === mail.object);
   if (known !== undefined) return takeOver(context, mailbox, known.uid, mail.flags);
+  const ofLetters = copies.filter(({ object }) => isLetter(object));
+  if (isLetter(mail.object)) {
+    // A letter's own copy comes back, such as from the archive: it is the one that stays.
+    const placed = insertMail(context, mailbox, mail);
+    giveWay(
+      context,
+      mailbox,
+      copies.filter((copy) => !ofLetters.includes(copy)),
+      placed.uid,
+    );
+    return placed;
+  }
+  const filed = ofLetters[0] ?? copies[0];
+  if (filed !== undefined) return takeOver(context, mailbox, filed.uid, mail.flags);
   const flags = [
     ...mail.flags.filter((flag) => !letterKeywordNames.includes(flag)),
-    ...keywordsOfRendering(context, tenant, mail.object),
+    ...keywordsOfRendering(context, mailbox.tenant, mail.object),
   ];
-  const placed = insertMail(context, mailbox, { ...mail, flags });
-  // A letter's own copy comes back, such as from the archive: it is the one that stays.
-  giveWay(
-    context,
-    mailbox,
-    copies.filter((copy) => !ofLetters.includes(copy)),
-    placed.uid,
-  );
-  return placed;
+  return insertMail(context, mailbox, { ...mail, flags });
 }
 
 /** Copies of the same message that lie in the mailbox. */
