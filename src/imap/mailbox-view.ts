@@ -6,6 +6,7 @@
 
 import type { MailboxInfo, MailboxOwner, MessageRow } from '../store/store.ts';
 import { resolve as resolveSet, type SequenceSet, STAR } from './codec/sequence.ts';
+import { allocate, copyOf, createFlagSets, type SharedRows } from './mailbox-rows.ts';
 
 /** What a client has to be told, in this order: EXISTS, FETCH, EXPUNGE. */
 export interface ViewUpdate {
@@ -33,6 +34,8 @@ export interface MailboxView {
   readonly count: number;
   /** Up to here the store's changes have been taken in. */
   readonly highestModseq: number;
+  /** Sequence number, 0 where there is none. */
+  readonly firstUnseen: number;
   /** UID of the last message seen, 0 in an empty mailbox. */
   readonly lastUid: number;
   readonly recentCount: number;
@@ -57,25 +60,65 @@ export interface MailboxView {
   claimRecent(from: number, to: number): void;
 }
 
-interface Columns {
-  uid: Uint32Array;
-  modseq: Float64Array;
-  flags: Uint32Array;
-  size: Float64Array;
-  date: Float64Array;
-}
-
+/**
+ * @param rows null where those that the sessions on the mailbox share are of this very `highestModseq`
+ * @param options.shared what they share; absent where this session sees what no other does
+ */
 export function createMailboxView(
   info: MailboxInfo,
-  rows: readonly MessageRow[],
-  options: { readonly readOnly: boolean; readonly user: string | undefined },
+  rows: readonly MessageRow[] | null,
+  options: {
+    readonly readOnly: boolean;
+    readonly user: string | undefined;
+    readonly shared?: SharedRows | undefined;
+  },
 ): MailboxView {
-  let columns = allocate(Math.max(16, rows.length));
-  let count = 0;
+  const { shared } = options;
+  const common = rows === null ? shared?.snapshot : null;
+  let columns = common?.columns ?? allocate(Math.max(16, rows?.length ?? 0));
+  let count = common?.count ?? 0;
+  /** Nobody else sees the columns. */
+  let own = !common;
   let highestModseq = info.highestModseq;
-  const flagSets = createFlagSets();
+  const flagSets = shared?.flagSets ?? createFlagSets();
   const gone = new Set<number>();
   const recent: (readonly [number, number])[] = [];
+
+  function makeOwn(): void {
+    if (!own) columns = copyOf(columns, Math.max(16, count));
+    own = true;
+  }
+
+  /** Rows that hold nothing but what the store has are for all. */
+  function share(): void {
+    if (own && gone.size === 0 && shared?.publish({ columns, count, highestModseq })) own = false;
+  }
+
+  /**
+   * Takes the common rows where they are those that these changes lead to, and tells the difference. Null where they are not.
+   */
+  function adopt(changes: Changed, mayExpunge: boolean): ViewUpdate | null {
+    const next = shared?.snapshot;
+    if (!next || next.highestModseq !== changes.highestModseq || next.highestModseq <= highestModseq)
+      return null;
+    const vanished = [...new Set([...gone, ...changes.expunged])]
+      .map((uid) => indexOf(uid) + 1)
+      .filter((sequence) => sequence > 0)
+      .sort((a, b) => b - a);
+    if (vanished.length > 0 && !mayExpunge) return null;
+    const before = count;
+    const last = lastUid();
+    const arrived = changes.changed.filter(({ uid }) => uid > last).length;
+    if (before + arrived - vanished.length !== next.count) return null;
+    const changed = changes.changed
+      .map(({ uid, modseq }) => ({ index: uid > last ? -1 : indexOf(uid), uid, modseq }))
+      .filter(({ index, modseq }) => index >= 0 && columns.modseq[index]! < modseq)
+      .map(({ index, uid }) => ({ sequence: index + 1, uid }));
+    ({ columns, count, highestModseq } = next);
+    own = false;
+    gone.clear();
+    return { exists: arrived > 0 ? before + arrived : null, changed, expunged: vanished };
+  }
 
   /** Size and date of a message never change (RFC 3501 2.3); its flags do. */
   function set(index: number, row: MessageRow): void {
@@ -84,7 +127,7 @@ export function createMailboxView(
   }
 
   function push(row: MessageRow): void {
-    if (count === columns.uid.length) columns = grow(columns, count * 2);
+    if (count === columns.uid.length) columns = copyOf(columns, count * 2);
     columns.uid[count] = row.uid;
     columns.size[count] = row.size;
     columns.date[count] = row.internalDate;
@@ -142,7 +185,8 @@ export function createMailboxView(
     return expunged.reverse();
   }
 
-  for (const row of rows) push(row);
+  for (const row of rows ?? []) push(row);
+  share();
 
   return {
     id: info.id,
@@ -160,6 +204,11 @@ export function createMailboxView(
     },
     get lastUid() {
       return lastUid();
+    },
+    get firstUnseen() {
+      for (let index = 0; index < count; index++)
+        if (!flagSets.flagsOf(columns.flags[index]!).includes('\\Seen')) return index + 1;
+      return 0;
     },
     get recentCount() {
       let total = 0;
@@ -185,6 +234,9 @@ export function createMailboxView(
     covers: (wanted) =>
       count === 0 ? wanted.every(isWhole) : resolveSet(wanted, count).every(([, to]) => to <= count),
     apply(changes, mayExpunge) {
+      const adopted = adopt(changes, mayExpunge);
+      if (adopted) return adopted;
+      if (changes.changed.length > 0 || gone.size + changes.expunged.length > 0) makeOwn();
       const before = count;
       const changed: { sequence: number; uid: number }[] = [];
       for (const row of changes.changed) {
@@ -200,11 +252,15 @@ export function createMailboxView(
       for (const uid of changes.expunged) if (indexOf(uid) >= 0) gone.add(uid);
       highestModseq = Math.max(highestModseq, changes.highestModseq);
       const exists = count > before ? count : null;
-      return { exists, changed, expunged: mayExpunge && gone.size > 0 ? removeGone() : [] };
+      const expunged = mayExpunge && gone.size > 0 ? removeGone() : [];
+      share();
+      return { exists, changed, expunged };
     },
     update(row) {
       const index = indexOf(row.uid);
-      if (index >= 0 && columns.modseq[index]! <= row.modseq) set(index, row);
+      if (index < 0 || columns.modseq[index]! > row.modseq) return;
+      makeOwn();
+      set(index, row);
     },
     get expungePending() {
       return gone.size > 0;
@@ -217,41 +273,4 @@ export function createMailboxView(
 
 function isWhole([from, to]: SequenceSet[number]): boolean {
   return Math.min(from, to) === 1 && Math.max(from, to) === STAR;
-}
-
-function allocate(capacity: number): Columns {
-  return {
-    uid: new Uint32Array(capacity),
-    modseq: new Float64Array(capacity),
-    flags: new Uint32Array(capacity),
-    size: new Float64Array(capacity),
-    date: new Float64Array(capacity),
-  };
-}
-
-function grow(old: Columns, capacity: number): Columns {
-  const grown = allocate(capacity);
-  for (const name of Object.keys(old) as (keyof Columns)[]) grown[name].set(old[name] as never);
-  return grown;
-}
-
-/** Few combinations of flags occur in a mailbox: each is kept once. */
-function createFlagSets() {
-  const sets: (readonly string[])[] = [];
-  const ids = new Map<string, number>();
-  const keywords = new Set<string>();
-  return {
-    keywords,
-    idOf(flags: readonly string[]): number {
-      const key = flags.join(' ');
-      const known = ids.get(key);
-      if (known !== undefined) return known;
-      ids.set(key, sets.length);
-      for (const flag of flags) if (!flag.startsWith('\\')) keywords.add(flag);
-      return sets.push(flags) - 1;
-    },
-    flagsOf(id: number): readonly string[] {
-      return sets[id] ?? [];
-    },
-  };
 }

@@ -11,6 +11,7 @@ import type { Store } from '../store/store.ts';
 import { Unavailable } from '../unavailable.ts';
 import { strangerLimits, userLimits } from './codec/parser.ts';
 import { createConnection, Disconnected } from './connection.ts';
+import { createRowsRegistry } from './mailbox-rows.ts';
 import { createRecentTracker } from './recent.ts';
 import { runSession } from './serve.ts';
 import type { ImapLimits, SessionDeps } from './session.ts';
@@ -78,6 +79,7 @@ export async function startImap(deps: ImapDeps): Promise<ImapServer> {
     limits: { ...defaults, ...deps.limits },
     recent: createRecentTracker(),
     scanner: deps.scanner,
+    rows: createRowsRegistry(),
     closing: closing.signal,
     onReload: new Set(),
   };

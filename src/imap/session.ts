@@ -7,6 +7,7 @@ import type { Store } from '../store/store.ts';
 import type { Parser, ParserEvent } from './codec/parser.ts';
 import { printText } from './codec/printer.ts';
 import type { Connection } from './connection.ts';
+import type { RowsRegistry } from './mailbox-rows.ts';
 import type { MailboxView } from './mailbox-view.ts';
 import type { RecentTracker } from './recent.ts';
 
@@ -44,6 +45,7 @@ export interface SessionDeps {
   readonly recent: RecentTracker;
   /** What clients append is scanned; absent: it is not. */
   readonly scanner?: Scanner | undefined;
+  readonly rows: RowsRegistry;
   /** Aborted when the server closes. */
   readonly closing: AbortSignal;
   /** Called after a reload of the configuration. */

@@ -781,7 +781,7 @@ export interface Reader extends LogReader, RetentionReader, SearchTextReader {
   unseenBy(tenant: string, mailbox: number, user: string): Promise<number>;
   /** All messages, ascending by UID. `user`: whose \Seen counts in a shared mailbox. */
   messages(tenant: string, mailbox: number, user?: string): Promise<MessageRow[]>;
-  /** Messages with a modseq above `since`, and the UIDs expunged since then. */
+  /** Messages with a modseq above `since`, and the UIDs expunged since then, of one moment. -1: all there are, and none expunged. */
   changesSince(
     tenant: string,
     mailbox: number,

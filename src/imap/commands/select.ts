@@ -10,7 +10,7 @@ import { type Answer, ok, type Session } from '../session.ts';
 import { watchMailbox } from '../tell.ts';
 
 export async function select(session: Session, command: CommandOf<'SELECT' | 'EXAMINE'>): Promise<Answer> {
-  const { store, recent } = session.deps;
+  const { store, recent, rows } = session.deps;
   // RFC 3501 6.3.1: a SELECT that fails leaves nothing selected.
   const closed = session.view !== null;
   leave(session);
@@ -19,20 +19,26 @@ export async function select(session: Session, command: CommandOf<'SELECT' | 'EX
   const readOnly = command.name === 'EXAMINE';
   const tenant = tenantOf(session);
   const found = await findMailbox(session, command.mailbox);
+  using entered = new DisposableStack();
   // Watched before it is read: what changes in between is seen as a change.
-  const watch = watchMailbox(session, found);
+  entered.use(watchMailbox(session, found));
   try {
     const info = await findMailbox(session, command.mailbox);
     const user = seenUser(session, info.owner);
-    const rows = await shownRows(session, info.id, await store.messages(tenant, info.id, user));
-    const view = createMailboxView(info, rows, { readOnly, user });
+    // Where private De-Mails are hidden, sizes are others than those that the other sessions see.
+    const shared = session.privateAccess?.restricted ? undefined : entered.use(rows.enter(info.id, user));
+    const known = shared?.snapshot?.highestModseq === info.highestModseq;
+    const state = known ? info : await store.changesSince(tenant, info.id, -1, user);
+    const all = 'changed' in state ? await shownRows(session, info.id, state.changed) : null;
+    const highestModseq = Math.max(info.highestModseq, state.highestModseq);
+    const view = createMailboxView({ ...info, highestModseq }, all, { readOnly, user, shared });
     const next = Math.max(info.uidNext, view.lastUid + 1);
     const firstRecent = readOnly ? recent.peek(info.id, next) : recent.claim(info.id, next);
     view.claimRecent(firstRecent, next);
     session.view = view;
-    session.unwatch = watch;
+    session.unwatch = entered.move();
     if (command.condstore) session.condstore = true;
-    const firstUnseen = rows.findIndex((row) => !row.flags.includes('\\Seen')) + 1;
+    const { firstUnseen } = view;
     tellFlags(session);
     session.connection.send(
       [
@@ -41,7 +47,7 @@ export async function select(session: Session, command: CommandOf<'SELECT' | 'EX
         ...(firstUnseen > 0 ? [`* OK [UNSEEN ${firstUnseen}] First unseen`] : []),
         `* OK [UIDVALIDITY ${shownUidValidity(session, info.uidValidity)}] UIDs are valid`,
         `* OK [UIDNEXT ${next}] Predicted next UID`,
-        `* OK [HIGHESTMODSEQ ${info.highestModseq}] Highest`,
+        `* OK [HIGHESTMODSEQ ${highestModseq}] Highest`,
         '',
       ].join('\r\n'),
     );
@@ -51,7 +57,6 @@ export async function select(session: Session, command: CommandOf<'SELECT' | 'EX
     );
   } catch (error) {
     leave(session);
-    watch[Symbol.dispose]();
     throw error;
   }
 }

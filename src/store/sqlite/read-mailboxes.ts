@@ -143,6 +143,29 @@ export function mailboxReader(context: ReadContext): MailboxReader {
     return { uid: mail.uid, modseq: mail.modseq, flags, size: mail.size, internalDate: mail.internal_date };
   }
 
+  function changesSince(tenant: string, mailbox: number, since: number, user: string | undefined) {
+    const row = rowOf(tenant, mailbox);
+    if (row === undefined) return { changed: [], expunged: [], highestModseq: since, uidNext: 0 };
+    const all = since < 0;
+    const seen = all ? seenBy(row, user) : eachSeenBy(row, user);
+    const columns = 'SELECT uid, modseq, flags, size, internal_date FROM mail WHERE mailbox = ? + 0';
+    const mails = all
+      ? sql(`${columns} ORDER BY uid`).all(mailbox)
+      : sql(`${columns} AND modseq > ? + 0 ORDER BY uid`).all(mailbox, since);
+    const expunged = all
+      ? []
+      : sql('SELECT uid FROM expunged WHERE mailbox = ? + 0 AND modseq > ? + 0 ORDER BY uid')
+          .pluck()
+          .all(mailbox, since);
+    return {
+      changed: (mails as MailRecord[]).map((mail) => messageRow(mail, seen)),
+      expunged: expunged as number[],
+      highestModseq: row.modseq,
+      uidNext: row.uidnext,
+    };
+  }
+  const changesOfOneMoment = context.db.transaction(changesSince);
+
   async function object(tenant: string, name: string) {
     const row = sql('SELECT object, uid, size, key, inline FROM object WHERE tenant = ? AND object = ?').get(
       tenant,
@@ -212,18 +235,7 @@ export function mailboxReader(context: ReadContext): MailboxReader {
         .map((mail) => messageRow(mail, seen));
     },
     async changesSince(tenant, mailbox, since, user) {
-      const row = rowOf(tenant, mailbox);
-      if (row === undefined) return { changed: [], expunged: [], highestModseq: since, uidNext: 0 };
-      const seen = eachSeenBy(row, user);
-      const changed = (
-        sql(
-          'SELECT uid, modseq, flags, size, internal_date FROM mail WHERE mailbox = ? + 0 AND modseq > ? + 0 ORDER BY uid',
-        ).all(mailbox, since) as MailRecord[]
-      ).map((m) => messageRow(m, seen));
-      const expunged = sql('SELECT uid FROM expunged WHERE mailbox = ? + 0 AND modseq > ? + 0 ORDER BY uid')
-        .pluck()
-        .all(mailbox, since) as number[];
-      return { changed, expunged, highestModseq: row.modseq, uidNext: row.uidnext };
+      return changesOfOneMoment(tenant, mailbox, since, user);
     },
     async contents(tenant, mailbox, uids) {
       if (rowOf(tenant, mailbox) === undefined) return [];
