@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import { createIndexer } from '../mime/structure.ts';
 import type { MessageIndex } from '../mime/types.ts';
-import type { AuditObject, AuditSource, ObjectClaims } from './audit.ts';
+import type { AuditObject, AuditSource, ObjectClaims, Report } from './audit.ts';
 
 export interface ObjectScope {
   /** Read files too. */
@@ -21,12 +21,13 @@ export async function verifyObjects(
   source: AuditSource,
   tenant: string,
   claims: ObjectClaims,
-  report: (place: string, problem: string) => void,
+  report: Report,
   scope: ObjectScope,
 ): Promise<{ objects: number; unread: number }> {
   let count = 0;
   let unread = 0;
   const seen = new Set<string>();
+  const handed = Map.groupBy(claims.handed, ({ submitted }) => submitted);
   for (const object of scope.claimedOnly ? claimed(source, tenant, claims) : source.objects(tenant)) {
     count++;
     seen.add(object.object);
@@ -34,34 +35,62 @@ export async function verifyObjects(
       unread++;
       const problem = object.fileProblem() ?? rowProblem(object, claims);
       if (problem !== null) report(`object ${object.object}`, problem);
-    } else await verifyObject(source, tenant, object, claims, report);
+    } else {
+      const forms: HandedForm[] = [];
+      for (const claim of handed.get(object.object) ?? []) {
+        const form = await beginForm(claim, source.object(tenant, claim.header), scope, report);
+        if (form !== null) forms.push(form);
+      }
+      await verifyObject(source, tenant, object, claims, forms, report);
+    }
     scope.onObject?.(object.size);
   }
   for (const [object, claim] of claims.objects) {
     if (!seen.has(object)) report(`object ${object}`, `missing; entry ${claim.index} names it`);
   }
-  for (const handed of claims.handed) {
-    const header = source.object(tenant, handed.header);
-    const submitted = source.object(tenant, handed.submitted);
-    if (header === null || submitted === null) continue; // reported above as missing
-    if (!scope.deep && (header.isFile || submitted.isFile)) continue;
-    const place = `entry ${handed.index}`;
-    try {
-      const hash = createHash('sha256');
-      let size = 0;
-      for (const part of [header.read(), submitted.read(handed.bodyFrom)]) {
-        for await (const chunk of part) {
-          hash.update(chunk);
-          size += chunk.length;
-        }
-      }
-      if (hash.digest('hex') !== handed.sha256 || size !== handed.size)
-        report(place, 'header and body do not give the bytes that were handed over');
-    } catch (error) {
-      report(place, `the bytes handed over cannot be put together: ${(error as Error).message}`);
-    }
-  }
   return { objects: count, unread };
+}
+
+/** A handed-over form that is put together while its body is read: header ++ submitted object from a byte on. */
+interface HandedForm {
+  /** The next bytes of the submitted object. */
+  push(chunk: Buffer): void;
+  end(): void;
+}
+
+/** Null where its header is missing or cannot be read, which is reported, or is not to be read. */
+async function beginForm(
+  claim: ObjectClaims['handed'][number],
+  header: AuditObject | null,
+  { deep }: ObjectScope,
+  report: Report,
+): Promise<HandedForm | null> {
+  if (header === null || (header.isFile && !deep)) return null;
+  const place = `entry ${claim.index}`;
+  const hash = createHash('sha256');
+  let size = 0;
+  try {
+    for await (const chunk of header.read()) {
+      hash.update(chunk);
+      size += chunk.length;
+    }
+  } catch (error) {
+    report(place, `the bytes handed over cannot be put together: ${(error as Error).message}`);
+    return null;
+  }
+  let skip = claim.bodyFrom;
+  return {
+    push(chunk) {
+      const body = chunk.subarray(Math.min(skip, chunk.length));
+      skip -= chunk.length - body.length;
+      hash.update(body);
+      size += body.length;
+    },
+    end() {
+      if (hash.digest('hex') !== claim.sha256 || size !== claim.size)
+        report(place, 'header and body do not give the bytes that were handed over');
+    },
+  };
 }
 
 function* claimed(source: AuditSource, tenant: string, claims: ObjectClaims): Iterable<AuditObject> {
@@ -93,7 +122,8 @@ async function verifyObject(
   tenant: string,
   object: AuditObject,
   claims: ObjectClaims,
-  report: (place: string, problem: string) => void,
+  forms: readonly HandedForm[],
+  report: Report,
 ): Promise<void> {
   const place = `object ${object.object}`;
   const claim = claims.objects.get(object.object);
@@ -106,6 +136,7 @@ async function verifyObject(
     for await (const chunk of object.read()) {
       hash.update(chunk);
       indexer?.push(chunk);
+      for (const form of forms) form.push(chunk);
       if (size === 0) head = chunk;
       size += chunk.length;
     }
@@ -113,6 +144,7 @@ async function verifyObject(
     report(place, `its bytes do not decrypt (${(error as Error).message})`);
     return;
   }
+  for (const form of forms) form.end();
   const sha256 = hash.digest('hex');
   if (source.keyed(tenant, sha256) !== object.object) report(place, 'its content does not give its address');
   if (size !== object.size) report(place, `its row says ${object.size} bytes, it has ${size}`);

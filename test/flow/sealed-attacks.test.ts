@@ -6,8 +6,11 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import type { AlgorithmPolicy } from '../../src/evidence/ers/algorithm-policy.ts';
 import { recordOfEntry } from '../../src/evidence/record-of.ts';
 import { type VerifyOptions, verifyStore } from '../../src/evidence/verify.ts';
+import { readTimestampResponse, timestampRequest } from '../../src/pki/timestamp-request.ts';
+import { readTimestampToken, type TimestampToken } from '../../src/pki/timestamp-token.ts';
 import { renewHashTrees, renewTokens } from '../../src/preservation/renew.ts';
 import { seal } from '../../src/preservation/seal.ts';
+import type { TimestampFault } from '../../src/simulator/timestamp-authority.ts';
 import { openAudit } from '../../src/store/sqlite/audit.ts';
 import { storePaths } from '../../src/store/sqlite/open.ts';
 import {
@@ -273,6 +276,47 @@ describe('time-stamps of a sealed store', () => {
     const curve = await under(weak('ec-dsa', '2026-01-10T00:00:00Z'));
     expect(curve.undecided).toEqual(one(/archive timestamp 5: ec-dsa with 256 bits counted until/));
     expect(curve.undecided).not.toEqual(one(/archive timestamp 1: ec-dsa/));
+  });
+});
+
+describe('a token in the place of another, over the right tree', () => {
+  afterEach(() => world.tsas[0]!.faults.clear());
+
+  it.each<[TimestampFault, RegExp]>([
+    ['wrong-signature', /\(cms-signature-failed\)/],
+    ['wrong-imprint', /its tree does not lead to the digest that its token stamps/],
+    ['expired-certificate', /expired/],
+    ['revoked-certificate', /\(revocation-revoked\)/],
+    ['wrong-eku', /timeStamping|purpose/],
+    ['foreign-authority', /chain/],
+  ])('is named where it is one of %s', async (fault, said) => {
+    const tsa = world.tsas[0]!;
+    tsa.faults.add(fault);
+    const { findings, undecided } = await attacked(async (db) => {
+      const stored = db.prepare('SELECT token FROM archive_timestamp WHERE id = 5').pluck().get() as Buffer;
+      const { imprint } = (readTimestampToken(stored) as { token: TimestampToken }).token;
+      const body = timestampRequest({
+        hash: imprint.hash!,
+        digest: imprint.digest,
+        nonce: Buffer.alloc(8, 1),
+      });
+      const posted = await fetch(tsa.url, {
+        method: 'POST',
+        body,
+        headers: { 'content-type': 'application/timestamp-query' },
+      });
+      const response = Buffer.from(await posted.arrayBuffer());
+      const answer = readTimestampResponse(response) as { token: Buffer };
+      const { genTime } = (readTimestampToken(answer.token) as { token: TimestampToken }).token;
+      db.prepare(
+        'UPDATE archive_timestamp SET token = ?, response = ?, gen_time = ?, final = 0 WHERE id = 5',
+      ).run(answer.token, response, genTime.toISOString());
+    });
+    expect([...findings, ...undecided].filter((line) => /archive timestamp 5: /.test(line))).toEqual(
+      one(said),
+    );
+    // Whatever the token is worth: it is not the one that the log names.
+    expect(findings).toEqual(one(/kreis: archive timestamp 5: the token as it came is .*, the entry says/));
   });
 });
 

@@ -1,4 +1,5 @@
 /** Each attack is made on a real store, behind its back; verification must name the place. */
+import { createHash } from 'node:crypto';
 import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -61,7 +62,6 @@ beforeAll(async () => {
   await store.openTenant(tenant);
   const letter = await submit(store, 1, 200_000);
   const header = (await stage(store, 'X-de-mail-sender: erika\r\n\r\n')).object;
-  const { createHash } = await import('node:crypto');
   const body = `Text\r\n${'z'.repeat(200_000)}`;
   const submitted = `Message-ID: <1@x>\r\nSubject: Bescheid 1\r\n\r\n`;
   const handed = `X-de-mail-sender: erika\r\n\r\n${body}`;
@@ -302,6 +302,40 @@ describe('verification of a store', () => {
       const path = lines.slice(2, lines.indexOf('')).map((line) => Buffer.from(line, 'base64'));
       expect(verifyInclusion(index, size, leafHash(commitment), path, root)).toBe(true);
     }
+  });
+
+  it.each([
+    ['another body', (text: string) => `X: a\r\n\r\n${text}x`, 0],
+    ['a body from another byte on', (text: string) => `X: a\r\n\r\n${text.slice(1)}`, 0],
+    ['nothing of the body', () => 'X: a\r\n\r\n', 9_999],
+    ['what is there', (text: string) => `X: a\r\n\r\n${text.slice(5)}`, 5],
+  ])('judges a handed-over form of %s by header and body', async (what, handed, bodyFrom) => {
+    const text = `Message-ID: <999@x>\r\nSubject: Bescheid 999\r\n\r\nText\r\n`;
+    let intent = 0;
+    const findings = await attacked(async (directory) => {
+      await using store = await openSqliteStore({ directory, originPrefix: 'test.example' });
+      const letter = await submit(store, 999);
+      const form = Buffer.from(handed(text));
+      await store.recordHandoverIntent(tenant, {
+        letter,
+        transaction: 0,
+        attempt: 1,
+        endpoint: 'e',
+        recipients: [max],
+        handed: {
+          sha256: createHash('sha256').update(form).digest('hex'),
+          size: form.length,
+          header: (await stage(store, 'X: a\r\n\r\n')).object,
+          bodyFrom,
+        },
+        edits: [],
+      });
+      intent = letter + 1;
+    });
+    const isSound = what === 'what is there' || what === 'nothing of the body';
+    expect(findings).toEqual(
+      isSound ? [] : [`entry ${intent}: header and body do not give the bytes that were handed over`],
+    );
   });
 
   it('names an object file with a changed byte, and one that is gone', async () => {
