@@ -92,17 +92,22 @@ function createPartText(part: PartIndex) {
   };
 }
 
-/** Up to here a message is read once, whole, instead of a range for each of its parts. */
-const SMALL = 256 * 1024;
+/** Bytes read at a time, where parts are smaller: many parts lie in one block. */
+const BLOCK = 64 * 1024;
 
+/** Reads spans of a message in their order, small ones out of a block that is read once. */
 function spanReader(store: Store, tenant: string, composed: Composed): (span: Span) => AsyncIterable<Buffer> {
   const { source } = composed.content;
-  if (composed.size > SMALL)
-    return ({ from, to }) => store.readSource(tenant, source, from, Math.max(from, to));
-  let whole: Promise<Buffer> | undefined;
-  return async function* ({ from, to }) {
-    whole ??= readSpan(store, tenant, source, { from: 0, to: composed.size });
-    yield (await whole).subarray(from, to);
+  let from = 0;
+  let block: Buffer = Buffer.alloc(0);
+  return async function* (span) {
+    if (span.to - span.from > BLOCK) return yield* store.readSource(tenant, source, span.from, span.to);
+    if (span.from < from || span.to > from + block.length) {
+      from = span.from;
+      const to = Math.min(composed.size, from + 2 * BLOCK);
+      block = await readSpan(store, tenant, source, { from, to });
+    }
+    yield block.subarray(span.from - from, span.to - from);
   };
 }
 

@@ -176,7 +176,7 @@ async function look(): Promise<void> {
 
 async function search(key: SearchKey): Promise<number[]> {
   const contentsOf = (uids: readonly number[]) => store.contents(tenant, mailbox, uids);
-  const matches = createMatcher({ store, tenant, contentsOf }, view, key);
+  const matches = createMatcher({ store, tenant, contentsOf, turn: async () => undefined }, view, key);
   const found: number[] = [];
   for (let sequence = 1; sequence <= view.count; sequence++)
     if (await matches(sequence)) found.push(sequence);

@@ -43,6 +43,8 @@ export interface SearchPlace {
   readonly store: Store;
   readonly tenant: string;
   contentsOf(uids: readonly number[]): Promise<readonly MessageContent[]>;
+  /** Lets others work where it is their turn; called before each longer look. */
+  readonly turn: () => Promise<void>;
 }
 
 /** Structures held at one time. */
@@ -93,8 +95,8 @@ function once<A extends unknown[], T>(make: (...args: A) => Promise<T>): (...arg
 }
 
 /**
- * Reads what is asked for message after message in pages: the more in a row are asked for, the larger; one here and one
- * there is read alone.
+ * Reads what is asked for message after message in pages: twice as large each time, as long as half of the last one was
+ * asked for; one here and one there is read alone.
  */
 function createReadAhead<T>(
   view: MailboxView,
@@ -104,13 +106,18 @@ function createReadAhead<T>(
   let page: ReadonlyMap<number, T> = new Map();
   let from = 1;
   let to = 1;
+  let last = 0;
+  let used = 0;
   return async (sequence) => {
     if (sequence < from || sequence >= to) {
-      const size = sequence >= to && sequence - to <= to - from ? Math.min(2 * (to - from + 1), most) : 1;
+      const size = 2 * used >= to - from ? Math.max(1, Math.min(2 * (to - from), most)) : 1;
       from = sequence;
       to = Math.min(sequence + size, view.count + 1);
+      used = 0;
       page = await read(Array.from({ length: to - from }, (_, at) => view.at(from + at).uid));
     }
+    if (sequence !== last) used++;
+    last = sequence;
     return page.get(view.at(sequence).uid);
   };
 }
@@ -298,6 +305,7 @@ function textTest(wanted: string, withHeader: boolean, place: SearchPlace, needl
     if (indexed) {
       if (!mayBody(indexed)) return false;
       const kept = await candidate.kept(indexed.object);
+      await place.turn();
       if (kept) return kept.body.includes(wanted);
     }
     const composed = await candidate.content();
@@ -306,13 +314,14 @@ function textTest(wanted: string, withHeader: boolean, place: SearchPlace, needl
 }
 
 async function bodyHolds(
-  { store, tenant }: SearchPlace,
+  { store, tenant, turn }: SearchPlace,
   composed: Composed,
   wanted: string,
 ): Promise<boolean> {
   let window = '';
   for await (const piece of bodyPieces(store, tenant, composed)) {
     window += piece;
+    await turn();
     if (window.includes(wanted)) return true;
     // What a match could begin in.
     window = window.slice(1 - wanted.length || window.length);

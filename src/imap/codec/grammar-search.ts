@@ -7,6 +7,8 @@ import { parseSequenceSet } from './sequence.ts';
 
 const maxDepth = 50;
 const maxKeys = 1000;
+/** Looking for one text in another may take the product of their lengths. */
+const maxText = 1000;
 const returnOptions = ['MIN', 'MAX', 'ALL', 'COUNT'] as const;
 
 /** Charsets that a search may use (RFC 3501 6.4.4), and the decoder's name for each. */
@@ -186,7 +188,9 @@ function modseqKey(s: Scanner): SearchKey {
 
 function text(p: Program): string {
   scan.space(p.s);
-  return p.decode(scan.astring(p.s));
+  const wanted = p.decode(scan.astring(p.s));
+  if (wanted.length > maxText) throw new BadSyntax(`search text is longer than ${maxText} characters`);
+  return wanted;
 }
 
 function date(p: Program): number {

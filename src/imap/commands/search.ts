@@ -19,8 +19,10 @@ export async function search(session: Session, command: CommandOf<'SEARCH'>): Pr
   const view = session.view!;
   const withModseq = asksModseq(command.key);
   if (withModseq) enableCondstore(session);
+  const turn = createTurn();
   const matches = createMatcher(
     {
+      turn,
       store: session.deps.store,
       tenant: tenantOf(session),
       contentsOf: (uids) => shownContents(session, uids),
@@ -30,12 +32,8 @@ export async function search(session: Session, command: CommandOf<'SEARCH'>): Pr
   );
   const found: number[] = [];
   const first = command.returns?.every((option) => option === 'MIN') ?? false;
-  let turn = performance.now();
   for (let sequence = 1; sequence <= view.count; sequence++) {
-    if (performance.now() - turn > turnMs) {
-      await setImmediate();
-      turn = performance.now();
-    }
+    if (turn.isOver()) await turn();
     // Nobody is there to be answered, or soon will be.
     if (session.connection.closed || session.ended || session.deps.closing.aborted)
       return no('Search was broken off', 'UNAVAILABLE');
@@ -49,6 +47,18 @@ export async function search(session: Session, command: CommandOf<'SEARCH'>): Pr
   if (command.returns === null) await sendNumbers(session, shown, modseq);
   else session.connection.send(extended(command, shown, modseq));
   return ok('Searched');
+}
+
+/** Whose turn it is: after `turnMs` that of others. */
+function createTurn(): (() => Promise<void>) & { isOver(): boolean } {
+  let since = performance.now();
+  const isOver = () => performance.now() - since > turnMs;
+  const turn = async () => {
+    if (!isOver()) return;
+    await setImmediate();
+    since = performance.now();
+  };
+  return Object.assign(turn, { isOver });
 }
 
 /** Numbers of a line that are put together at a time. */

@@ -3,6 +3,7 @@
  * of the tenant. So the file says no more of it than of the messages.
  */
 import { createCipheriv, createDecipheriv, createHmac, createSecretKey, type KeyObject } from 'node:crypto';
+import { setImmediate } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { deflateRaw, inflateRawSync } from 'node:zlib';
 import type { MessageIndex } from '../../mime/types.ts';
@@ -14,6 +15,8 @@ import type { ReadContext } from './read-context.ts';
 import { createFilter, type FilterKey, filterKey, mayHold, trigramHashes } from './text-filter.ts';
 
 const NONCE = 12;
+/** Characters filtered at a time: others get a turn in between. */
+const SLICE = 256 * 1024;
 /** A text that takes more when sealed is not kept: the message itself is read instead. */
 const LARGEST_SEALED = 1024 * 1024;
 
@@ -41,7 +44,11 @@ const compress = promisify(deflateRaw);
 export async function toWireSearchText(keys: TenantKeys, text: SearchText): Promise<WireSearchText> {
   const { filter: key } = searchKeys(keys);
   const filter = createFilter();
-  for (const { where, text: part } of text.texts) filter.add(trigramHashes(key, where, part));
+  for (const { where, text: part } of text.texts)
+    for (let at = 0; at === 0 || at < part.length - 2; at += SLICE) {
+      if (at > 0) await setImmediate();
+      filter.add(trigramHashes(key, where, part.slice(at, at + SLICE + 2)));
+    }
   const plain = text.whole === null ? null : await compress(text.whole);
   const kept = plain !== null && plain.length <= LARGEST_SEALED;
   return {
