@@ -126,8 +126,8 @@ it('reads, flags and tags a De-Mail, moves, copies and deletes', async () => {
     inbox.markMessagesRead([read], true);
     inbox.markMessagesFlagged([read], true);
     inbox.addKeywordsToMessages([read], '$label1');
-    await copy(inbox, find(inbox, 'verschieben'), folder('Archiv'), true);
-    await copy(inbox, find(inbox, 'kopieren'), folder('Archiv'), false);
+    await within(20_000, 'the move', copy(inbox, find(inbox, 'verschieben'), folder('Archiv'), true));
+    await within(20_000, 'the copy', copy(inbox, find(inbox, 'kopieren'), folder('Archiv'), false));
     inbox.deleteMessages([find(inbox, 'wegwerfen')], null, false, false, null, false);
     await until(() => !find(inbox, 'wegwerfen') && !find(inbox, 'verschieben'));
     return { text, subjects: headers(inbox).map((header) => header.mime2DecodedSubject).sort() };`,
@@ -173,44 +173,6 @@ it('sends a letter, and Gesendet holds one copy, whatever another client files',
   expect(shown).toEqual(['Bescheid über Grüße']);
 });
 
-it('sees one copy of a letter that another client filed before a kill of the gateway, and submitted after it', async () => {
-  const subject = 'Nach dem Absturz';
-  const lines = [
-    `From: <${login}>`,
-    `To: <${citizen}>`,
-    `Subject: ${subject}`,
-    'Message-ID: <kill@erika.example>',
-  ];
-  const text = [...lines, 'Date: Mon, 05 Feb 2024 10:00:00 +0100', '', 'Guten Tag', ''].join('\r\n');
-  const early = await other.append('Gesendet', Buffer.from(`X-Mailer: another\r\n${text}`), [
-    '\\Seen',
-    '\\Flagged',
-  ]);
-  other.close();
-  gateway.kill('SIGKILL');
-  await gateway.exited;
-  gateway = await world.installation.start();
-  const { submissions } = world.installation.ports;
-  const transport = createTransport({
-    host: 'localhost',
-    port: submissions,
-    secure: true,
-    tls: { ca: await readFile(world.installation.caFile, 'utf8') },
-    auth: { user: login, pass: 'demo' },
-  });
-  await transport.sendMail({ envelope: { from: login, to: citizen }, raw: text });
-  transport.close();
-  other = await connectOther();
-  expect((await contentOf('Gesendet'))[subject]).toEqual(expect.arrayContaining(['\\Flagged', '\\Seen']));
-  expect(await countOf('Gesendet')).toBe(2);
-  const shown = await thunderbird.run<number[]>(
-    `const sent = await open('Gesendet');
-    return headers(sent).filter((header) => header.mime2DecodedSubject === args[0]).map(({ messageKey }) => messageKey);`,
-    subject,
-  );
-  expect(shown).toEqual([(early || { uid: 0 }).uid! + 1]);
-});
-
 it('hears of a confirmation by IDLE within two seconds', async () => {
   const noticed = await thunderbird.run<{ messageId: string; at: number }>(
     `const confirmations = await open('${CONFIRMATIONS}');
@@ -224,7 +186,7 @@ it('hears of a confirmation by IDLE within two seconds', async () => {
     MailServices.mfn.addListener(listener, MailServices.mfn.msgAdded);
     try {
       ${sending}
-      return await heard.promise;
+      return await within(40_000, 'the confirmation', heard.promise);
     } finally {
       MailServices.mfn.removeListener(listener);
     }`,
@@ -269,7 +231,7 @@ it('shows by named tags how far a letter is, and a confirmation that is filed wi
     await until(() => letter.getStringProperty('keywords').includes('$demailreceived'));
     const confirmations = await open('${CONFIRMATIONS}');
     const receipt = await until(() => find(confirmations, '*Eingangsbestätigung* ' + args[0]));
-    await copy(confirmations, receipt, shown, false);
+    await within(20_000, 'the copy', copy(confirmations, receipt, shown, false));
     const copied = await until(() => find(shown, receipt.mime2DecodedSubject));
     const thread = shown.msgDatabase.getThreadContainingMsgHdr(letter);
     if (thread.numChildren !== 2 || copied.threadParent !== letter.messageKey) throw new Error('not in its thread');
@@ -300,4 +262,41 @@ it('shows letters with their confirmations in a saved search over both folders',
   expect(new Set(rows.slice(at + 1, at + 5).map(({ subject }) => subject))).toEqual(
     new Set(['*Versandbestätigung* Bescheid über Grüße', '*Eingangsbestätigung* Bescheid über Grüße']),
   );
+});
+
+it('sees one copy of a letter that another client filed before a kill of the gateway, and submitted after it', async () => {
+  const subject = 'Nach dem Absturz';
+  const lines = [
+    `From: <${login}>`,
+    `To: <${citizen}>`,
+    `Subject: ${subject}`,
+    'Message-ID: <kill@erika.example>',
+  ];
+  const text = [...lines, 'Date: Mon, 05 Feb 2024 10:00:00 +0100', '', 'Guten Tag', ''].join('\r\n');
+  const early = await other.append('Gesendet', Buffer.from(`X-Mailer: another\r\n${text}`), [
+    '\\Seen',
+    '\\Flagged',
+  ]);
+  other.close();
+  gateway.kill('SIGKILL');
+  await gateway.exited;
+  gateway = await world.installation.start();
+  const { submissions } = world.installation.ports;
+  const transport = createTransport({
+    host: 'localhost',
+    port: submissions,
+    secure: true,
+    tls: { ca: await readFile(world.installation.caFile, 'utf8') },
+    auth: { user: login, pass: 'demo' },
+  });
+  await transport.sendMail({ envelope: { from: login, to: citizen }, raw: text });
+  transport.close();
+  other = await connectOther();
+  expect((await contentOf('Gesendet'))[subject]).toEqual(expect.arrayContaining(['\\Flagged', '\\Seen']));
+  const shown = await thunderbird.run<number[]>(
+    `const sent = await open('Gesendet');
+    return headers(sent).filter((header) => header.mime2DecodedSubject === args[0]).map(({ messageKey }) => messageKey);`,
+    subject,
+  );
+  expect(shown).toEqual([(early || { uid: 0 }).uid! + 1]);
 });

@@ -24,15 +24,15 @@ export interface Thunderbird extends AsyncDisposable {
   /**
    * Runs the body of an async function within Thunderbird. At hand: `MailServices`, `server`,
    * `until(condition)`, `pathOf(folder)`, `folder(path)`, `updated(folder)`, `open(path)` (the folder, brought up to date),
-   * `headers(folder)`, `find(folder, subject)`, `copy(from, header, to, move)`, `textOf(folder, header)`, and
+   * `headers(folder)`, `find(folder, subject)`, `within(ms, what, promise)`, `copy(from, header, to, move)`, `textOf(folder, header)`, and
    * `send(letter)`: writes it in a window and sends it, until the window closes, after the copy is filed.
    */
   run: Marionette['run'];
 }
 
-const startMs = 60_000;
+const startMs = 180_000;
 /** For what a script waits for. */
-const scriptMs = 60_000;
+const scriptMs = 120_000;
 
 const prelude = `
   const { MailServices } = ChromeUtils.importESModule('resource:///modules/MailServices.sys.mjs');
@@ -52,10 +52,21 @@ const prelude = `
       OnStartRunningUrl() {},
       OnStopRunningUrl(url, status) { status === 0 ? resolve() : reject(new Error(pathOf(one) + ': ' + status)); },
     }));
+  const within = (ms, what, promise) => Promise.race([
+    promise,
+    new Promise((_, reject) => setTimeout(() => reject(new Error('waited in vain for ' + what)), ms)),
+  ]);
   const open = async (name) => {
     const one = await until(() => folder(name));
-    await updated(one);
-    return one;
+    // What was under way on a connection that broke is sometimes never answered: asked again, it connects anew.
+    for (let left = 3; ; left--) {
+      try {
+        await within(10_000, name, updated(one));
+        return one;
+      } catch (error) {
+        if (left === 0) throw error;
+      }
+    }
   };
   const headers = (one) => [...one.msgDatabase.enumerateMessages()];
   const find = (one, subject) => headers(one).find((header) => header.mime2DecodedSubject === subject);
