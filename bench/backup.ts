@@ -110,7 +110,7 @@ async function written(): Promise<number> {
 
 if (step === 'all') {
   const place = await mkdtemp(join(root === '' ? tmpdir() : root, 'bench-backup-'));
-  console.log('| step | bytes | time | rate | memory (peak) |\n|---|---|---|---|---|');
+  console.log('| step | bytes | time | processor | memory (peak) |\n|---|---|---|---|---|');
   try {
     for (const name of Object.keys(steps)) {
       const { stdout, stderr, status } = spawnSync(
@@ -129,7 +129,8 @@ if (step === 'all') {
   const bytes = await steps[step!]!(Number(size) * KiB * MiB);
   const seconds = (performance.now() - began) / 1000;
   const memory = Math.round(process.resourceUsage().maxRSS / KiB);
+  const { user, system } = process.cpuUsage();
   console.log(
-    `| ${step} | ${(bytes / 1e9).toFixed(2)} GB | ${seconds.toFixed(1)} s | ${(bytes / 1e6 / seconds).toFixed(0)} MB/s | ${memory} MiB |`,
+    `| ${step} | ${(bytes / 1e9).toFixed(2)} GB | ${seconds.toFixed(1)} s | ${((user + system) / 1e6).toFixed(1)} s | ${memory} MiB |`,
   );
 }

@@ -9,19 +9,12 @@ import { lastCommit } from '../preservation/journal.ts';
 import { readSecret } from '../store/key-files.ts';
 import { readCommitCount } from '../store/sqlite/commit-count.ts';
 import type { StorePaths } from '../store/sqlite/paths.ts';
+import { examine, type Result } from './check-result.ts';
 import { connectToGateway } from './control.ts';
-
-interface Result {
-  readonly check: string;
-  readonly subject: string;
-  readonly good: boolean;
-  readonly warning?: true;
-  readonly detail: string;
-}
 
 export async function checkCopies(config: Config, paths: StorePaths): Promise<Result[]> {
   const { backup, secondCopy } = config.preservation;
-  const scrubbing = await attempt('scrubbing', config.data, async () => lastRound(config));
+  const scrubbing = await examine('scrubbing', config.data, async () => lastRound(config));
   if (backup === undefined)
     return [
       scrubbing,
@@ -35,21 +28,13 @@ export async function checkCopies(config: Config, paths: StorePaths): Promise<Re
     ];
   const results = [
     ...apart(config, 'backup', backup.directory),
-    await attempt('backup', backup.directory, () => newest(backup, paths)),
+    await examine('backup', backup.directory, () => newest(backup, paths)),
   ];
   if (secondCopy !== undefined) {
     results.push(...apart(config, 'second copy', secondCopy.directory));
-    results.push(await attempt('second copy', secondCopy.directory, () => lag(config, secondCopy, paths)));
+    results.push(await examine('second copy', secondCopy.directory, () => lag(config, secondCopy, paths)));
   }
   return [...results, scrubbing];
-}
-
-async function attempt(check: string, subject: string, look: () => Promise<string>): Promise<Result> {
-  try {
-    return { check, subject, good: true, detail: await look() };
-  } catch (error) {
-    return { check, subject, good: false, detail: (error as Error).message };
-  }
 }
 
 /** A copy on the same file system dies with it: also where a mount is missing and its folder is an empty one of this disk. */

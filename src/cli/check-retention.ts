@@ -3,15 +3,8 @@ import type { Config, TenantConfig } from '../config/schema.ts';
 import { dueLetters } from '../preservation/retention-review.ts';
 import type { StorePaths } from '../store/sqlite/paths.ts';
 import type { Reader } from '../store/store.ts';
+import type { Result } from './check-result.ts';
 import { openReader } from './reader.ts';
-
-interface Result {
-  readonly check: string;
-  readonly subject: string;
-  readonly good: boolean;
-  readonly warning?: true;
-  readonly detail: string;
-}
 
 const DAY = 86_400_000;
 /** What ends within so long is named. */

@@ -14,6 +14,7 @@ import { checkCopies } from './check-copies.ts';
 import { probeEndpoint } from './check-endpoints.ts';
 import { type LoginOptions, logIn, tenantsToLogIn } from './check-login.ts';
 import { type Look, preservationLooks } from './check-preservation.ts';
+import { examine, type Result } from './check-result.ts';
 import { checkRetention } from './check-retention.ts';
 import { probeScanner } from './check-scanner.ts';
 import { searchTextLooks } from './check-search-text.ts';
@@ -27,15 +28,6 @@ import { openReader } from './reader.ts';
 const soonMs = 30 * 86_400_000;
 const rehearsalMs = 366 * 86_400_000;
 const leastFreeBytes = 1024 ** 3;
-
-interface Result {
-  readonly check: string;
-  readonly subject: string;
-  readonly good: boolean;
-  /** Works, but is to be looked at; no finding. */
-  readonly warning?: true;
-  readonly detail: string;
-}
 
 export function register(program: Command, context: Context): void {
   withCommonOptions(
@@ -117,15 +109,6 @@ function checkRecovery(config: Config, paths: StorePaths): Result[] {
       ? warning(id, `${detail}, more than a year ago: keys rehearse --key FILE`)
       : { check: 'recovery key', subject: id, good: true, detail };
   });
-}
-
-/** Runs one check; whatever it throws is its finding. */
-async function examine(check: string, subject: string, look: () => Promise<string>): Promise<Result> {
-  try {
-    return { check, subject, good: true, detail: await look() };
-  } catch (error) {
-    return { check, subject, good: false, detail: (error as Error).message };
-  }
 }
 
 function checkCertificates(config: Config): Promise<Result[]> {
