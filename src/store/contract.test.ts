@@ -825,6 +825,43 @@ describe.each(engines)('the store on %s', (_, openStore) => {
         internalDate: 0,
       });
 
+    it('gets copies by its use, whatever its name; the entry says its name, and no quota keeps them out', async () => {
+      await store.ensureMailboxes(tenant, erika, [{ name: 'Gesendet', specialUse: '\\Sent' }]);
+      await store.renameMailbox(tenant, erika, 'Gesendet', 'Post/Ausgang');
+      const letter = await accept(1);
+      expect(await store.entry(tenant, letter)).toMatchObject({
+        delivered: [{ owner: erika.name, mailbox: 'Post/Ausgang' }],
+      });
+      const sent = (await store.mailbox(tenant, erika, 'Post/Ausgang'))!;
+      expect(sent).toMatchObject({ messages: 1, unseen: 0, specialUse: '\\Sent' });
+      const full = { quota: { bytes: 1, messages: null } };
+      const other = await store.createMailbox(tenant, erika, 'Akten');
+      await expect(store.copyMessages(tenant, sent.id, [1], other.id, full)).rejects.toMatchObject({
+        code: 'quota-exceeded',
+      });
+      expect((await store.moveMessages(tenant, sent.id, [1], other.id, full)).pairs).toEqual([[1, 1]]);
+      await accept(2);
+      expect(await store.mailboxUsage(tenant, erika)).toMatchObject({ messages: 2 });
+    });
+
+    it('counts what it holds as messages come and go', async () => {
+      const { id } = await store.createMailbox(tenant, erika, 'Akten');
+      for (const text of ['a', 'bb', 'ccc']) await append(id, text, text === 'a' ? ['\\Seen'] : []);
+      expect(await store.mailboxById(tenant, id)).toMatchObject({ messages: 3, unseen: 2, bytes: 6 });
+      await store.changeFlags(tenant, id, [2, 3], { op: 'add', flags: ['\\Seen', '\\Deleted'] });
+      await store.changeFlags(tenant, id, [1], { op: 'remove', flags: ['\\Seen'] });
+      expect(await store.mailboxById(tenant, id)).toMatchObject({ messages: 3, unseen: 1, bytes: 6 });
+      await store.expunge(tenant, id, null);
+      expect(await store.mailboxById(tenant, id)).toMatchObject({ messages: 1, unseen: 1, bytes: 1 });
+    });
+
+    it('has a greater UIDVALIDITY when it is made again, also within a second', async () => {
+      const first = await store.createMailbox(tenant, erika, 'Akten');
+      await store.deleteMailbox(tenant, erika, 'Akten');
+      const second = await store.createMailbox(tenant, erika, 'Akten');
+      expect(second.uidValidity).toBeGreaterThan(first.uidValidity);
+    });
+
     it('flag, move, copy and expunge with rising modseq; UIDs are never used twice', async () => {
       const from = await store.createMailbox(tenant, erika, 'Akten/2026');
       const to = await store.createMailbox(tenant, erika, 'Ziel');

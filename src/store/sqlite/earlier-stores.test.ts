@@ -68,6 +68,10 @@ describe('a store of an earlier release', () => {
     const owner = { type: 'user', name: 'erika.mustermann@stadt-waren.example' } as const;
     const { value, findings } = await bringForward('v3', async (store) => {
       const inbox = (await store.mailboxes('stadt-waren', owner)).find(({ name }) => name === 'INBOX')!;
+      // Counted anew when the columns came.
+      const rows = await store.messages('stadt-waren', inbox.id);
+      const bytes = rows.reduce((sum, { size }) => sum + size, 0);
+      expect(inbox).toMatchObject({ messages: rows.length, bytes });
       return [...(await store.privateMessages('stadt-waren', inbox.id)).keys()].sort();
     });
     // Private, retrieval confirmation asked for, and the retrieval confirmation itself; not the second one.
