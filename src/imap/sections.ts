@@ -54,12 +54,15 @@ export async function readSpan(
   return Buffer.concat(chunks);
 }
 
-/** RFC 3501 6.4.5: the fields in their order, and the empty line where the message has one. */
+/**
+ * RFC 3501 6.4.5: the fields in their order, and the empty line. Where the message has none itself, only the fields asked
+ * for end with one, as clients expect of them.
+ */
 function chooseFields(header: Buffer, section: Section): Buffer {
   const wanted = new Set(section.fields.map((name) => name.toLowerCase()));
   const not = section.what === 'HEADER.FIELDS.NOT';
   const chosen = parseHeader(header).filter(({ lower }) => lower !== '' && wanted.has(lower) !== not);
-  const end = header.length >= headerLimit || endsEmpty(header) ? '\r\n' : '';
+  const end = !not || header.length >= headerLimit || endsEmpty(header) ? '\r\n' : '';
   return Buffer.concat([...chosen.map(({ raw }) => endLine(raw)), Buffer.from(end)]);
 }
 

@@ -114,9 +114,7 @@ async function answerOf(
       for (const [known, items] of response.name === 'OK' ? fetched : []) {
         const shown = requested(command, items);
         if (Object.keys(shown).length > 0)
-          answers[`FETCH ${known.uid ?? places.indexOf(known) + 1}`] = Object.entries(
-            shown,
-          ).toSorted() as Value;
+          answers[`FETCH ${places.indexOf(known) + 1}`] = Object.entries(shown).toSorted() as Value;
       }
       return { status: response.name, code: codeText(response.code), answers, picture: picture(state), raw };
     }
