@@ -10,6 +10,7 @@ import {
   importTenant,
   verifyForImport,
 } from '../preservation/import-tenant.ts';
+import { Unavailable } from '../unavailable.ts';
 import { openCommandStore } from './command-store.ts';
 import { type CommonOptions, type Context, withCommonOptions } from './context.ts';
 import { CommandError, type ExitCode, exit } from './exit.ts';
@@ -65,7 +66,10 @@ async function takeOver(directory: string, options: ImportOptions, context: Cont
     options.trust,
   );
   try {
-    const verified = await verifyForImport(from, tenant, circumstances);
+    const verified = await verifyForImport(from, tenant, circumstances).catch((error: Error) => {
+      if (error instanceof ImportRefused) throw error;
+      throw new CommandError(exit.usage, `${from}: no export that can be read: ${error.message}`, error);
+    });
     const undecided = verified.checks.filter(({ result }) => result === 'undecided');
     if (!options.json) for (const one of undecided) context.warn(checkLine(one));
     if (dryRun) {
@@ -139,7 +143,7 @@ function tell(
 }
 
 function refused(error: unknown, { json }: CommonOptions, context: Context): ExitCode {
-  if (error instanceof CommandError) throw error;
+  if (error instanceof CommandError || error instanceof Unavailable) throw error;
   const checks = error instanceof ImportRefused ? error.checks : [];
   const { message } = error as Error;
   if (json) context.printJson({ imported: false, problem: message, checks });

@@ -241,7 +241,19 @@ function verifyTenant({ source, tenant, since, seals, witnesses, report, open, o
     times.row(row.index, row.time, entry);
     if (entry?.kind === 'sealed' || entry?.kind === 'renewed')
       announced.push({ tenant, index: row.index, entry });
-    if (entry?.kind === 'imported') renumbered.push({ tenant, index: row.index, entry });
+    if (entry?.kind === 'imported') {
+      renumbered.push({ tenant, index: row.index, entry });
+      const before = logs[at - 1];
+      if (
+        before?.origin !== entry.origin ||
+        before.note !== entry.checkpoint ||
+        entry.entries !== logs[at]!.base
+      )
+        report(
+          `entry ${row.index}`,
+          'the log that it says was imported is not the one that was closed before it',
+        );
+    }
     if (entry !== null && isIn) {
       projection.entry(entry);
       outbox.entry(entry);

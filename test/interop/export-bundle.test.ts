@@ -18,11 +18,13 @@ import { bundlePath, loosePaths } from '../../src/evidence/bundle/tenant-layout.
 import { type BundleVerdict, verifyBundle } from '../../src/evidence/bundle/verify-bundle.ts';
 import { verifyTenant } from '../../src/evidence/bundle/verify-tenant.ts';
 import { createNoteSigner, type NoteSigner } from '../../src/evidence/note.ts';
+import { verifyStore } from '../../src/evidence/verify.ts';
 import type { Clock } from '../../src/observe/clock.ts';
 import { silentLog } from '../../src/observe/log.ts';
 import { revocationNetwork } from '../../src/pki/revocation-network.ts';
 import { readTrustFiles, revocationMemory } from '../../src/pki/revocation-sources.ts';
 import { type Authorities, createAuthorities } from '../../src/preservation/authorities.ts';
+import { importTenant, verifyForImport } from '../../src/preservation/import-tenant.ts';
 import { renewDue } from '../../src/preservation/renew.ts';
 import { renewalWorkshop } from '../../src/preservation/renewal-work.ts';
 import { seal } from '../../src/preservation/seal.ts';
@@ -33,7 +35,9 @@ import { startReverification } from '../../src/provider/reverify.ts';
 import { createSettlement } from '../../src/provider/settle.ts';
 import { testDirectory } from '../../src/provider/testing/tenants.ts';
 import { startTimestampAuthority, type TimestampAuthority } from '../../src/simulator/timestamp-authority.ts';
-import { logKeyFile, readLogKey } from '../../src/store/keys.ts';
+import { loadTenantKeys, logKeyFile, readLogKey } from '../../src/store/keys.ts';
+import { openAudit } from '../../src/store/sqlite/audit.ts';
+import { openSqliteReader, storePaths } from '../../src/store/sqlite/open.ts';
 import { openSimulator, openWorld, type SimulatedProvider, type World } from '../flow/provider-world.ts';
 
 const run = promisify(execFile);
@@ -332,17 +336,18 @@ describe('the export of a whole tenant', () => {
     cpSync(file('whole'), file(name), { recursive: true });
     return file(name);
   };
-  const judge = async (path: string) =>
-    await verifyTenant(path, {
-      trust: await readTrustFiles([tsa.caFile, provider.simulator.caFile]),
-      revocation: revocationMemory([]),
-      time,
-      policy: loadAlgorithms(),
-      logKeys: [logKey],
-    });
+  const circumstances = async () => ({
+    trust: await readTrustFiles([tsa.caFile, provider.simulator.caFile]),
+    revocation: revocationMemory([]),
+    time,
+    policy: loadAlgorithms(),
+    logKeys: [logKey],
+  });
+  const judge = async (path: string) => await verifyTenant(path, await circumstances());
 
   beforeAll(async () => {
-    await exportTenant(w.store, 'stadt', file('whole'), { signer, addressKey: Buffer.alloc(32) });
+    const addressKey = loadTenantKeys(join(w.directory, 'keys'), 'stadt', false).address.export();
+    await exportTenant(w.store, 'stadt', file('whole'), { signer, addressKey });
   });
 
   it('holds every entry of the log, and is valid: only what the seal itself made comes after it', async () => {
@@ -353,6 +358,36 @@ describe('the export of a whole tenant', () => {
       name: 'evidence-record',
     });
     expect(verdict).toBe('valid');
+  });
+
+  it('goes into another store with confirmations, verdicts, and what was fetched', async () => {
+    const to = file('other-store');
+    const verified = await verifyForImport(file('whole'), 'stadt', await circumstances());
+    await importTenant(verified, {
+      directory: to,
+      paths: storePaths({ directory: to }),
+      originPrefix: 'other.example',
+      tenant: 'stadt',
+      actor: { type: 'operator', name: 'erika' },
+      reason: 'the office moves',
+      now: () => time.getTime(),
+      warn: () => undefined,
+    });
+    using reader = openSqliteReader(storePaths({ directory: to }));
+    expect(await reader.standing('stadt', letter)).toEqual(await w.store.standing('stadt', letter));
+    expect(await reader.timeline('stadt', letter)).toEqual(await w.store.timeline('stadt', letter));
+    expect(await reader.openTransactions('stadt')).toEqual([]);
+    const fetched = (await w.entries()).flatMap((entry) => ('source' in entry ? [entry] : []));
+    expect(fetched.length).toBeGreaterThan(1);
+    for (const { source, message, index } of fetched)
+      expect(await reader.fetchedAs('stadt', source.account, message.sha256)).toBe(index);
+    using audit = openAudit(storePaths({ directory: to }));
+    expect((await verifyStore(audit, { archive: null })).findings).toEqual([]);
+    // The same letter, exported from there: the same bytes but for the keys of the log that goes on.
+    const { files } = await collectBundle(reader, { tenant: 'stadt', letter }, null);
+    const before = new Map(bundle.files.map(({ name, sha256 }) => [name, sha256]));
+    const others = files.filter(({ name, sha256 }) => before.get(name) !== sha256).map(({ name }) => name);
+    expect(others).toEqual(['log-keys.txt', 'SHA256SUMS']);
   });
 
   it('is found out for what was taken out or changed', async () => {

@@ -3,6 +3,7 @@ import { generateKeyPairSync } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { cp, mkdtemp, readdir, readFile, rename, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import Database from 'better-sqlite3';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openExportFolder } from '../../src/evidence/bundle/export-folder.ts';
 import { exportTenant } from '../../src/evidence/bundle/export-tenant.ts';
@@ -218,6 +219,54 @@ describe('a tenant that moves', () => {
     const index = (await third.resolve('<1@x>', 'stadt'))[0]!.letter;
     expect(await recordOfEntry(third, 'stadt', index)).toEqual(await recordOfEntry(second, 'stadt', index));
   }, 60_000);
+});
+
+describe('the part of a tree that came along', () => {
+  it.each([
+    [
+      'a changed node',
+      'UPDATE archive_node SET hashes = randomblob(length(hashes)) WHERE id = 1 AND level = 0',
+      /archive timestamp 1: entry stadt\/0 is not what was time-stamped/,
+    ],
+    [
+      'a changed node above',
+      'UPDATE archive_node SET hashes = randomblob(length(hashes)) WHERE id = 1 AND level = 2',
+      /archive timestamp 1/,
+    ],
+    [
+      'a node at another level',
+      'UPDATE archive_node SET level = level + 40 WHERE id = 1 AND level = 2',
+      /archive timestamp 1/,
+    ],
+    [
+      'a node at another place',
+      'UPDATE archive_node SET first = first + 1 WHERE id = 1 AND level = 1',
+      /archive timestamp 1/,
+    ],
+    ['nodes that are missing', 'DELETE FROM archive_node WHERE id = 1 AND level > 0', /archive timestamp 1/],
+    [
+      'nodes of nothing',
+      'UPDATE archive_node SET id = 99 WHERE id = 2',
+      /of archive timestamp 99: a row stands there/,
+    ],
+    ['another log before', `UPDATE closed_log SET note = note || 'x'`, /it says was imported is not the one/],
+    [
+      'a position in the old tree',
+      'UPDATE archive_range SET position = position + 1 WHERE id = 1',
+      /archive timestamp 1/,
+    ],
+  ])('is named for %s', async (_, change, said) => {
+    const directory = await mkdtemp(join(world.root, 'nodes-'));
+    await cp(join(world.root, 'new'), directory, { recursive: true });
+    const db = new Database(join(directory, 'store.sqlite'));
+    for (const table of ['archive_node', 'archive_range', 'closed_log'])
+      for (const rule of ['update', 'delete']) db.exec(`DROP TRIGGER ${table}_no_${rule}`);
+    db.exec(change);
+    db.close();
+    using audit = openAudit(storePaths({ directory }));
+    const { findings } = await verifyStore(audit, { archive: null });
+    expect(findings.map(({ place, problem }) => `${place}: ${problem}`).join('\n')).toMatch(said);
+  });
 });
 
 describe('entries that a seal left out', () => {
