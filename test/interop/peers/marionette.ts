@@ -69,7 +69,7 @@ export async function connectMarionette(port: number, scriptTimeoutMs: number): 
   }
 
   await greeted.promise;
-  await send('WebDriver:NewSession', { capabilities: {} });
+  await send('WebDriver:NewSession', { unhandledPromptBehavior: 'dismiss' });
   await send('Marionette:SetContext', { value: 'chrome' });
   await send('WebDriver:SetTimeouts', { script: scriptTimeoutMs });
   return {

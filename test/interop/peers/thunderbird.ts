@@ -193,6 +193,8 @@ function preferences({ login, name, imaps, submissions }: ThunderbirdAccount): s
     'mail.rights.version': 1,
     'mail.shell.checkDefaultClient': false,
     'mail.spam.version': 1,
+    // A server that is gone for a moment opens a dialog, which would hold the scripts up.
+    'mail.suppressAlertsForTests': true,
     'mailnews.start_page.enabled': false,
     'network.captive-portal-service.enabled': false,
     'network.connectivity-service.enabled': false,
