@@ -62,13 +62,18 @@ function readField(buffer: Buffer, start: number, end: number): HeaderField {
   const nameEnd = fieldNameEnd(raw);
   const colon = nameEnd === 0 ? -1 : raw.indexOf(COLON, nameEnd);
   const name = nameEnd === 0 ? '' : raw.toString('latin1', 0, nameEnd);
+  let value: string | undefined;
   return {
     name,
     lower: name.toLowerCase(),
     raw,
     start,
     end,
-    value: unfold(decodeText(raw.subarray(colon + 1))),
+    // When it is asked for: who chooses fields by their name needs no values.
+    get value() {
+      value ??= unfold(decodeText(raw.subarray(colon + 1)));
+      return value;
+    },
   };
 }
 
