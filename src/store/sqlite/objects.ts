@@ -199,9 +199,12 @@ export function openObject(directory: string, keys: TenantKeys, row: ObjectRow):
     if (start >= end) return;
     const file = row.inline === null ? await openFile() : null;
     const until = Math.floor((end - 1) / CHUNK) + 1;
+    const begin = Math.floor(start / CHUNK);
+    // One for all runs: what is opened lies in buffers of its own.
+    const space = Buffer.allocUnsafe(file === null ? 0 : Math.min(RUN, until - begin) * SEALED);
     try {
-      for (let first = Math.floor(start / CHUNK); first < until; first += RUN) {
-        const sealed = await sealedFrom(file, first, Math.min(until, first + RUN));
+      for (let first = begin; first < until; first += RUN) {
+        const sealed = await sealedFrom(file, first, Math.min(until, first + RUN), space);
         for (let i = first; i < Math.min(until, first + RUN); i++) {
           const plain = openAt(i, sealed.subarray((i - first) * SEALED, (i - first + 1) * SEALED));
           const offset = i * CHUNK;
@@ -225,13 +228,17 @@ export function openObject(directory: string, keys: TenantKeys, row: ObjectRow):
   }
 
   /** Sealed chunks from `first` on, `until` exclusive. */
-  async function sealedFrom(file: FileHandle | null, first: number, until: number): Promise<Buffer> {
+  async function sealedFrom(
+    file: FileHandle | null,
+    first: number,
+    until: number,
+    space: Buffer,
+  ): Promise<Buffer> {
     const at = first * SEALED;
     const length = Math.min(until * SEALED, sealedSize(row.size)) - at;
     if (file === null) return row.inline!.subarray(at, at + length);
-    const buffer = Buffer.allocUnsafe(length);
-    const { bytesRead } = await file.read(buffer, 0, length, at);
-    return buffer.subarray(0, bytesRead);
+    const { bytesRead } = await file.read(space, 0, length, at);
+    return space.subarray(0, bytesRead);
   }
 
   function openAt(index: number, sealed: Buffer): Buffer {
