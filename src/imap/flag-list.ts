@@ -1,4 +1,5 @@
 /** FLAGS and PERMANENTFLAGS of the selected mailbox: told at SELECT, and again where either is no longer true. */
+import { isGatewayKeyword } from '../evidence/keywords.ts';
 import { flagRights } from './mailbox-access.ts';
 import type { Session } from './session.ts';
 
@@ -16,7 +17,9 @@ export function tellFlags(session: Session): void {
     ...(rights.others ? ['\\Answered', '\\Flagged'] : []),
     ...(rights.deleted ? ['\\Deleted'] : []),
     ...(rights.seen ? ['\\Seen'] : []),
-    ...(rights.others ? ['\\Draft', ...view.keywords, '\\*'] : []),
+    ...(rights.others
+      ? ['\\Draft', ...[...view.keywords].filter((keyword) => !isGatewayKeyword(keyword)), '\\*']
+      : []),
   ];
   session.connection.send(
     `* FLAGS (${[...systemFlags, ...view.keywords].join(' ')})\r\n` +

@@ -3,6 +3,7 @@ import { type MailboxRight, mailboxRights } from '../config/schema.ts';
 import type { Principal } from '../directory/directory.ts';
 import { SENT_USE } from '../directory/mailboxes.ts';
 import { GatewayError } from '../errors.ts';
+import { isGatewayKeyword } from '../evidence/keywords.ts';
 import type { Filing, FlagRights, MailboxInfo, MailboxOwner } from '../store/store.ts';
 import { locate, normaliseName, type StoreName } from './mailbox-names.ts';
 import type { Session } from './session.ts';
@@ -82,9 +83,14 @@ export function isSentMailbox({ specialUse }: MailboxInfo): boolean {
 
 const systemFlags = ['\\Answered', '\\Flagged', '\\Deleted', '\\Seen', '\\Draft'];
 
-/** Flags that a client may set: RFC 3501 2.3.2 keeps \Recent and unknown system flags from it. */
+/**
+ * Flags that a client may set: RFC 3501 2.3.2 keeps \Recent and unknown system flags from it, and what states a fact is
+ * the gateway's to say.
+ */
 export function storableFlags(flags: readonly string[]): string[] {
-  return flags.filter((flag) => !flag.startsWith('\\') || systemFlags.includes(flag));
+  return flags.filter((flag) =>
+    flag.startsWith('\\') ? systemFlags.includes(flag) : !isGatewayKeyword(flag),
+  );
 }
 
 /** Whose \Seen counts: in a shared mailbox every reader has their own. */

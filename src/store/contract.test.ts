@@ -862,6 +862,24 @@ describe.each(engines)('the store on %s', (_, openStore) => {
       expect(second.uidValidity).toBeGreaterThan(first.uidValidity);
     });
 
+    it('keep what the gateway states from clients, and with the copies they make', async () => {
+      const from = await store.createMailbox(tenant, erika, 'Bestätigt');
+      const to = await store.createMailbox(tenant, erika, 'Abgelegt');
+      await append(from.id, 'a');
+      await store.changeFlags(tenant, from.id, [1], { op: 'add', flags: ['$DeMailValid', 'Akte'] });
+      const settable = { seen: true, deleted: true, others: true };
+      const flagsAfter = async (op: 'add' | 'remove' | 'replace', flags: string[]) =>
+        (await store.changeFlags(tenant, from.id, [1], { op, flags, settable })).changed[0]!.flags;
+      expect(await flagsAfter('remove', ['$demailvalid'])).toEqual(['$DeMailValid', 'Akte']);
+      expect(await flagsAfter('add', ['$DeMailRetrieved'])).toEqual(['$DeMailValid', 'Akte']);
+      expect(await flagsAfter('replace', [])).toEqual(['$DeMailValid']);
+      await store.copyMessages(tenant, from.id, [1], to.id, {
+        settable: { ...settable, others: false },
+        user: 'erika',
+      });
+      expect((await store.messages(tenant, to.id))[0]!.flags).toEqual(['$DeMailValid']);
+    });
+
     it('flag, move, copy and expunge with rising modseq; UIDs are never used twice', async () => {
       const from = await store.createMailbox(tenant, erika, 'Akten/2026');
       const to = await store.createMailbox(tenant, erika, 'Ziel');

@@ -480,7 +480,7 @@ export interface MailboxQuota {
   readonly messages: number | null;
 }
 
-/** Which flags somebody may set and take away. */
+/** Which flags somebody may set and take away; keywords of the gateway (`$DeMail…`) nobody. */
 export interface FlagRights {
   readonly seen: boolean;
   readonly deleted: boolean;

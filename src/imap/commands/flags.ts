@@ -1,5 +1,6 @@
 /** STORE and UID STORE. RFC 3501 6.4.6; RFC 7162 3.1.3. */
 import { GatewayError } from '../../errors.ts';
+import { isGatewayKeyword } from '../../evidence/keywords.ts';
 import type { FlagRights } from '../../store/store.ts';
 import type { CommandOf } from '../codec/command.ts';
 import { compress } from '../codec/sequence.ts';
@@ -23,6 +24,8 @@ export async function store(session: Session, command: CommandOf<'STORE'>): Prom
   if (!changesSome(command, settable)) throw new GatewayError('mailbox-not-permitted');
   const sequences = view.select(command.set, command.uid);
   const uids = sequences.map((sequence) => view.at(sequence).uid);
+  // A client that would change what only the gateway states is shown what stands.
+  const tells = !command.silent || command.flags.some(isGatewayKeyword);
   const refused: number[] = [];
   let missing = 0;
   for (let from = 0; from < uids.length; from += batch) {
@@ -41,7 +44,7 @@ export async function store(session: Session, command: CommandOf<'STORE'>): Prom
     for (const row of result.changed) {
       const sequence = view.sequenceOf(row.uid);
       if (sequence === 0) continue;
-      if (!command.silent) session.connection.send(fetchFlags(session, sequence, row, command.uid));
+      if (tells) session.connection.send(fetchFlags(session, sequence, row, command.uid));
       // RFC 7162 3.1.3: the new modseq is told even where the flags are not.
       else if (session.condstore)
         session.connection.send(`* ${sequence} FETCH (UID ${row.uid} MODSEQ (${row.modseq}))\r\n`);

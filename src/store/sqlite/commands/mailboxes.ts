@@ -1,6 +1,7 @@
 /** Mailboxes: make, rename, delete, subscribe, append, copy, move, flag, expunge. No evidence. */
 import { HIERARCHY, INBOX } from '../../../directory/mailboxes.ts';
 import { GatewayError } from '../../../errors.ts';
+import { isGatewayKeyword } from '../../../evidence/keywords.ts';
 import type {
   CopyResult,
   Filing,
@@ -175,7 +176,8 @@ function fileMail(
   place: Place = isSentMailbox(target) ? fileClientsCopy : insertMail,
   mail: MailRow,
 ): { uid: number; modseq: number } {
-  const flags = mail.flags.filter((flag) => mayTouch(settable, flag));
+  // Facts go along with a copy, whoever makes it.
+  const flags = mail.flags.filter((flag) => isGatewayKeyword(flag) || mayTouch(settable, flag));
   if (target.owner_type !== 'shared') return place(context, target, { ...mail, flags });
   const placed = place(context, target, { ...mail, flags: flags.filter((flag) => flag !== '\\Seen') });
   if (user !== undefined && flags.includes('\\Seen'))
@@ -384,6 +386,7 @@ function applyFlags(before: readonly string[], change: FlagChange): string[] {
 
 function mayTouch(rights: FlagRights | undefined, flag: string): boolean {
   if (rights === undefined) return true;
+  if (isGatewayKeyword(flag)) return false;
   const name = flag.toLowerCase();
   if (name === '\\seen') return rights.seen;
   return name === '\\deleted' ? rights.deleted : rights.others;
