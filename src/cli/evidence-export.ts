@@ -11,7 +11,7 @@ import { layoutOf } from '../evidence/bundle/layout.ts';
 import { mboxMessage } from '../evidence/bundle/mbox.ts';
 import type { Entry } from '../evidence/entry.ts';
 import { createNoteSigner, type NoteSigner, verifierKey } from '../evidence/note.ts';
-import { KeyError } from '../store/key-files.ts';
+import { KeyError } from '../store/key-error.ts';
 import { loadTenantKeys, logKeyFile, readLogKey } from '../store/keys.ts';
 import type { StorePaths } from '../store/sqlite/open.ts';
 import type { Reader } from '../store/store.ts';

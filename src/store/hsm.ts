@@ -17,21 +17,32 @@ import {
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { z } from 'zod';
 
-const description = z.strictObject({
+export interface SecurityModule {
   /** The PKCS#11 library, such as `/usr/lib/softhsm/libsofthsm2.so`. */
-  module: z.string(),
+  readonly module: string;
   /** Label of the token. */
-  token: z.string(),
+  readonly token: string;
   /** Hex id of the RSA key pair. */
-  key: z.string().regex(/^[0-9a-f]{2,64}$/i),
+  readonly key: string;
   /** File with the PIN, 0600. */
-  pinFile: z.string(),
+  readonly pinFile: string;
   /** Public half of the key pair, PEM. */
-  publicKey: z.string(),
-});
-export type SecurityModule = z.output<typeof description>;
+  readonly publicKey: string;
+}
+
+/** By hand: the writer thread, which every start waits for, does without the schema library. @throws Error */
+function readDescription(value: unknown): SecurityModule {
+  const names = ['module', 'token', 'key', 'pinFile', 'publicKey'] as const;
+  const given = value as Record<string, unknown> | null;
+  if (typeof given !== 'object' || given === null) throw new Error('is no object');
+  for (const name of names) if (typeof given[name] !== 'string') throw new Error(`${name} has to be text`);
+  for (const name of Object.keys(given))
+    if (!names.some((known) => known === name)) throw new Error(`${name} is not known here`);
+  if (!/^[0-9a-f]{2,64}$/i.test(given.key as string))
+    throw new Error('key has to be the hex id of the key pair');
+  return given as unknown as SecurityModule;
+}
 
 const magic = Buffer.from('demail-gateway/p11/v1\n');
 const commandTimeoutMs = 30_000;
@@ -41,7 +52,7 @@ export function moduleOf(directory: string): SecurityModule | null {
   const file = join(directory, 'hsm.json');
   if (!existsSync(file)) return null;
   try {
-    return description.parse(JSON.parse(readFileSync(file, 'utf8')));
+    return readDescription(JSON.parse(readFileSync(file, 'utf8')));
   } catch (error) {
     throw new Error(`${file}: ${(error as Error).message}`);
   }

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { KeyError, writeSecret } from './key-files.ts';
+import { KeyError } from './key-error.ts';
+import { writeSecret } from './key-files.ts';
 
 describe('a key folder that cannot be written', () => {
   // Whoever runs this may be root, whom no mode stops: the kernel's own file system does.

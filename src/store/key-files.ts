@@ -16,11 +16,7 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { decryptWithModule, encryptToModule, moduleOf, type SecurityModule } from './hsm.ts';
-
-/** What is wrong with a key file, where, and what to do. */
-export class KeyError extends Error {
-  override name = 'KeyError';
-}
+import { KeyError } from './key-error.ts';
 
 export function secretExists(file: string): boolean {
   return existsSync(file) || existsSync(`${file}.p11`);

@@ -19,7 +19,8 @@ import {
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseVerifierKey, verifierKey } from '../evidence/note.ts';
-import { KeyError, readSecret, secretExists, syncFolder, writeSecret } from './key-files.ts';
+import { KeyError } from './key-error.ts';
+import { readSecret, secretExists, syncFolder, writeSecret } from './key-files.ts';
 
 export interface TenantKeys {
   readonly tenant: string;

@@ -22,7 +22,8 @@ import { appendLeaves, edgeRoot, emptyEdge, leafHash, TILE_WIDTH } from '../../e
 import { verifierKey } from '../../evidence/note.ts';
 import { createOutboxReplay } from '../../evidence/outbox-replay.ts';
 import { createIndexer } from '../../mime/structure.ts';
-import { KeyError, readSecret, secretExists, writeSecret } from '../key-files.ts';
+import { KeyError } from '../key-error.ts';
+import { readSecret, secretExists, writeSecret } from '../key-files.ts';
 import { loadTenantKeys, logKeyFile, readLogKey, type TenantKeys } from '../keys.ts';
 import type { ArchiveRecord, Reader } from '../store.ts';
 import { createCheckpointFiles } from './checkpoint-files.ts';

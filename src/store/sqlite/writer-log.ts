@@ -4,7 +4,7 @@ import type Database from 'better-sqlite3';
 import type { EntryBody } from '../../evidence/entry.ts';
 import { loadEdge, type TreeEdge } from '../../evidence/merkle.ts';
 import { createNoteSigner, type NoteSigner, verifierKey } from '../../evidence/note.ts';
-import { KeyError } from '../key-files.ts';
+import { KeyError } from '../key-error.ts';
 import {
   createLogKey,
   loadTenantKeys,

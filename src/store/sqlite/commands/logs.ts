@@ -4,7 +4,7 @@ import { openCheckpoint } from '../../../evidence/checkpoint.ts';
 import type { Actor, ClosedLog } from '../../../evidence/entry.ts';
 import { closingNote, keyNote } from '../../../evidence/log-notes.ts';
 import { createNoteSigner, type NoteSigner } from '../../../evidence/note.ts';
-import { KeyError } from '../../key-files.ts';
+import { KeyError } from '../../key-error.ts';
 import type { Hold } from '../../logs.ts';
 import { doubtQueue } from '../restored-queue.ts';
 import { holdRows, keyRows, keysOf, type LogRow, logRows } from '../tenant-logs.ts';
