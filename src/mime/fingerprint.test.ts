@@ -54,3 +54,16 @@ it('takes a text without any blank in time and memory that grow with its length 
   const long = await fingerprintOf('漢'.repeat(700_000), 8192);
   expect(long).not.toBe(await fingerprintOf(`${'漢'.repeat(699_999)}字`, 8192));
 });
+
+it.each([' ', '(', ' ('])(
+  'takes a date of %j without end in time that grows with its length alone',
+  async (fill) => {
+    const indexer = createIndexer();
+    indexer.push(
+      Buffer.from(`Message-ID: <1@b.example>\r\nDate: x${fill.repeat(120_000 / fill.length)}x\r\n\r\n`),
+    );
+    const begun = process.cpuUsage();
+    expect(await messageFingerprint(indexer.finish(), async function* () {})).not.toBeNull();
+    expect(process.cpuUsage(begun).user).toBeLessThan(1_000_000);
+  },
+);

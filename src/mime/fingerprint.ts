@@ -46,8 +46,12 @@ function addresses(list: readonly EnvelopeAddress[]): string {
   return [...new Set(found)].sort().join();
 }
 
+/** Longest date that is read as one, characters: looking for comments in any length would take the square of it. */
+const MAX_DATE = 200;
+
 /** The same moment in two time zones is one. */
 function instant(date: string): string {
+  if (date.length > MAX_DATE) return date;
   return String(Date.parse(date.replace(/\s*\([^)]*\)\s*$/, '')) || date);
 }
 

@@ -311,6 +311,31 @@ describe("a client's copy of what it submitted", () => {
     expect(await person.uids()).toEqual([first, filed]);
   });
 
+  it.each(['submitted', 'appended'])(
+    'that comes back while the one %s is marked \\Deleted stays',
+    async (how) => {
+      const person = await somebody();
+      const text = letter({ messageId: `<${person.name}>` });
+      const filed = how === 'submitted' ? await person.submit(text) : await person.append(text);
+      const { pairs } = await store.copyMessages(tenant, person.sent, [filed], person.drafts);
+      await person.flag('\\Deleted');
+      // The person thinks better of it: out of where it was put, and back.
+      await store.moveMessages(tenant, person.drafts, [pairs[0]![1]], person.sent);
+      await store.expunge(tenant, person.sent, null);
+      expect((await person.uids()).length).toBe(1);
+    },
+  );
+
+  it('of the same bytes that was marked \\Deleted before the submission does not take the letter along', async () => {
+    const person = await somebody();
+    const text = letter({ messageId: `<${person.name}>` });
+    await person.append(text);
+    await person.flag('\\Deleted');
+    const filed = await person.submit(text);
+    await store.expunge(tenant, person.sent, null);
+    expect(await person.uids()).toEqual([filed]);
+  });
+
   it('without a Message-ID is recognised by nothing', async () => {
     const person = await somebody();
     await person.append(letter({ messageId: null }));

@@ -108,8 +108,9 @@ function giveWay(context: WriteContext, mailbox: MailboxRow, copies: readonly Co
 }
 
 /**
- * Adds the flags of a copy that is not filed or goes. Not \Deleted, which is done with it; not \Draft, for a letter is
- * none; and no keyword that states a fact, which is the gateway's to set.
+ * Adds the flags of a copy that is not filed or goes. Not \Deleted, which is done with it, and is taken off the one that
+ * stands for it: else the next EXPUNGE would take along what was filed for good. Not \Draft, for a letter is none; and
+ * no keyword that states a fact, which is the gateway's to set.
  */
 function takeOver(context: WriteContext, mailbox: MailboxRow, uid: number, flags: readonly string[]): Placed {
   const { sql } = context;
@@ -118,6 +119,7 @@ function takeOver(context: WriteContext, mailbox: MailboxRow, uid: number, flags
     uid,
   ) as Copy;
   const before = stored.flags === '' ? [] : stored.flags.split(' ');
+  const kept = before.filter((flag) => flag.toLowerCase() !== '\\deleted');
   const have = new Set(before.map((flag) => flag.toLowerCase()));
   const added = flags.filter(
     (flag) =>
@@ -126,8 +128,8 @@ function takeOver(context: WriteContext, mailbox: MailboxRow, uid: number, flags
       !isGatewayKeyword(flag) &&
       !['\\deleted', '\\draft', '\\recent'].includes(flag.toLowerCase()),
   );
-  if (added.length === 0) return stored;
-  const after = [...before, ...new Set(added)];
+  if (added.length === 0 && kept.length === before.length) return stored;
+  const after = [...kept, ...new Set(added)];
   const { modseq } = sql('UPDATE mailbox SET modseq = modseq + 1 WHERE id = ? RETURNING modseq').get(
     mailbox.id,
   ) as { modseq: number };
