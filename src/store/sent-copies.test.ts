@@ -105,7 +105,7 @@ async function somebody() {
         listener: 'submission',
         envelope: { from: owner.name, recipients: [{ address }] },
         sender: 'erika@stadt.de-mail.example',
-        header: { messageId: null, subject: null, from: null, date: null },
+        header: { messageId: `<${owner.name}>`, subject: null, from: null, date: null },
         attachments: [],
         options: [],
         removedHeaders: [],
@@ -120,6 +120,33 @@ async function somebody() {
     flag: async (...flags: string[]) => {
       const uids = (await rows()).map(({ uid }) => uid);
       await store.changeFlags(tenant, sent, uids, { op: 'add', flags });
+    },
+    /** The letter as it comes back to this person from the provider. */
+    receive: async (text: string) => {
+      const { fingerprint: _, ...staged } = await stage(text);
+      const messageId = '<in@provider>';
+      const sender = 'erika@stadt.de-mail.example';
+      await store.recordFetched(tenant, {
+        kind: 'inbound',
+        source: { account: 'waren', folder: 'INBOX', uidValidity: '7', uid: users },
+        header: { messageId, subject: null, from: sender, date: null },
+        demail: {
+          messageType: 'normal',
+          messageId,
+          privateId: null,
+          sender,
+          authLevel: 'high',
+          originatorProvider: null,
+          options: [],
+          chosenRecipients: [],
+          envelopeTo: [],
+        },
+        attachments: [],
+        verdict: 'not-checked',
+        staged,
+        deposits: [{ owner, mailbox: 'INBOX', reason: 'envelope-to', prefix: new Uint8Array(), flags: [] }],
+      });
+      return (await store.mailbox(tenant, owner, 'INBOX'))!.id;
     },
     remove: async () => {
       const uids = (await rows()).map(({ uid }) => uid);
@@ -335,6 +362,33 @@ describe("a client's copy of what it submitted", () => {
     await store.expunge(tenant, person.sent, null);
     expect(await person.uids()).toEqual([filed]);
   });
+
+  it.each(['submission', 'client'])(
+    'is not the received letter: beside the copy of a %s it is kept',
+    async (how) => {
+      const person = await somebody();
+      const text = letter({ messageId: `<${person.name}>` });
+      const inbox = await person.receive(
+        letter({ messageId: `<${person.name}>`, extra: 'Received: by provider' }),
+      );
+      const filed = how === 'client' ? await person.append(text) : await person.submit(text);
+      const uids = (await store.messages(tenant, inbox)).map(({ uid }) => uid);
+      await addFingerprints(store, tenant, inbox, uids);
+      await store.moveMessages(tenant, inbox, uids, person.sent);
+      expect(await person.uids()).toEqual([filed, filed + 1]);
+      if (how === 'client') return;
+      const index = (await store.resolve(`<${person.name}>`, tenant))[0]!.letter;
+      await store.expireRecipients(tenant, {
+        letter: index,
+        transaction: 0,
+        recipients: ['max@buerger.de-mail.example'],
+        lastReply: '450',
+      });
+      const actors = [{ type: 'operator', name: 'a' }] as const;
+      await store.erase(tenant, { letters: [index], class: 'c', legalBasis: 'l', actors, copies: 'remove' });
+      expect(await person.uids()).toEqual([filed + 1]);
+    },
+  );
 
   it('without a Message-ID is recognised by nothing', async () => {
     const person = await somebody();

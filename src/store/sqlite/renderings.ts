@@ -14,6 +14,15 @@ export function letterOf(sql: Sql, tenant: string, object: string): number | nul
   return letter ?? null;
 }
 
+/** Do those bytes stand in the log for a message that came, and for none that the tenant submitted? */
+export function isFetched(sql: Sql, tenant: string, object: string): boolean {
+  const named = sql(
+    `SELECT 1 FROM digest d JOIN message m ON m.tenant = d.tenant AND m.idx = d.idx
+     WHERE d.tenant = ? AND d.digest = ? AND d.name IS NULL AND m.kind <> 'submission' LIMIT 1`,
+  ).get(tenant, object);
+  return named !== undefined && letterOf(sql, tenant, object) === null;
+}
+
 /** All objects that are the same message as this one, itself included. */
 export function renderingsOf(sql: Sql, tenant: string, object: string): readonly string[] {
   const others = sql(

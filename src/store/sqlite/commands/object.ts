@@ -2,6 +2,7 @@
 import type { Cell } from '../../../evidence/projection.ts';
 import { keyedDigest, rewrapKey } from '../../sealing.ts';
 import { objectContext } from '../objects.ts';
+import { isFetched } from '../renderings.ts';
 import type { WriteContext } from '../write-context.ts';
 import type { WireMessage, WireObject } from './wire.ts';
 
@@ -60,6 +61,8 @@ export function insertFingerprint(
   object: string,
   fingerprint: string,
 ): void {
+  // A fetched message is evidence of its own, however much it is like a letter: it is nobody's copy.
+  if (isFetched(context.sql, tenant, object)) return;
   // Keyed as the names of objects are: nobody can try contents on a stolen database.
   const keyed = keyedDigest(context.log(tenant).keys.address, fingerprint);
   context
