@@ -13,6 +13,7 @@ import type {
   ArchiveRecord,
   Change,
   Fetched,
+  MailboxOwner,
   OpenObject,
   StagedMessage,
   Store,
@@ -531,8 +532,13 @@ describe.each(engines)('the store on %s', (_, openStore) => {
     it('show on what clients filed of the letter in other Sent mailboxes, before they came or after', async () => {
       const stageCopy = async (extra: string) =>
         withFingerprint(store, await stageText(store, tenant, extra + letterText));
-      const file = async (name: string, extra: string, text?: StagedMessage) => {
-        const owner = { type: 'shared', name } as const;
+      const file = async (
+        name: string,
+        extra: string,
+        text?: StagedMessage,
+        type: MailboxOwner['type'] = 'shared',
+      ) => {
+        const owner = { type, name };
         await store.ensureMailboxes(tenant, owner, [{ name: 'Gesendet', specialUse: '\\Sent' }]);
         const { id } = (await store.mailbox(tenant, owner, 'Gesendet'))!;
         const message = text ?? (await stageCopy(extra));
@@ -541,6 +547,8 @@ describe.each(engines)('the store on %s', (_, openStore) => {
       };
       const early = await file('A', 'X-Copy: A\r\n');
       const stranger = await file('B', '', await stageText(store, tenant, `X-Copy: B\r\n${letterText}`));
+      // A colleague who got the letter can make it look like a copy, and learns nothing by that.
+      const curious = await file('F', 'X-Copy: F\r\n', undefined, 'user');
       expect(await early()).toEqual([[]]);
       const { letter } = await store.acceptSubmission(tenant, {
         ...submission(await stageCopy('')),
@@ -548,11 +556,13 @@ describe.each(engines)('the store on %s', (_, openStore) => {
       });
       await confirm(letter, 'dispatch', 1);
       const late = await file('D', 'X-Copy: D\r\n');
+      const later = await file('G', 'X-Copy: G\r\n', undefined, 'user');
       expect([await early(), await late(), await stranger()]).toEqual([
         [['$DeMailDispatched']],
         [['$DeMailDispatched']],
         [[]],
       ]);
+      expect([await curious(), await later()]).toEqual([[[]], [[]]]);
       // Another letter that is alike in everything, and not confirmed: nobody can say whose copy it is.
       const deposits: Submission['deposits'] = [];
       await store.acceptSubmission(tenant, {

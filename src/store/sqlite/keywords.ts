@@ -51,7 +51,29 @@ function showFacts(context: KeywordContext, tenant: string, letter: number): voi
   const lies = sql('SELECT 1 FROM mail WHERE tenant = ? AND object = ?');
   if (!shownOn.some((object) => lies.get(tenant, object) !== undefined)) return;
   const keywords = keywordsOfLetter(context, tenant, submission);
-  for (const object of shownOn) replaceKeywords(context, tenant, object, letterKeywordNames, keywords);
+  for (const object of shownOn)
+    replaceKeywords(
+      context,
+      tenant,
+      object,
+      letterKeywordNames,
+      keywords,
+      (place) => object === submission.message.object || mayShow(submission, place),
+    );
+}
+
+interface Place {
+  readonly owner_type: string;
+  readonly owner_name: string;
+}
+
+/** Whoever has read the letter can file what looks like a copy: what became of it is shown to those who sent it. */
+function mayShow({ actor, delivered }: SubmissionEntry, { owner_type, owner_name }: Place): boolean {
+  return (
+    owner_type === 'shared' ||
+    actor.name === owner_name ||
+    delivered.some(({ owner }) => owner === owner_name)
+  );
 }
 
 function keywordsOfLetter(
@@ -64,12 +86,19 @@ function keywordsOfLetter(
 }
 
 /** What a client's copy shows that is filed only now, when the letter has come so far already. */
-export function keywordsOfRendering(context: KeywordContext, tenant: string, object: string): string[] {
+export function keywordsOfRendering(
+  context: KeywordContext,
+  place: Place & { readonly tenant: string },
+  object: string,
+): string[] {
+  const { tenant } = place;
   const letters = renderingsOf(context.sql, tenant, object).flatMap(
     (rendering) => letterOf(context.sql, tenant, rendering) ?? [],
   );
   const submission = letters.length === 1 ? context.entry(tenant, letters[0]!) : null;
-  return submission?.kind === 'submission' ? keywordsOfLetter(context, tenant, submission) : [];
+  return submission?.kind === 'submission' && mayShow(submission, place)
+    ? keywordsOfLetter(context, tenant, submission)
+    : [];
 }
 
 function replaceKeywords(
@@ -78,13 +107,15 @@ function replaceKeywords(
   object: string,
   names: readonly string[],
   keywords: readonly string[],
+  isShownIn: (place: Place) => boolean = () => true,
 ): void {
   const { sql } = context;
-  const copies = sql('SELECT mailbox, uid, flags FROM mail WHERE tenant = ? AND object = ?').all(
-    tenant,
-    object,
-  ) as { mailbox: number; uid: number; flags: string }[];
-  for (const { mailbox, uid, flags } of copies) {
+  const copies = sql(
+    `SELECT m.mailbox, m.uid, m.flags, b.owner_type, b.owner_name FROM mail m JOIN mailbox b ON b.id = m.mailbox
+     WHERE m.tenant = ? AND m.object = ?`,
+  ).all(tenant, object) as (Place & { mailbox: number; uid: number; flags: string })[];
+  for (const { mailbox, uid, flags, ...place } of copies) {
+    if (!isShownIn(place)) continue;
     const before = flags === '' ? [] : flags.split(' ');
     const after = [...before.filter((flag) => !names.includes(flag)), ...keywords];
     if (after.length === before.length && after.every((flag) => before.includes(flag))) continue;

@@ -66,7 +66,7 @@ export function fileClientsCopy(context: WriteContext, mailbox: MailboxRow, mail
   if (filed !== undefined) return takeOver(context, mailbox, filed.uid, mail.flags);
   const flags = [
     ...mail.flags.filter((flag) => !letterKeywordNames.includes(flag)),
-    ...keywordsOfRendering(context, mailbox.tenant, mail.object),
+    ...keywordsOfRendering(context, mailbox, mail.object),
   ];
   return insertMail(context, mailbox, { ...mail, flags });
 }
