@@ -270,7 +270,8 @@ async function obey(
       if (preservation === null) throw new Error('preservation.seal names no time-stamping authority');
       return await preservation.sealNow();
     case 'backup-create':
-      if (copies === null) throw new Error('preservation.backup is not configured');
+      if (copies === null)
+        throw new Error('the running gateway was started without preservation.backup: restart it');
       return await copies.backUp();
     case 'keys-rotate': {
       const { tenant, actor, reason } = request;

@@ -14,7 +14,7 @@ export function loadFor(
   if (place.config === undefined) {
     throw new CommandError(
       exit.configuration,
-      'no configuration: name one by --config or DEMAIL_CONFIG, or put it at config/gateway.yaml',
+      'no configuration: name one by --config or DEMAIL_CONFIG, or put it at config/gateway.yaml; the demo wrote its own to data/demo/gateway.yaml',
     );
   }
   const overrides = place.data === undefined ? {} : { data: place.data };

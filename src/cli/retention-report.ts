@@ -71,7 +71,7 @@ async function report(options: ReportOptions, context: Context) {
     }
   }
   if (!options.json)
-    context.print(`${count} messages name ${address}, ${notes} entries of no letter concern the person`);
+    context.print(`messages that name ${address}: ${count}; entries of no letter that concern the person: ${notes}`);
   return exit.good;
 }
 

@@ -1,14 +1,13 @@
 /** `user hash | list | check`: passwords for the configuration, and what the directory knows of its users. */
 import type { Command } from 'commander';
-import { ConfigError, loadConfig } from '../config/load.ts';
 import { mailboxRights } from '../config/schema.ts';
 import { createDirectory } from '../directory/create.ts';
 import type { Directory, Principal } from '../directory/directory.ts';
 import { hashPassword, verifyPassword } from '../directory/password.ts';
 import { type CommonOptions, type Context, withCommonOptions } from './context.ts';
 import { CommandError, type ExitCode, exit } from './exit.ts';
+import { loadFor } from './load.ts';
 import { readPassword } from './password.ts';
-import { placeOf } from './place.ts';
 
 /** Adds `user` with its subcommands. */
 export function register(program: Command, context: Context): void {
@@ -109,16 +108,7 @@ function rightsOf(directory: Directory, { tenant, user }: Principal): Rights {
 }
 
 function directoryOf(options: CommonOptions, context: Context): Directory {
-  const { config } = placeOf(options, context);
-  if (config === undefined) {
-    throw new CommandError(exit.usage, 'no configuration found; name one with --config FILE');
-  }
-  try {
-    return createDirectory(loadConfig(config));
-  } catch (error) {
-    if (error instanceof ConfigError) throw new CommandError(exit.configuration, error.message, error);
-    throw error;
-  }
+  return createDirectory(loadFor(options, context).config);
 }
 
 /** One line, without its end; not shown while it is typed. */

@@ -102,6 +102,12 @@ describe('user', () => {
     expect([code, err]).toEqual([2, 'demail-gateway: no user has the login karl@stadt.example\n']);
   });
 
+  it('says where a configuration may lie', async () => {
+    const { code, err } = await run(['list'], '');
+    expect(code).toBe(78);
+    expect(err).toContain('no configuration: name one by --config or DEMAIL_CONFIG');
+  });
+
   it('tells every error of the configuration', async () => {
     await writeFile(join(folder, 'bad.yaml'), 'tenants: []\nbogus: 1\n');
     const { code, err } = await run(['list', '--config', join(folder, 'bad.yaml')], '');
