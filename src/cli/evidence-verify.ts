@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import { loadAlgorithms } from '../config/algorithms.ts';
 import type { Config } from '../config/schema.ts';
+import type { Finding } from '../evidence/audit.ts';
 import { type NoteKey, parseVerifierKey } from '../evidence/note.ts';
 import { type Progress, type VerifyResult, verifyStore } from '../evidence/verify.ts';
 import type { ArchiveCircumstances } from '../evidence/verify-archive-tokens.ts';
@@ -60,6 +61,16 @@ async function verify(options: VerifyOptions, context: Context): Promise<ExitCod
   const result = await verifyStore(audit, {
     deep: options.deep === true,
     onProgress: progress.show,
+    ...(!options.json && {
+      onFinding(finding) {
+        progress.end();
+        context.print(lineOf(finding));
+      },
+      onUndecided(finding) {
+        progress.end();
+        context.print(`undecided: ${lineOf(finding)}`);
+      },
+    }),
     ...(options.tenant !== undefined && { tenant: options.tenant }),
     ...(since !== undefined && { since }),
     archive,
@@ -70,7 +81,7 @@ async function verify(options: VerifyOptions, context: Context): Promise<ExitCod
   progress.end();
   if (options.json) context.printJson(result);
   else print(result, context);
-  if (result.findings.length > 0) return exit.finding;
+  if (result.findingCount > 0) return exit.finding;
   // A store with findings is left as it is: nothing more is written into a log that does not hold.
   await recordAccess(
     context,
@@ -79,22 +90,24 @@ async function verify(options: VerifyOptions, context: Context): Promise<ExitCod
     'verify',
     since === undefined ? 'whole log' : `since ${since}`,
   );
-  return result.undecided.length > 0 ? exit.indeterminate : exit.good;
+  return result.undecidedCount > 0 ? exit.indeterminate : exit.good;
 }
 
+function lineOf({ tenant, place, problem }: Finding): string {
+  return `${tenant}: ${place}: ${problem}`;
+}
+
+/** What is told at the end; findings were told as they were made. */
 function print(result: VerifyResult, context: Context): void {
-  for (const { tenant, place, problem } of result.findings) context.print(`${tenant}: ${place}: ${problem}`);
-  for (const { tenant, place, problem } of result.undecided)
-    context.print(`undecided: ${tenant}: ${place}: ${problem}`);
   for (const head of result.heads) context.print(`${head.tenant}: ${head.size} entries, root ${head.root}`);
   for (const c of result.closed)
     context.print(
       `${c.tenant}: log ${c.origin} was closed at ${c.size} entries (${c.known} had been seen): ${c.reason}`,
     );
-  const { entries, objects, unread, archiveTimestamps, findings, undecided } = result;
+  const { entries, objects, unread, archiveTimestamps, findingCount, undecidedCount } = result;
   const read = unread === 0 ? '' : ` (${unread} of them in files, by their length: --deep reads them)`;
   context.print(
-    `${entries} entries, ${objects} objects${read} and ${archiveTimestamps} seals and renewals verified, ${findings.length} findings, ${undecided.length} undecided`,
+    `${entries} entries, ${objects} objects${read} and ${archiveTimestamps} seals and renewals verified, ${findingCount} findings, ${undecidedCount} undecided`,
   );
 }
 

@@ -19,6 +19,8 @@ export interface AuditEntry {
 
 export interface AuditObject {
   readonly object: string;
+  /** Number of its row. */
+  readonly row: number;
   /** Bytes, as the row says. */
   readonly size: number;
   /** @throws where it cannot be read. */
@@ -33,6 +35,14 @@ export interface AuditObject {
   read(from?: number): AsyncIterable<Buffer>;
 }
 
+export interface ObjectRow {
+  /** Not a safe integer where somebody chose it. */
+  readonly number: number;
+  /** Bytes. */
+  readonly size: number;
+  readonly hasStructure: boolean;
+}
+
 export interface AuditSource {
   tenants(): readonly string[];
   /** All logs of the tenant, in order, the open one last. */
@@ -42,6 +52,7 @@ export interface AuditSource {
   keyed(tenant: string, sha256: string): string;
   /** In index order. */
   entries(tenant: string): Iterable<AuditEntry>;
+  entry(tenant: string, index: number): AuditEntry | null;
   /** Hashes of a tile; empty where there is none. */
   tile(tenant: string, log: number, level: number, n: number): Uint8Array;
   tileNames(tenant: string, log: number): Iterable<{ readonly level: number; readonly n: number }>;
@@ -55,13 +66,19 @@ export interface AuditSource {
   openRecipients(tenant: string): Iterable<OpenRecipient>;
   /** Private messages that wait for an address. */
   waitingPrivate(tenant: string): Iterable<WaitingAddress>;
+  /** In the order of the entries that they name. */
   privateObjects(tenant: string): Iterable<PrivateObject>;
+  /** The entry by which an object counts as a private message; null where it does not. */
+  privateMark(tenant: string, object: string): number | null;
   /** Intents (a login, a deletion at the provider) that have no outcome yet. */
   openIntents(tenant: string): Iterable<number>;
-  objects(tenant: string): Iterable<AuditObject>;
+  /** In the order of their rows. @param rows these alone; numbers of which there is no row are passed over */
+  objects(tenant: string, rows?: Iterable<number>): Iterable<AuditObject>;
   /** Seals and renewals, over the same snapshot. */
   readonly archive: ArchiveSource;
   object(tenant: string, object: string): AuditObject | null;
+  /** Of an object's row what is read without its content. */
+  objectRow(tenant: string, object: string): ObjectRow | null;
   /** Mailbox rows whose object is gone. */
   brokenCopies(
     tenant: string,
@@ -157,21 +174,4 @@ export interface Finding {
   /** Such as `entry 17`, `object ab12…`, `tile 0/3`, `fact of entry 17`. */
   readonly place: string;
   readonly problem: string;
-}
-
-/** What entries say of objects: content, and how handed-over forms are put together. */
-export interface ObjectClaims {
-  /** Object → what the first entry that names it says. */
-  readonly objects: Map<
-    string,
-    { readonly index: number; readonly sha256: string; readonly size: number; readonly message: boolean }
-  >;
-  readonly handed: {
-    readonly index: number;
-    readonly header: string;
-    readonly submitted: string;
-    readonly bodyFrom: number;
-    readonly sha256: string;
-    readonly size: number;
-  }[];
 }

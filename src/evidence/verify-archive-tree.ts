@@ -35,7 +35,9 @@ export function createTreeCheck(
   const blank = Buffer.alloc(width);
   const filled: HashTreeTile[] = [];
   const tree = createHashTree(digest, (tile) => filled.push(tile));
+  /** The first that differ, and how many do. */
   const differing: { name: string; tile: number }[] = [];
+  let different = 0;
   /** Names of tiles that were compared; a tree of ten million groups has 40,000. */
   const compared = new Set<string>();
   /** What is wrong with them; hashes above the leaves count only where those are right. */
@@ -58,7 +60,7 @@ export function createTreeCheck(
     async add(own, name) {
       const stored = await storedLeaf();
       const value = own === null ? (stored ?? blank) : groupValue(digest, own);
-      if (own !== null && stored !== null && !value.equals(stored))
+      if (own !== null && stored !== null && !value.equals(stored) && ++different <= MOST_NAMED)
         differing.push({ name, tile: Math.floor(position / TILE_WIDTH) });
       tree.add([value]);
       position++;
@@ -72,16 +74,16 @@ export function createTreeCheck(
       const { root } = tree.finish();
       await compareFilled();
       const isStamped = token?.imprint.digest.equals(root) === true;
-      for (const { name, tile: n } of differing.slice(0, MOST_NAMED))
+      for (const { name, tile: n } of differing)
         report(
           isStamped ? `tile 0/${n} of ${place}` : place,
           isStamped
             ? `its hash for ${name} was changed: what is there now is what was time-stamped`
             : `${name} is not what was time-stamped`,
         );
-      if (differing.length > MOST_NAMED)
-        report(place, `${differing.length - MOST_NAMED} more of its groups are not what was time-stamped`);
-      if (!isStamped && token !== null && differing.length === 0)
+      if (different > MOST_NAMED)
+        report(place, `${different - MOST_NAMED} more of its groups are not what was time-stamped`);
+      if (!isStamped && token !== null && different === 0)
         report(place, 'its tree does not lead to the digest that its token stamps');
       for (const { place: of, problem, isAbove } of wrong) if (isStamped || !isAbove) report(of, problem);
       for (const { level, n } of archive.tileNames(id))
@@ -117,10 +119,13 @@ function createPartCheck(
   report: Report,
 ): TreeCheck {
   const place = `archive timestamp ${id}`;
+  /** Groups that follow one another are one run. */
   const positions: Positions[] = [];
   return {
     async add(own, name, at) {
-      positions.push({ from: at, to: at + 1 });
+      const last = positions.at(-1);
+      if (last?.to === at) positions[positions.length - 1] = { from: last.from, to: at + 1 };
+      else positions.push({ from: at, to: at + 1 });
       const stored = await archive.archiveNode(id, 0, at);
       if (stored === null) report(place, `its part of the tree does not hold ${name}`);
       else if (own !== null && !groupValue(digest, own).equals(stored))

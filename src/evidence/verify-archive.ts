@@ -45,23 +45,17 @@ export async function sealsByTenant(archive: ArchiveSource): Promise<Map<string,
   return found;
 }
 
-export interface ArchiveResult {
-  readonly findings: readonly Finding[];
-  /** What could not be decided. */
-  readonly undecided: readonly Finding[];
-  readonly timestamps: number;
-}
-
-/** Verifies everything that stands under a time-stamp, and the time-stamps. */
+/** Verifies everything that stands under a time-stamp, and the time-stamps. Returns the number of these. */
 export async function verifyArchive(
   source: AuditSource,
   circumstances: ArchiveCircumstances | null,
-  scope: ArchiveScope,
-): Promise<ArchiveResult> {
-  const findings: Finding[] = [];
-  const undecided: Finding[] = [];
-  const report: Report = (place, problem) => void findings.push({ tenant: ALL_TENANTS, place, problem });
-  const open: Report = (place, problem) => void undecided.push({ tenant: ALL_TENANTS, place, problem });
+  scope: ArchiveScope & {
+    readonly report: (finding: Finding) => void;
+    readonly undecided: (finding: Finding) => void;
+  },
+): Promise<number> {
+  const report: Report = (place, problem) => scope.report({ tenant: ALL_TENANTS, place, problem });
+  const open: Report = (place, problem) => scope.undecided({ tenant: ALL_TENANTS, place, problem });
   const { archive } = source;
   const all = await archive.archiveTimestamps();
   for (const stray of archive.strays()) report(stray, 'a row stands there to which nothing belongs');
@@ -74,7 +68,7 @@ export async function verifyArchive(
   checkRanges([...loaded.values()], report);
   const tenants = new Map([...loaded.values()].map((each) => [each.one.id, tenantsUnder(loaded, each)]));
   checkAnnouncements(loaded, tenants, scope, (tenant, place, problem) => {
-    findings.push({ tenant, place, problem });
+    scope.report({ tenant, place, problem });
   });
   const parts: TreeParts = { loaded, archive, groups: createGroups(source, scope), report };
   for (const each of loaded.values()) {
@@ -89,7 +83,7 @@ export async function verifyArchive(
     }
     for (const { tenant, index, reason } of each.excluded) {
       if (scope.only === undefined || scope.only === tenant)
-        undecided.push({
+        scope.undecided({
           tenant,
           place: `entry ${index}`,
           problem: `archive timestamp ${each.one.id} does not cover it: ${reason}`,
@@ -99,7 +93,7 @@ export async function verifyArchive(
   if (circumstances === null) {
     if (all.length > 0)
       open('archive timestamps', 'no trust anchors of time-stamping authorities: tokens were not judged');
-    return { findings, undecided, timestamps: all.length };
+    return all.length;
   }
   const judge = createTokenJudge(circumstances, report, open);
   for (const { id, by } of coverings([...loaded.values()])) {
@@ -111,7 +105,7 @@ export async function verifyArchive(
       report(`archive timestamp ${by}`, `it is older than archive timestamp ${id}, which it covers`);
     await judge.judge(covered.one, covered.token, coveredAt);
   }
-  return { findings, undecided, timestamps: all.length };
+  return all.length;
 }
 
 async function load(

@@ -6,7 +6,10 @@ import { createHash } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import { createIndexer } from '../mime/structure.ts';
 import type { MessageIndex } from '../mime/types.ts';
-import type { AuditObject, AuditSource, ObjectClaims, Report } from './audit.ts';
+import type { AuditObject, AuditSource, Report } from './audit.ts';
+import { parseEntry } from './canonical.ts';
+import type { HandoverIntentEntry } from './entry.ts';
+import type { ObjectClaims } from './object-claims.ts';
 
 export interface ObjectScope {
   /** Read files too. */
@@ -26,29 +29,38 @@ export async function verifyObjects(
 ): Promise<{ objects: number; unread: number }> {
   let count = 0;
   let unread = 0;
-  const seen = new Set<string>();
-  const handed = Map.groupBy(claims.handed, ({ submitted }) => submitted);
-  for (const object of scope.claimedOnly ? claimed(source, tenant, claims) : source.objects(tenant)) {
+  const handed = createHandedCursor(claims);
+  for (const object of source.objects(tenant, scope.claimedOnly ? claims.rows : undefined)) {
     count++;
-    seen.add(object.object);
     if (object.isFile && !scope.deep) {
       unread++;
-      const problem = object.fileProblem() ?? rowProblem(object, claims);
+      const problem = object.fileProblem();
       if (problem !== null) report(`object ${object.object}`, problem);
     } else {
       const forms: HandedForm[] = [];
-      for (const claim of handed.get(object.object) ?? []) {
-        const form = await beginForm(claim, source.object(tenant, claim.header), scope, report);
+      for (const index of handed.of(object.row)) {
+        const form = await beginForm(source, tenant, index, scope, report);
         if (form !== null) forms.push(form);
       }
-      await verifyObject(source, tenant, object, claims, forms, report);
+      await verifyObject(source, tenant, object, forms, report);
     }
     scope.onObject?.(object.size);
   }
-  for (const [object, claim] of claims.objects) {
-    if (!seen.has(object)) report(`object ${object}`, `missing; entry ${claim.index} names it`);
-  }
   return { objects: count, unread };
+}
+
+/** Hand-overs of one object after the other, in the order of rows. */
+function createHandedCursor({ handed }: ObjectClaims): { of(row: number): number[] } {
+  const iterator = handed[Symbol.iterator]();
+  let next = iterator.next();
+  return {
+    of(row) {
+      const found: number[] = [];
+      for (; !next.done && next.value.row <= row; next = iterator.next())
+        if (next.value.row === row) found.push(next.value.entry);
+      return found;
+    },
+  };
 }
 
 /** A handed-over form that is put together while its body is read: header ++ submitted object from a byte on. */
@@ -60,13 +72,17 @@ interface HandedForm {
 
 /** Null where its header is missing or cannot be read, which is reported, or is not to be read. */
 async function beginForm(
-  claim: ObjectClaims['handed'][number],
-  header: AuditObject | null,
+  source: AuditSource,
+  tenant: string,
+  index: number,
   { deep }: ObjectScope,
   report: Report,
 ): Promise<HandedForm | null> {
+  const place = `entry ${index}`;
+  const claim = intentAt(source, tenant, index)?.handed;
+  if (claim === undefined) return null;
+  const header = source.object(tenant, claim.header.object);
   if (header === null || (header.isFile && !deep)) return null;
-  const place = `entry ${claim.index}`;
   const hash = createHash('sha256');
   let size = 0;
   try {
@@ -93,19 +109,12 @@ async function beginForm(
   };
 }
 
-function* claimed(source: AuditSource, tenant: string, claims: ObjectClaims): Iterable<AuditObject> {
-  for (const name of claims.objects.keys()) {
-    const object = source.object(tenant, name);
-    if (object !== null) yield object;
-  }
-}
-
-function rowProblem(object: AuditObject, claims: ObjectClaims): string | null {
-  const claim = claims.objects.get(object.object);
-  if (claim === undefined) return null;
-  if (claim.size !== object.size)
-    return `its row says ${object.size} bytes, entry ${claim.index} ${claim.size}`;
-  return claim.message && structureOf(object) === null ? 'its structure index is missing' : null;
+/** An entry that was read before, over the same snapshot. */
+function intentAt(source: AuditSource, tenant: string, index: number): HandoverIntentEntry | null {
+  const opened = source.entry(tenant, index)?.open();
+  if (opened === undefined) return null;
+  const entry = parseEntry(opened.bytes);
+  return entry.kind === 'handover-intent' ? entry : null;
 }
 
 /** One that cannot be read is none of any message. */
@@ -121,12 +130,10 @@ async function verifyObject(
   source: AuditSource,
   tenant: string,
   object: AuditObject,
-  claims: ObjectClaims,
   forms: readonly HandedForm[],
   report: Report,
 ): Promise<void> {
   const place = `object ${object.object}`;
-  const claim = claims.objects.get(object.object);
   const structure = structureOf(object);
   const indexer = structure === null ? null : createIndexer();
   const hash = createHash('sha256');
@@ -148,9 +155,6 @@ async function verifyObject(
   const sha256 = hash.digest('hex');
   if (source.keyed(tenant, sha256) !== object.object) report(place, 'its content does not give its address');
   if (size !== object.size) report(place, `its row says ${object.size} bytes, it has ${size}`);
-  if (claim !== undefined && (claim.sha256 !== sha256 || claim.size !== size))
-    report(place, `entry ${claim.index} says other content (SHA-256 ${claim.sha256}, ${claim.size} bytes)`);
-  if (claim?.message === true && structure === null) report(place, 'its structure index is missing');
   if (indexer === null) return;
   const index = indexer.finish();
   if (!isDeepStrictEqual(JSON.parse(JSON.stringify(index)), structure))

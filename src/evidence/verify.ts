@@ -8,16 +8,16 @@ import type {
   AuditLog,
   AuditSource,
   Finding,
-  ObjectClaims,
   Renumbering,
   Report,
 } from './audit.ts';
 import { commitmentOf, entryBytes, parseEntry } from './canonical.ts';
 import type { ClosedLog, Entry } from './entry.ts';
 import { createErasureCheck } from './erasure-check.ts';
+import { createFindings } from './findings.ts';
 import { createIntentReplay } from './intent-replay.ts';
 import type { NoteKey } from './note.ts';
-import { objectsOf } from './objects-of.ts';
+import { createClaimCheck, type ObjectClaims } from './object-claims.ts';
 import { createOutboxReplay } from './outbox-replay.ts';
 import { createPrivateReplay } from './private-replay.ts';
 import { createProjectionCheck } from './projection-check.ts';
@@ -28,10 +28,13 @@ import { verifyObjects } from './verify-objects.ts';
 import { createTimeCheck } from './verify-times.ts';
 
 export interface VerifyResult {
-  /** What does not fit. */
+  /** What does not fit: the first of these. */
   readonly findings: readonly Finding[];
-  /** What could not be decided, and why: it never counts as good. */
+  /** How many there are in all. */
+  readonly findingCount: number;
+  /** What could not be decided, and why: it never counts as good. The first of these. */
   readonly undecided: readonly Finding[];
+  readonly undecidedCount: number;
   readonly entries: number;
   readonly objects: number;
   /** Of these, objects in files of which only the length was looked at. */
@@ -68,6 +71,9 @@ export interface VerifyOptions {
   readonly witnesses?: readonly NoteKey[];
   /** By what time-stamps are judged. Null or absent: they are not, which is told where there are any. */
   readonly archive?: ArchiveCircumstances | null;
+  /** Told of every finding as it is made: of very many, the result has the first ones. */
+  readonly onFinding?: (finding: Finding) => void;
+  readonly onUndecided?: (finding: Finding) => void;
   /** Told of each entry, object and group under a time-stamp that is done. */
   readonly onProgress?: (done: Progress) => void;
 }
@@ -84,8 +90,8 @@ export interface Progress {
 /** Verifies the logs of all tenants, or of one, with everything that hangs on them. */
 export async function verifyStore(source: AuditSource, options: VerifyOptions = {}): Promise<VerifyResult> {
   const { tenant: only, since, deep = true, witnesses = [] } = options;
-  const findings: Finding[] = [];
-  const undecided: Finding[] = [];
+  const findings = createFindings(options.onFinding);
+  const undecided = createFindings(options.onUndecided);
   const heads: TenantHead[] = [];
   const closed: ClosedLogResult[] = [];
   const announced: Announcement[] = [];
@@ -98,8 +104,8 @@ export async function verifyStore(source: AuditSource, options: VerifyOptions = 
   let unread = 0;
   for (const tenant of source.tenants()) {
     if (only !== undefined && tenant !== only) continue;
-    const report = (place: string, problem: string) => void findings.push({ tenant, place, problem });
-    const open = (place: string, problem: string) => void undecided.push({ tenant, place, problem });
+    const report = (place: string, problem: string) => findings.add({ tenant, place, problem });
+    const open = (place: string, problem: string) => undecided.add({ tenant, place, problem });
     const logs = verifyTenant({
       source,
       tenant,
@@ -133,27 +139,29 @@ export async function verifyStore(source: AuditSource, options: VerifyOptions = 
     heads.push(...logs.heads);
     closed.push(...logs.closed);
   }
-  const archive = await verifyArchive(source, options.archive ?? null, {
+  const archiveTimestamps = await verifyArchive(source, options.archive ?? null, {
     only,
     deep,
     from,
     announced,
     renumbered,
+    report: findings.add,
+    undecided: undecided.add,
     onGroup() {
       done.groups++;
       progress();
     },
   });
-  findings.push(...archive.findings);
-  undecided.push(...archive.undecided);
   const { entries } = done;
   return {
-    findings,
-    undecided,
+    findings: findings.kept,
+    findingCount: findings.count,
+    undecided: undecided.kept,
+    undecidedCount: undecided.count,
     entries,
     objects,
     unread,
-    archiveTimestamps: archive.timestamps,
+    archiveTimestamps,
     heads,
     closed,
   };
@@ -182,15 +190,14 @@ function verifyTenant({ source, tenant, since, seals, witnesses, report, open, o
   /** The first entry that was looked at. */
   from: number;
 } {
-  const claims: ObjectClaims = { objects: new Map(), handed: [] };
+  const claims = createClaimCheck(source, tenant, report, since !== undefined);
   const announced: Announcement[] = [];
   const renumbered: Renumbering[] = [];
   const times = createTimeCheck(seals.ranges, report, open);
   const projection = createProjectionCheck(source, tenant, report);
   const outbox = createOutboxReplay();
-  const privateMail = createPrivateReplay();
+  const privateMail = since === undefined ? createPrivateReplay(source, tenant, report) : null;
   const intents = createIntentReplay();
-  const submitted = new Map<number, string>();
   const erasures = createErasureCheck(report);
   const logs = logsOf(source, tenant, report);
   const heads: TenantHead[] = [];
@@ -257,10 +264,10 @@ function verifyTenant({ source, tenant, since, seals, witnesses, report, open, o
     if (entry !== null && isIn) {
       projection.entry(entry);
       outbox.entry(entry);
-      privateMail.entry(entry);
       intents.entry(entry);
-      collectClaims(entry, claims, submitted);
+      claims.entry(row.index, entry);
     } else if (isIn && !row.erased) projection.unreadable(row.index);
+    privateMail?.row(row.index, row.erased, entry);
     onEntry();
   }
   if (check !== null) endLog(null);
@@ -270,13 +277,7 @@ function verifyTenant({ source, tenant, since, seals, witnesses, report, open, o
     // Rows that no entry gives, queues and private mail follow from the entries as a whole.
     projection.end();
     for (const { place, problem } of outbox.compare(source.openRecipients(tenant))) report(place, problem);
-    const { isErased } = erasures;
-    const marks = {
-      waiting: source.waitingPrivate(tenant),
-      objects: source.privateObjects(tenant),
-      isErased,
-    };
-    for (const { place, problem } of privateMail.compare(marks)) report(place, problem);
+    privateMail?.end();
     for (const { place, problem } of intents.compare(source.openIntents(tenant))) report(place, problem);
     for (const { place, problem } of source.listings(tenant)) report(place, problem);
   }
@@ -285,7 +286,7 @@ function verifyTenant({ source, tenant, since, seals, witnesses, report, open, o
       'checkpoint outside the database',
       'there is none: nothing here proves that the newest entries were not cut off',
     );
-  return { claims, heads, closed, announced, renumbered, from };
+  return { claims: claims.end(), heads, closed, announced, renumbered, from };
 }
 
 /** Rows of a log may name a tenant or a log that does not exist. */
@@ -336,23 +337,5 @@ function verifyEntry(tenant: string, row: AuditEntry, report: Report): Entry | n
   } catch (error) {
     report(place, `it cannot be read: ${(error as Error).message}`);
     return null;
-  }
-}
-
-function collectClaims(entry: Entry, claims: ObjectClaims, submitted: Map<number, string>): void {
-  for (const { fact, message } of objectsOf(entry)) {
-    if (!claims.objects.has(fact.object))
-      claims.objects.set(fact.object, { index: entry.index, sha256: fact.sha256, size: fact.size, message });
-  }
-  if (entry.kind === 'submission') submitted.set(entry.index, entry.message.object);
-  if (entry.kind === 'handover-intent') {
-    claims.handed.push({
-      index: entry.index,
-      header: entry.handed.header.object,
-      submitted: submitted.get(entry.letter) ?? '',
-      bodyFrom: entry.handed.bodyFrom,
-      sha256: entry.handed.sha256,
-      size: entry.handed.size,
-    });
   }
 }

@@ -91,9 +91,9 @@ it('waits for each address until it is placed for it, and verification notices i
   db.prepare('INSERT INTO waiting_private VALUES (?, 1, ?, ?)').run(tenant, 'x@stadt.example', 'ab');
   db.close();
   expect(await findings()).toEqual([
+    `message of entry ${index}: it is private, but not marked so`,
     'waiting message 1: it waits for x@stadt.example, but by the entries it does not',
     `waiting message ${index}: by the entries it waits for nobody named, but it does not`,
-    `message of entry ${index}: it is private, but not marked so`,
   ]);
 });
 
