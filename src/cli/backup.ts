@@ -9,6 +9,7 @@ import { type Restored, restoreBackup } from '../preservation/backup-restore.ts'
 import { verifyBackup } from '../preservation/backup-verify.ts';
 import { type Generation, summaryOf } from '../preservation/copier.ts';
 import { readSecret } from '../store/key-files.ts';
+import { recoveryNote } from '../store/recovery.ts';
 import { keptFiles, readKept } from '../store/sqlite/head-check.ts';
 import { type StorePaths, storePaths } from '../store/sqlite/open.ts';
 import { openAtRest } from './command-store.ts';
@@ -64,6 +65,7 @@ function withKey(command: Command): Command {
 
 async function create(options: CommonOptions, context: Context) {
   const { config } = loadFor(options, context);
+  const { paths } = await storeOf(options, context);
   if (config.preservation.backup === undefined)
     throw new CommandError(exit.configuration, 'preservation.backup is not configured');
   using gateway = await connectToGateway(config.data);
@@ -73,6 +75,11 @@ async function create(options: CommonOptions, context: Context) {
       : ((await gateway.ask({ command: 'backup-create' })) as Generation);
   if (options.json) context.printJson(made);
   else context.print(`${lineOf(made)}; read back and compared`);
+  for (const { tenant } of made.heads)
+    if (recoveryNote(paths.recovery, tenant) === null)
+      context.warn(
+        `${tenant}: no recovery copy of its keys is in this backup: start the gateway, then make another`,
+      );
   return exit.good;
 }
 

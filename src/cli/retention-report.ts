@@ -71,7 +71,9 @@ async function report(options: ReportOptions, context: Context) {
     }
   }
   if (!options.json)
-    context.print(`messages that name ${address}: ${count}; entries of no letter that concern the person: ${notes}`);
+    context.print(
+      `messages that name ${address}: ${count}; entries of no letter that concern the person: ${notes}`,
+    );
   return exit.good;
 }
 

@@ -101,6 +101,16 @@ it('says so where commits were made past it, makes a backup, and is whole again'
   expect(await gateway.exited).toBe(0);
 });
 
+it('warns of a backup that lacks recovery copies of keys', async () => {
+  const { installation } = world;
+  const copies = `${installation.directory}/recovery`;
+  expect((await installation.run('backup', 'create')).stderr).not.toContain('recovery copy');
+  renameSync(copies, `${copies}.away`);
+  const { stderr } = await installation.run('backup', 'create');
+  expect(stderr).toContain(`${tenant}: no recovery copy of its keys is in this backup`);
+  renameSync(`${copies}.away`, copies);
+});
+
 async function headOf(): Promise<number> {
   const line = (await world.installation.run('evidence', 'log', tenant, '--json')).stdout;
   return (JSON.parse(line) as { logs: { base: number; size: number }[] }).logs.reduce(
