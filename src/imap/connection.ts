@@ -24,6 +24,8 @@ export interface Connection {
    * @throws Disconnected
    */
   flush(): Promise<void>;
+  /** Much has gathered, or the peer is slow: `breathe` would wait. */
+  readonly crowded: boolean;
   /** Flushes where much has gathered: to be awaited between the pieces of a long answer. */
   breathe(): Promise<void>;
   /**
@@ -106,6 +108,10 @@ export function createConnection(raw: Socket): Connection {
     waiting -= chunk.length;
     if (waiting < readAhead && socket.isPaused()) socket.resume();
     return chunk;
+  }
+
+  function crowded(): boolean {
+    return gathered >= gatherLimit || socket.writableNeedDrain;
   }
 
   function send(wire: string | Uint8Array): void {
@@ -198,8 +204,11 @@ export function createConnection(raw: Socket): Connection {
     read,
     send,
     flush,
+    get crowded() {
+      return crowded();
+    },
     async breathe() {
-      if (gathered >= gatherLimit || socket.writableNeedDrain) await flush();
+      if (crowded()) await flush();
     },
     upgrade,
     end() {

@@ -24,6 +24,7 @@ export async function fetch(session: Session, command: CommandOf<'FETCH'>): Prom
   const items = withImplied(command);
   if (command.changedSince !== null || items.some(({ item }) => item === 'MODSEQ')) enableCondstore(session);
   const source = sourceFor(items);
+  const readsSections = items.some(({ item }) => item === 'SECTION');
   const setsSeen = !view.readOnly && items.some((item) => item.item === 'SECTION' && !item.peek);
   const sequences = view.select(command.set, command.uid);
   const since = command.changedSince ?? -1;
@@ -49,6 +50,11 @@ export async function fetch(session: Session, command: CommandOf<'FETCH'>): Prom
       if (messages && !message) {
         missing++;
         // RFC 2180 4.1.2: what the view still knows of an expunged message can be answered, its text cannot.
+        continue;
+      }
+      if (!readsSections) {
+        session.connection.send(simpleAnswer(session, sequence, row, message, items));
+        if (session.connection.crowded) await session.connection.breathe();
         continue;
       }
       const current = newlySeen.has(row.uid) ? view.at(sequence) : row;
@@ -177,6 +183,24 @@ async function sendMessage(
   for (const piece of pieces) connection.send(piece);
   connection.send(`${text})\r\n`);
   if (tellFlags) connection.send(fetchFlags(session, sequence, row, true));
+}
+
+/** An answer without sections: nothing in it has to be waited for. */
+function simpleAnswer(
+  session: Session,
+  sequence: number,
+  row: MessageRow,
+  message: ShownMessage | null,
+  items: readonly FetchItem[],
+): string {
+  let text = `* ${sequence} FETCH (`;
+  let separator = '';
+  for (const item of items) {
+    if (item.item === 'SECTION') continue;
+    text += separator + simpleItem(session, item.item, row, message);
+    separator = ' ';
+  }
+  return `${text})\r\n`;
 }
 
 function simpleItem(
