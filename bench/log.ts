@@ -4,7 +4,7 @@
  *
  * `node bench/log.ts DIRECTORY ENTRIES…` measures a store that is kept there, and grows it as far as needed.
  */
-import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
@@ -41,6 +41,8 @@ interface Length {
   readonly entries: number;
   readonly appended: number;
   readonly raw: number;
+  /** Entries per second of a transaction that is undone, first to read the pages it needs. */
+  readonly unread: number;
   readonly startMs: number;
   readonly proof: Spread;
   readonly searches: Readonly<Record<string, Spread>>;
@@ -56,21 +58,29 @@ interface Spread {
 /** A statement with its values, as it was run. */
 type Run = readonly [statement: Database.Statement, values: readonly unknown[]];
 
-export async function evidence(sizes: readonly number[] = usualSizes): Promise<Figure[]> {
-  const directory = await mkdtemp(join(tmpdir(), 'bench-log-'));
+/** @param kept folder in which a store of each length is kept, and found again; without it one grows and goes */
+export async function evidence(
+  sizes: readonly number[] = usualSizes,
+  kept: string | null = null,
+): Promise<Figure[]> {
+  const directory = kept ?? (await mkdtemp(join(tmpdir(), 'bench-log-')));
   try {
     const lengths: Length[] = [];
-    for (const size of sizes) lengths.push(await measure(directory, size));
+    for (const size of sizes) {
+      const place = kept === null ? directory : join(kept, String(size));
+      await mkdir(place, { recursive: true });
+      lengths.push(await measure(place, size));
+    }
     await writeFile(join(import.meta.dirname, 'append-rate.svg'), plot(lengths));
     return figuresOf(lengths);
   } finally {
-    await rm(directory, { recursive: true });
+    if (kept === null) await rm(directory, { recursive: true });
   }
 }
 
 async function measure(directory: string, size: number): Promise<Length> {
   const file = join(directory, 'store.sqlite');
-  const { appended, raw } = append(directory, file, size);
+  const { appended, raw, unread } = append(directory, file, size);
   const { size: bytes } = await stat(file);
   const before = performance.now();
   await using store = await openSqliteStore({ directory, originPrefix });
@@ -82,7 +92,7 @@ async function measure(directory: string, size: number): Promise<Length> {
   for (const [what, query] of Object.entries(queries))
     searches[what] = await spread(SEARCHES, () => found(store, query(random(Math.floor(entries / ENTRIES)))));
   return {
-    ...{ entries, appended, raw, startMs, proof, searches },
+    ...{ entries, appended, raw, unread, startMs, proof, searches },
     bytesPerEntry: bytes / entries,
     bytesPerMessage: (bytes / entries) * (ENTRIES / MESSAGES),
   };
@@ -110,7 +120,11 @@ async function found(store: Store, query: SearchQuery): Promise<void> {
 }
 
 /** Grows the log to `size` entries and measures over the last of them: entries per second of us, and of raw commits. */
-function append(directory: string, file: string, size: number): { appended: number; raw: number } {
+function append(
+  directory: string,
+  file: string,
+  size: number,
+): { appended: number; raw: number; unread: number } {
   const db = new Database(file);
   let recorded: Run[] | null = null;
   configure(db);
@@ -143,6 +157,17 @@ function append(directory: string, file: string, size: number): { appended: numb
     work();
     db.exec('COMMIT');
   };
+  const rehearse = (lists: readonly ReturnType<typeof made>[], commits?: Run[][]) => {
+    db.exec('BEGIN IMMEDIATE');
+    for (const list of lists) {
+      recorded = commits === undefined ? null : [];
+      put(list);
+      if (recorded !== null) commits?.push(recorded);
+    }
+    recorded = null;
+    db.exec('ROLLBACK');
+    context.rollbackTrees();
+  };
   const checkpoint = () => db.pragma('wal_checkpoint(TRUNCATE)');
 
   try {
@@ -156,23 +181,22 @@ function append(directory: string, file: string, size: number): { appended: numb
     db.pragma('synchronous = FULL');
     let ours = 0;
     let raw = 0;
+    let unread = 0;
     for (let round = 0; round < ROUNDS; round++) {
-      checkpoint();
       const lists = Array.from({ length: COMMITS }, () => made(COMMIT));
+      // Each side rehearses what it will do and undoes it, so that both find the pages of the indexes in memory: the raw side
+      // does so while it is recorded. Where the database is larger than memory, reading them is what takes longest.
+      unread += seconds(() => rehearse(lists));
+      checkpoint();
       ours += seconds(() => {
         for (const list of lists) commit(() => put(list));
       });
-      // What the next commits would do is recorded and undone; the raw side does it, on the same file.
+      // What the next commits would do is recorded; the raw side does it, on the same file.
       const commits: Run[][] = [];
-      db.exec('BEGIN IMMEDIATE');
-      for (let i = 0; i < COMMITS; i++) {
-        recorded = [];
-        put(made(COMMIT));
-        commits.push(recorded);
-      }
-      recorded = null;
-      db.exec('ROLLBACK');
-      context.rollbackTrees();
+      rehearse(
+        Array.from({ length: COMMITS }, () => made(COMMIT)),
+        commits,
+      );
       checkpoint();
       raw += seconds(() => {
         for (const runs of commits)
@@ -183,7 +207,7 @@ function append(directory: string, file: string, size: number): { appended: numb
     }
     checkpoint();
     const entries = ROUNDS * COMMITS * COMMIT * ENTRIES;
-    return { appended: entries / ours, raw: entries / raw };
+    return { appended: entries / ours, raw: entries / raw, unread: entries / unread };
   } finally {
     db.close();
   }
@@ -255,10 +279,11 @@ function figuresOf(lengths: readonly Length[]): Figure[] {
   const add = (what: string, value: number, unit: string, goal?: { text: string; reached: boolean }) =>
     figures.push({ what, value, unit, method, ...(goal === undefined ? {} : { goal }) });
   const below = (value: number, ms: number) => ({ text: `under ${ms} ms`, reached: value < ms });
-  for (const { entries, appended, raw, startMs, proof, searches, bytesPerMessage } of lengths) {
+  for (const { entries, appended, raw, unread, startMs, proof, searches, bytesPerMessage } of lengths) {
     const at = `at ${entries.toLocaleString('en')} entries`;
     add(`append ${at}`, appended, 'entries/s');
     add(`raw SQLite ${at}`, raw, 'entries/s');
+    add(`without commit, first to read its pages, ${at}`, unread, 'entries/s');
     add(`append beside raw ${at}`, appended / raw, '×', { text: 'half', reached: appended >= raw / 2 });
     add(`proof ${at}, median`, proof.median, 'ms', below(proof.median, 1));
     add(`proof ${at}, 99th percentile`, proof.p99, 'ms');

@@ -3,7 +3,8 @@
  * pinned configuration in the same run on the same disk; how fast it verifies, beside OpenSSL; and the facade, beside a
  * Dovecot (bench/dovecot). Needs root and the Debian packages postfix, isync, dovecot-imapd and dovecot-fts-xapian. With
  * names only those are measured, and the figures of the others stay. Lengths of the log for `evidence`: `--entries
- * 100000,10000000` (ten million take some 25 GB below the temporary folder, and hours). Mailbox of `facade`: `--messages 1000`.
+ * 100000,10000000` (ten million take some 25 GB below the temporary folder, and an hour), with `--keep DIRECTORY` in stores that
+ * stay there for the next run. Mailbox of `facade`: `--messages 1000`.
  */
 import { readFile, writeFile } from 'node:fs/promises';
 import { cpus, loadavg, totalmem } from 'node:os';
@@ -19,6 +20,7 @@ const { values: options, positionals: wanted } = parseArgs({
   allowPositionals: true,
   options: {
     entries: { type: 'string', default: usualSizes.join(',') },
+    keep: { type: 'string' },
     messages: { type: 'string', default: '10000' },
   },
 });
@@ -34,7 +36,7 @@ const measures = {
   latencyUnderUploads,
   memoryUnderUploads,
   verification,
-  evidence: () => evidence(sizes),
+  evidence: () => evidence(sizes, options.keep ?? null),
   facade: () => facade(messages),
 };
 const unknown = wanted.filter((name) => !(name in measures));
