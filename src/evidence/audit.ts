@@ -1,6 +1,6 @@
 /** What verification needs of a store. Reads only; an engine offers it over one consistent snapshot. */
 import type { MessageIndex } from '../mime/types.ts';
-import type { Reader } from '../store/store.ts';
+import type { ArchiveRows, Reader } from '../store/store.ts';
 import type { ImportedEntry, RenewedEntry, SealedEntry } from './entry.ts';
 import type { NodeRun } from './ers/partial-tree.ts';
 import type { KeyPeriod } from './log-keys.ts';
@@ -87,22 +87,8 @@ export interface AuditSource {
 
 /** Seals and renewals as they lie. */
 export interface ArchiveSource
-  extends Pick<
-    Reader,
-    | 'entryFiles'
-    | 'object'
-    | 'leafHashes'
-    | 'archiveTimestamps'
-    | 'archiveToken'
-    | 'archiveRanges'
-    | 'renewalsOf'
-    | 'archiveCovers'
-    | 'archiveLeafLists'
-    | 'archiveExcluded'
-    | 'archiveTile'
-    | 'archiveNode'
-    | 'sealOf'
-  > {
+  extends ArchiveRows,
+    Pick<Reader, 'entryFiles' | 'object' | 'leafHashes' | 'archiveToken' | 'sealOf'> {
   tileNames(id: number): Iterable<{ readonly level: number; readonly n: number }>;
   /** Nodes of a partial tree, as they lie. */
   nodes(id: number): Iterable<NodeRun>;

@@ -828,3 +828,16 @@ export class CorruptObject extends Error {
     this.name = 'CorruptObject';
   }
 }
+
+/** What the tables say of seals and renewals. */
+export type ArchiveRows = Pick<
+  Reader,
+  | 'archiveTimestamps'
+  | 'archiveRanges'
+  | 'renewalsOf'
+  | 'archiveCovers'
+  | 'archiveLeafLists'
+  | 'archiveExcluded'
+  | 'archiveTile'
+  | 'archiveNode'
+>;

@@ -4,7 +4,7 @@
  * siblings, hashes of groups that hold a 32-byte salt.
  */
 import { digestLength } from '../../pki/digest-algorithm.ts';
-import type { ArchiveTimestamp, Reader } from '../../store/store.ts';
+import type { ArchiveRows, ArchiveTimestamp } from '../../store/store.ts';
 import {
   type NodeReader,
   type NodeRun,
@@ -14,18 +14,6 @@ import {
 } from '../ers/partial-tree.ts';
 import type { ArchivePart } from './tenant-layout.ts';
 
-export type PartsReader = Pick<
-  Reader,
-  | 'archiveTimestamps'
-  | 'archiveRanges'
-  | 'renewalsOf'
-  | 'archiveCovers'
-  | 'archiveLeafLists'
-  | 'archiveExcluded'
-  | 'archiveTile'
-  | 'archiveNode'
->;
-
 export interface CollectedPart {
   readonly part: ArchivePart;
   nodes(): AsyncIterable<NodeRun>;
@@ -33,7 +21,7 @@ export interface CollectedPart {
 
 /** Every seal with entries of the tenant before `entries`, and every renewal over those, by number. */
 export async function collectParts(
-  reader: PartsReader,
+  reader: ArchiveRows,
   tenant: string,
   entries: number,
 ): Promise<CollectedPart[]> {
@@ -91,7 +79,7 @@ export function positionsOf(
   return positions.sort((a, b) => a.from - b.from);
 }
 
-function nodeReader(reader: PartsReader, one: ArchiveTimestamp): NodeReader {
+function nodeReader(reader: ArchiveRows, one: ArchiveTimestamp): NodeReader {
   return one.partial
     ? (level, n) => reader.archiveNode(one.id, level, n)
     : nodesOfTiles(one, (level, n) => reader.archiveTile(one.id, level, n));

@@ -3,27 +3,12 @@ import { parseEntry } from '../../evidence/canonical.ts';
 import type { ArchiveDigest } from '../../evidence/entry.ts';
 import { leafHash } from '../../evidence/merkle.ts';
 import { digestLength } from '../../pki/digest-algorithm.ts';
-import { type ArchiveKind, CorruptObject, type Reader } from '../store.ts';
+import { type ArchiveKind, type ArchiveRows, CorruptObject, type Reader } from '../store.ts';
 import { ENTRY_BY_INDEX, type EntryRow, isErased } from './entry-rows.ts';
 import type { ReadContext } from './read-context.ts';
 
-type ArchiveReader = Pick<
-  Reader,
-  | 'entryFiles'
-  | 'entryCount'
-  | 'leafHashes'
-  | 'unsealed'
-  | 'archiveTimestamps'
-  | 'archiveToken'
-  | 'archiveRanges'
-  | 'renewalsOf'
-  | 'archiveCovers'
-  | 'archiveLeafLists'
-  | 'archiveExcluded'
-  | 'archiveTile'
-  | 'archiveNode'
-  | 'sealOf'
->;
+type ArchiveReader = ArchiveRows &
+  Pick<Reader, 'entryFiles' | 'entryCount' | 'leafHashes' | 'unsealed' | 'archiveToken' | 'sealOf'>;
 
 /** Leaves at a time: snapshots stay short. */
 const RUN = 4096;
