@@ -2,6 +2,7 @@
  * Keywords on the copies of messages, followed entry by entry: on those of a letter what its recipients' facts say, on
  * those of a fetched message its latest verdict. In the commit of the entry: a client never shows what is not proven.
  */
+
 import type Database from 'better-sqlite3';
 import type { Entry, SubmissionEntry, VerdictEntry } from '../../evidence/entry.ts';
 import {
@@ -13,6 +14,7 @@ import {
 } from '../../evidence/keywords.ts';
 import { objectsOf } from '../../evidence/objects-of.ts';
 import type { Change } from '../store.ts';
+import { nextModseq } from './next-modseq.ts';
 import { copiesOfLetter, letterOf, renderingsOf } from './renderings.ts';
 import { standingOf } from './standing-rows.ts';
 
@@ -119,9 +121,7 @@ function replaceKeywords(
     const before = flags === '' ? [] : flags.split(' ');
     const after = [...before.filter((flag) => !names.includes(flag)), ...keywords];
     if (after.length === before.length && after.every((flag) => before.includes(flag))) continue;
-    const { modseq } = sql('UPDATE mailbox SET modseq = modseq + 1 WHERE id = ? RETURNING modseq').get(
-      mailbox,
-    ) as { modseq: number };
+    const modseq = nextModseq(sql, mailbox);
     sql('UPDATE mail SET flags = ?, modseq = ? WHERE mailbox = ? AND uid = ?').run(
       after.join(' '),
       modseq,

@@ -1,4 +1,5 @@
 /** Mailboxes: make, rename, delete, subscribe, append, copy, move, flag, expunge. No evidence. */
+
 import { HIERARCHY, INBOX } from '../../../directory/mailboxes.ts';
 import { GatewayError } from '../../../errors.ts';
 import { isGatewayKeyword } from '../../../evidence/keywords.ts';
@@ -10,6 +11,7 @@ import type {
   MailboxDefinition,
   MailboxOwner,
 } from '../../store.ts';
+import { nextModseq } from '../next-modseq.ts';
 import type { WriteContext } from '../write-context.ts';
 import {
   ensureMailbox,
@@ -342,11 +344,7 @@ export function changeFlags(
       changed.push(uid);
       continue;
     }
-    modseq ??= (
-      sql('UPDATE mailbox SET modseq = modseq + 1 WHERE id = ? RETURNING modseq').get(mailbox) as {
-        modseq: number;
-      }
-    ).modseq;
+    modseq ??= nextModseq(sql, mailbox);
     const flags = perUserSeen === undefined ? after : after.filter((f) => f !== '\\Seen');
     sql('UPDATE mail SET flags = ?, seen = ?, modseq = ? WHERE mailbox = ? AND uid = ?').run(
       flags.join(' '),

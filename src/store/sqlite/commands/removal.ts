@@ -1,4 +1,5 @@
 /** Taking copies out of mailboxes. */
+import { nextModseq } from '../next-modseq.ts';
 import type { WriteContext } from '../write-context.ts';
 import { releaseObject } from './object.ts';
 
@@ -9,9 +10,7 @@ export function removeMails(
   uids: readonly number[],
 ): number {
   const { sql } = context;
-  const { modseq } = sql('UPDATE mailbox SET modseq = modseq + 1 WHERE id = ? RETURNING modseq').get(
-    mailbox,
-  ) as { modseq: number };
+  const modseq = nextModseq(sql, mailbox);
   for (const uid of uids) {
     const object = sql('DELETE FROM mail WHERE mailbox = ? AND uid = ? RETURNING object')
       .pluck()

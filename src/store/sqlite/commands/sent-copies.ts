@@ -3,9 +3,11 @@
  * another, before or after, several of them where a user has several. Which are the same is told by the fingerprint that
  * each came with, so it is settled in the commit of whatever comes second, also after a restart.
  */
+
 import { SENT_USE } from '../../../directory/mailboxes.ts';
 import { isGatewayKeyword, letterKeywordNames } from '../../../evidence/keywords.ts';
 import { keywordsOfRendering } from '../keywords.ts';
+import { nextModseq } from '../next-modseq.ts';
 import { letterOf } from '../renderings.ts';
 import type { WriteContext } from '../write-context.ts';
 import { insertMail, type MailboxRow, type MailRow } from './deposit.ts';
@@ -128,9 +130,7 @@ function takeOver(context: WriteContext, mailbox: MailboxRow, uid: number, flags
   );
   if (added.length === 0 && kept.length === before.length) return stored;
   const after = [...kept, ...new Set(added)];
-  const { modseq } = sql('UPDATE mailbox SET modseq = modseq + 1 WHERE id = ? RETURNING modseq').get(
-    mailbox.id,
-  ) as { modseq: number };
+  const modseq = nextModseq(sql, mailbox.id);
   sql('UPDATE mail SET flags = ?, seen = ?, modseq = ? WHERE mailbox = ? AND uid = ?').run(
     after.join(' '),
     after.includes('\\Seen') ? 1 : 0,
